@@ -1,0 +1,40 @@
+/* The journal: append-only segments of checksummed records in a folder of the store, one segment per epoch, one writer per epoch.
+ *
+ *   epoch-000001.log      header, then records {u32 size, u32 0, u64 checksum64(sequence ++ payload), payload, padding to 8 bytes}
+ *   epoch-000002.json     made with exclusive creation by the coordinator that opens epoch 2: {"epoch":2,"seals":1,"length":L}
+ *
+ * Opening epoch n seals the segment of epoch n - 1 at the length of its last whole record: whatever a paused predecessor still appends
+ * lies beyond the seal and is ignored by every reader. A torn record at the end of the last segment is cut off likewise. A damaged
+ * record before that is STATUS_CORRUPT with file and offset. Little-endian. Group commit: append many, then one journal_sync. */
+#ifndef NERSWEEP_CORE_STORE_JOURNAL_H
+#define NERSWEEP_CORE_STORE_JOURNAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/status.h"
+#include "core/io/file.h"
+
+enum { JOURNAL_RECORD_LIMIT = 16 * 1024 * 1024 };
+
+typedef struct Journal Journal;
+
+/* Called for each durable record in order while opening; payload lives during the call. */
+typedef Status (*JournalReplay)(void *context, uint64_t sequence, const void *payload, size_t size, Diagnostic *diagnostic);
+
+/* Opens the next epoch of the journal in folder (made if need be) and replays what all earlier ones hold.
+ * STATUS_BUSY when another writer took the epoch in the same moment: try again. Fault points: journal.epoch_created. */
+NODISCARD Status journal_open(Journal **journal, const char *folder, const FileSystem *fs, JournalReplay replay, void *context,
+                              Diagnostic *diagnostic);
+/* Replays without writing or sealing anything: for readers (best, report, status without a coordinator). A missing folder has no records. */
+NODISCARD Status journal_read(const char *folder, JournalReplay replay, void *context, Diagnostic *diagnostic);
+void journal_close(Journal **journal);
+
+uint64_t journal_epoch(const Journal *journal);
+/* Buffers a record; it is durable only after journal_sync. */
+NODISCARD Status journal_append(Journal *journal, const void *payload, size_t size, Diagnostic *diagnostic);
+/* Writes and fsyncs what was appended. On failure nothing of it may be acknowledged and the journal refuses further appends.
+ * STATUS_STALE_EPOCH when a later epoch exists. Fault points: journal.before_write, journal.before_fsync, journal.after_fsync. */
+NODISCARD Status journal_sync(Journal *journal, Diagnostic *diagnostic);
+
+#endif
