@@ -1,0 +1,124 @@
+/* The one table of training and data options: name, type, range, default, help. Command-line flags (--learning-rate), sweep-file keys
+ * (learning_rate), help texts and the canonical JSON that travels to workers are all made from it. Names are Hugging Face's. */
+#ifndef NERSWEEP_CORE_OPTIONS_OPTIONS_H
+#define NERSWEEP_CORE_OPTIONS_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/memory.h"
+#include "core/base/status.h"
+#include "core/io/json.h"
+#include "core/options/freeze.h"
+
+typedef enum LrSchedulerType { SCHEDULE_LINEAR, SCHEDULE_COSINE, SCHEDULE_CONSTANT_WITH_WARMUP } LrSchedulerType;
+typedef enum MetricMode { METRIC_DEFAULT, METRIC_STRICT } MetricMode;
+typedef enum SubwordLabels { SUBWORD_IGNORE, SUBWORD_INSIDE, SUBWORD_COPY } SubwordLabels;
+typedef enum ShardUnit { UNIT_SENTENCE, UNIT_DOCUMENT } ShardUnit;
+typedef enum ZeroPiece { ZERO_PIECE_UNK, ZERO_PIECE_DROP, ZERO_PIECE_ERROR } ZeroPiece;
+
+/* What one trial trains with. */
+typedef struct TrainingOptions {
+    double num_train_epochs;             /* 3 */
+    int64_t max_steps;                   /* -1: by epochs */
+    double learning_rate;                /* 5e-5 */
+    int64_t per_device_train_batch_size; /* 8; sentences of one global micro-batch, whatever the number of ranks */
+    int64_t gradient_accumulation_steps; /* 1 */
+    int64_t per_device_eval_batch_size;  /* 32 */
+    double warmup_ratio;                 /* 0 */
+    int64_t warmup_steps;                /* 0 */
+    LrSchedulerType lr_scheduler_type;   /* linear */
+    double weight_decay;                 /* 0 */
+    double adam_beta1, adam_beta2, adam_epsilon;
+    double max_grad_norm;                /* 1 */
+    double label_smoothing_factor;       /* 0 */
+    double layerwise_lr_decay;           /* 1: off */
+    double hidden_dropout;               /* -1: the model's own */
+    double attention_dropout;            /* -1: the model's own */
+    double classifier_dropout;           /* -1: the model's own */
+    FreezeSchedule freeze_schedule;      /* none */
+    bool frozen_dropout;                 /* true */
+    double oversample_factor;            /* 1 */
+    uint64_t seed;                       /* 42 */
+    double eval_every_epochs;            /* 1: evaluation and checkpoint after each epoch; fractions allowed */
+    int64_t eval_steps;                  /* 0: by epochs */
+    int64_t early_stopping_patience;     /* 0: off; in evaluations */
+    double early_stopping_threshold;     /* 0 */
+    int64_t save_total_limit;            /* 2 */
+    MetricMode metric_mode;              /* default */
+} TrainingOptions;
+
+/* How corpus files become shards. */
+typedef struct DataOptions {
+    int64_t max_seq_length; /* 512, special pieces included */
+    int64_t stride;         /* 50 */
+    ShardUnit unit;         /* sentence */
+    SubwordLabels subword_labels; /* ignore */
+    ZeroPiece zero_piece;   /* unk */
+    char scheme[16];        /* auto | IOB1 | IOB2 | IOBES | BILOU ... */
+    char token_column[32];  /* column number from 1, or a negative one from the end; default 1 */
+    char label_column[32];  /* default -1 (last) */
+    bool strict;            /* warnings of lint are errors */
+} DataOptions;
+
+typedef enum OptionType { OPTION_REAL, OPTION_INTEGER, OPTION_UNSIGNED, OPTION_BOOLEAN, OPTION_CHOICE, OPTION_FREEZE, OPTION_TEXT,
+               OPTION_STRING /* char *, owned; NULL when not given */,
+               OPTION_LIST /* StringArray, owned; each flag appends, in YAML a sequence or one scalar */ } OptionType;
+
+typedef struct OptionDescriptor {
+    const char *name;    /* with underscores */
+    OptionType type;
+    size_t offset;       /* of the field in the struct */
+    size_t size;         /* OPTION_TEXT: bytes of the field */
+    double minimum, maximum; /* numbers; exclusive where minimum_exclusive */
+    bool minimum_exclusive;
+    const char *const *choices; /* OPTION_CHOICE: NULL-terminated, index = enum value */
+    const char *default_text;
+    const char *help;    /* one line */
+} OptionDescriptor;
+
+typedef struct OptionTable {
+    const char *title;
+    const OptionDescriptor *descriptors;
+    size_t count;
+    size_t struct_size;
+} OptionTable;
+
+const OptionTable *training_option_table(void); /* of TrainingOptions */
+const OptionTable *data_option_table(void);     /* of DataOptions */
+
+/* Fills *options (struct of the table) with the defaults. */
+void options_set_defaults(const OptionTable *table, void *options);
+/* NULL when there is none; dashes in name count as underscores. */
+const OptionDescriptor *option_find(const OptionTable *table, const char *name);
+/* The known name nearest to a misspelt one (edit distance <= 3, over all tables given), or NULL. Static text. */
+const char *option_nearest(const OptionTable *const *tables, size_t table_count, const char *name);
+/* Parses text as YAML or the command line give it ("1e-5", "true", "embeddings+8@1"). STATUS_INVALID_INPUT names option, value, range. */
+NODISCARD Status option_set(const OptionDescriptor *descriptor, void *options, const char *text, Diagnostic *diagnostic);
+/* The value as text that option_set reads back to the same bits (shortest round-trip for reals). The caller frees it. */
+char *option_text(const OptionDescriptor *descriptor, const void *options);
+
+/* An object with every option, in the table's order; json_text(..., JSON_CANONICAL) of it is the configuration's identity. */
+Json *options_to_json(const OptionTable *table, const void *options);
+/* Starts from the defaults; unknown keys are STATUS_INVALID_INPUT. */
+NODISCARD Status options_from_json(const OptionTable *table, void *options, const Json *json, const char *name, Diagnostic *diagnostic);
+
+/* "--learning-rate X" help lines for --help, one option a line. Appends to text. */
+void options_help(const OptionTable *table, Text *text);
+
+/* Command lines: a small getopt for long flags, made from descriptors. Flags take "--name value" or "--name=value"; booleans also "--name"
+ * and "--no-name". Everything else is left in positional (pointers into argv). */
+typedef struct OptionBinding {
+    const OptionTable *table;
+    void *options;
+} OptionBinding;
+typedef ARRAY(const char *) PositionalArray;
+/* positional is freed by the caller with array_free. STATUS_USAGE names the flag, with the nearest known one. A flag may be given once;
+ * "--" ends the flags. Repeatable flags (--dev A --dev B) are options of type OPTION_LIST. */
+NODISCARD Status options_parse_arguments(const OptionBinding *bindings, size_t binding_count, int argc, char **argv,
+                                         PositionalArray *positional, Diagnostic *diagnostic);
+/* Frees what OPTION_STRING and OPTION_LIST fields of a struct own. */
+void options_free(const OptionTable *table, void *options);
+
+#endif

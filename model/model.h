@@ -1,0 +1,72 @@
+/* A BERT token classifier on a backend: parameters, forward, backward.
+ *
+ * Embeddings -> LayerNorm -> dropout -> L layers (attention, output projection, dropout, residual, LayerNorm, FFN with erf GELU, dropout,
+ * residual, LayerNorm) -> dropout -> linear to C labels. No pooler. As Hugging Face's BertForTokenClassification.
+ * Memory for activations is planned once (model_plan) and nothing is allocated in a step. Not thread-safe: one model, one caller. */
+#ifndef NERSWEEP_MODEL_MODEL_H
+#define NERSWEEP_MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/token_block.h"
+#include "kernels/backend.h"
+#include "model/config.h"
+#include "model/layout.h"
+
+typedef struct Model Model;
+
+/* Zero parameters. config is copied. backend and device must outlive the model. */
+NODISCARD Status model_create(Model **model, const BertConfig *config, const Backend *backend, BackendDevice *device, Diagnostic *diagnostic);
+void model_destroy(Model **model);
+const BertConfig *model_config(const Model *model);
+const ModelLayout *model_layout(const Model *model);
+const Backend *model_backend(const Model *model);
+BackendDevice *model_device(const Model *model);
+BackendStream *model_stream(const Model *model);
+
+/* N(0, initializer_range) for matrices and embeddings (the padding row of word embeddings zero), LayerNorm 1 and 0, biases 0; by Philox
+ * RANDOM_INIT keyed by seed and parameter index, Box-Muller. head_only: only the classifier (weights N, bias 0). */
+NODISCARD Status model_initialize(Model *model, uint64_t seed, bool head_only, Diagnostic *diagnostic);
+
+/* Copies all parameters between the flat host array [layout->float_count] and the device; set refreshes the matrices. */
+NODISCARD Status model_parameters_get(Model *model, float *values, Diagnostic *diagnostic);
+NODISCARD Status model_parameters_set(Model *model, const float *values, Diagnostic *diagnostic);
+/* Flat device buffers in the model's layout. Gradients exist once model_plan was called with training = true. */
+DeviceView model_parameters(Model *model);
+DeviceView model_gradients(Model *model);
+/* To be called after the parameters were changed on the device (the optimizer does): refreshes matrices of parts that are not frozen. */
+void model_refresh(Model *model, const bool *part_frozen /* [part_count] or NULL: refresh all */);
+
+/* Reserves activation memory for blocks of at most piece_limit pieces and sequence_limit sequences. May be called again with larger limits.
+ * Errors: STATUS_OUT_OF_MEMORY with the bytes wanted. */
+NODISCARD Status model_plan(Model *model, int32_t piece_limit, int32_t sequence_limit, bool training, Diagnostic *diagnostic);
+size_t model_planned_bytes(const Model *model);
+
+/* Logits of every piece: logits [T, C] on the host. No dropout. */
+NODISCARD Status model_forward(Model *model, const TokenBlock *block, float *logits, Diagnostic *diagnostic);
+
+/* Called on the host when all gradients of a part are complete (parts from the head down to the embeddings), so that an all-reduce can run
+ * while backward goes on. The device's work for that part is finished when it is called. */
+typedef Status (*ModelPartReady)(void *context, int32_t part, Diagnostic *diagnostic);
+
+typedef struct ModelStep {
+    uint64_t seed;
+    int64_t step;               /* optimizer step, from 0: with seed the key of dropout */
+    bool dropout;               /* false: all probabilities 0 */
+    double denominator;         /* labelled tokens (or their summed weights) of the whole optimizer step, all ranks and micro-batches */
+    float label_smoothing;
+    const float *class_weights; /* [C] on the host, or NULL */
+    const bool *part_frozen;    /* [part_count]; frozen parts get no gradient, no backward below the lowest part that trains */
+    bool frozen_dropout;        /* false: a fully frozen prefix runs without dropout */
+    bool zero_gradients;        /* first micro-batch of the step: gradients start from zero */
+    ModelPartReady part_ready;  /* or NULL; called only for parts that train */
+    void *part_ready_context;
+} ModelStep;
+
+/* Forward and backward of one micro-batch; gradients += d(loss sum / denominator). *loss_sum receives the undivided loss of this block.
+ * Errors: STATUS_DIVERGED when the loss is not finite (step named), STATUS_LIMIT when the block is over the plan. */
+NODISCARD Status model_train_block(Model *model, const TokenBlock *block, const ModelStep *step, double *loss_sum, Diagnostic *diagnostic);
+
+#endif
