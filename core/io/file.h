@@ -44,6 +44,12 @@ NODISCARD Status file_writer_append(FileWriter *writer, const void *bytes, size_
 NODISCARD Status file_writer_commit(FileWriter **writer, Diagnostic *diagnostic); /* *writer becomes NULL in any case */
 void file_writer_abandon(FileWriter **writer);
 
+/* For append-only files, which are written in place. All of size is written, however small the pieces that the system takes. */
+NODISCARD Status file_write_all(const FileSystem *fs, int file, const void *bytes, size_t size, const char *path, Diagnostic *diagnostic);
+NODISCARD Status file_fsync(const FileSystem *fs, int file, const char *path, Diagnostic *diagnostic);
+/* Makes the names in a folder durable: after a file in it was created, renamed or removed. */
+NODISCARD Status folder_sync(const FileSystem *fs, const char *path, Diagnostic *diagnostic);
+
 /* mkdir -p, each new folder made durable. */
 NODISCARD Status folder_create(const FileSystem *fs, const char *path, Diagnostic *diagnostic);
 /* Removes a file or a whole tree; what is not there is fine. */
