@@ -11,6 +11,18 @@
 
 typedef struct Json Json;
 
+/* The library beneath has symbols of these names, and so has whatever else is loaded with it: at link time ours are others. */
+#define json_object nersweep_json_object
+#define json_array nersweep_json_array
+#define json_string nersweep_json_string
+#define json_integer nersweep_json_integer
+#define json_real nersweep_json_real
+#define json_null nersweep_json_null
+#define json_copy nersweep_json_copy
+#define json_string_value nersweep_json_string_value
+#define json_integer_value nersweep_json_integer_value
+#define json_number_value nersweep_json_number_value
+
 /* Parses text; name (a file name) is put into the diagnostic's place together with line and column. Depth is bounded by the library,
  * duplicate keys are refused, NUL in strings is refused. */
 NODISCARD Status json_parse(Json **json, const char *text, size_t size, const char *name, Diagnostic *diagnostic);
@@ -34,9 +46,12 @@ void json_append(Json *array, Json *value);
 const Json *json_get(const Json *object, const char *key);
 const Json *json_at(const Json *array, size_t index);
 size_t json_count(const Json *array_or_object);
-/* Keys in the order of insertion (or of the text); index < json_count. */
+/* Keys in the order of insertion (or of the text); index < json_count. Takes time in proportion to index: walk large objects with
+ * json_next_key. */
 const char *json_key_at(const Json *object, size_t index);
 const Json *json_value_at(const Json *object, size_t index);
+/* The first key (after NULL) or the one after key, which must be a result of this function; NULL at the end. Same order. */
+const char *json_next_key(const Json *object, const char *key);
 
 bool json_is_object(const Json *json);
 bool json_is_array(const Json *json);
