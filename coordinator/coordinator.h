@@ -1,0 +1,51 @@
+/* The coordinator as a whole: one event loop (server.c) around the pure core (core.h). For cli/: run it in this process.
+ *
+ * A sweep's folder, STORAGE/NAME:
+ *   sweep.yaml (as submitted) · shards/ · journal/ · objects/ manifests/ (core/store) · endpoint.json · lock · logs/ */
+#ifndef NERSWEEP_COORDINATOR_COORDINATOR_H
+#define NERSWEEP_COORDINATOR_COORDINATOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "coordinator/sweep.h"
+#include "core/base/clock.h"
+#include "core/io/json.h"
+
+typedef struct CoordinatorOptions {
+    const Sweep *sweep;
+    const char *sweep_folder;   /* absolute; exists, with shards/ built */
+    const char *listen;         /* ROUTER address; NULL: ipc in a private folder (embedded run) */
+    const char *feed;           /* PUB address; NULL: beside listen */
+    bool take_over;             /* seal a predecessor that still holds the lock */
+    bool exit_when_done;        /* end when the sweep has (run); daemons stay for readers until told to stop otherwise */
+    int64_t linger_ms;          /* after the end, serve readers this long */
+    int local_groups;           /* worker groups to start and keep alive on this machine; 0: none */
+    const char *worker_program; /* path of nersweep-worker, for local groups */
+    int ranks_per_group, threads_per_rank;
+    const char *backend;        /* for local groups */
+    const volatile int *interrupted; /* 1: stop assigning, let workers save (SIGTERM), end with STATUS_INTERRUPTED; 2: at once */
+    const Clock *clock;
+    void (*on_event)(void *context, const Json *event); /* each status event, for the progress display of `run`; may be NULL */
+    void *on_event_context;
+} CoordinatorOptions;
+
+/* Runs until the sweep has ended. Status messages of the sweep go to the feed; the final ranking can be read with sweep_results_read.
+ * Errors: STATUS_BUSY another coordinator holds this sweep (host, pid named) or the port is taken; STATUS_MISMATCH the journal belongs to another sweep. */
+NODISCARD Status coordinator_run(const CoordinatorOptions *options, Diagnostic *diagnostic);
+
+/* The status as JSON, read from the journal alone, with or without a running coordinator:
+ * {"name","identity","state":"running|paused|done|...","metric":{..},"trials":[{"trial","configuration","seed","state","parameters":{..},
+ *  "step","total_steps","epoch","score","best_score","best_step","best_checkpoint","attempts","evaluations":[..],"reason"}],
+ *  "ranking":[{"configuration","mean","spread","trials":[..]}],"winner":{"trial","checkpoint","score","test":{..}|null}} */
+NODISCARD Status sweep_status_read(const char *sweep_folder, Json **status, Diagnostic *diagnostic);
+
+/* The endpoint file: where a running coordinator listens. */
+typedef struct Endpoint {
+    char address[256], feed[256], host[128];
+    int32_t pid;
+    uint64_t epoch;
+} Endpoint;
+NODISCARD Status endpoint_read(const char *sweep_folder, Endpoint *endpoint, Diagnostic *diagnostic);
+
+#endif
