@@ -1,0 +1,185 @@
+/* Device, memory, streams and matrices of the reference backend, and its table. */
+#include "kernels/cpu/reference/reference.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/memory.h"
+
+struct BackendDevice {
+    int open_count; /* nothing to hold: a device exists so that the table is the same for every backend */
+};
+
+struct BackendStream {
+    BackendDevice *device;
+};
+
+static Status device_open(BackendDevice **device, const BackendOptions *options, Diagnostic *diagnostic)
+{
+    if (options->thread_count < 1) {
+        return FAIL(diagnostic, STATUS_USAGE, "a device needs at least 1 thread, not %d", options->thread_count);
+    }
+    *device = memory_allocate(1, sizeof **device);
+    (*device)->open_count = 1;
+    return STATUS_OK;
+}
+
+static void device_close(BackendDevice **device)
+{
+    free(*device);
+    *device = NULL;
+}
+
+static void device_describe(const BackendDevice *device, char *text, size_t text_size)
+{
+    (void)device;
+    snprintf(text, text_size, "reference: plain C loops, 1 thread");
+}
+
+static Status buffer_create(BackendBuffer **buffer, BackendDevice *device, size_t size_bytes, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    void *bytes = NULL;
+    (void)device;
+    TRY(memory_try_allocate(&bytes, size_bytes == 0 ? 1 : size_bytes, 1, diagnostic));
+    *buffer = memory_allocate(1, sizeof **buffer);
+    (*buffer)->bytes = bytes;
+    (*buffer)->size_bytes = size_bytes;
+out:
+    return status;
+}
+
+static void buffer_destroy(BackendBuffer **buffer)
+{
+    if (*buffer != NULL) {
+        free((*buffer)->bytes);
+        free(*buffer);
+    }
+    *buffer = NULL;
+}
+
+static void *buffer_host_pointer(BackendBuffer *buffer)
+{
+    return buffer->bytes;
+}
+
+static Status stream_create(BackendStream **stream, BackendDevice *device, Diagnostic *diagnostic)
+{
+    (void)diagnostic;
+    *stream = memory_allocate(1, sizeof **stream);
+    (*stream)->device = device;
+    return STATUS_OK;
+}
+
+static void stream_destroy(BackendStream **stream)
+{
+    free(*stream);
+    *stream = NULL;
+}
+
+static Status stream_synchronize(BackendStream *stream, Diagnostic *diagnostic)
+{
+    (void)stream;
+    (void)diagnostic;
+    return STATUS_OK; /* everything was done when it was asked for, and nothing of it can fail */
+}
+
+static void copy_to_device(BackendStream *stream, DeviceView to, const void *from, size_t size_bytes)
+{
+    (void)stream;
+    if (size_bytes > 0) {
+        memcpy(host_view(to, size_bytes, 1), from, size_bytes);
+    }
+}
+
+static void copy_to_host(BackendStream *stream, void *to, DeviceView from, size_t size_bytes)
+{
+    (void)stream;
+    if (size_bytes > 0) {
+        memcpy(to, host_view(from, size_bytes, 1), size_bytes);
+    }
+}
+
+static void copy(BackendStream *stream, DeviceView to, DeviceView from, size_t size_bytes)
+{
+    (void)stream;
+    if (size_bytes > 0) {
+        memcpy(host_view(to, size_bytes, 1), host_view(from, size_bytes, 1), size_bytes);
+    }
+}
+
+static void fill_zero(BackendStream *stream, DeviceView to, size_t size_bytes)
+{
+    (void)stream;
+    if (size_bytes > 0) {
+        memset(host_view(to, size_bytes, 1), 0, size_bytes);
+    }
+}
+
+static void matrix_refresh(BackendStream *stream, BackendMatrix *matrix)
+{
+    size_t size_bytes = (size_t)matrix->n * (size_t)matrix->k * sizeof(float);
+    copy(stream, (DeviceView){matrix->copy, 0}, matrix->weight, size_bytes);
+}
+
+static Status matrix_create(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, int32_t n, int32_t k,
+                            Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    BackendMatrix *made = memory_allocate(1, sizeof *made);
+    *made = (BackendMatrix){.weight = weight, .n = n, .k = k};
+    TRY(buffer_create(&made->copy, device, (size_t)n * (size_t)k * sizeof(float), diagnostic));
+    matrix_refresh(NULL, made);
+    *matrix = made;
+    made = NULL;
+out:
+    free(made);
+    return status;
+}
+
+static void matrix_destroy(BackendMatrix **matrix)
+{
+    if (*matrix != NULL) {
+        buffer_destroy(&(*matrix)->copy);
+        free(*matrix);
+    }
+    *matrix = NULL;
+}
+
+const Backend *backend_reference(void)
+{
+    static const Backend table = {
+        .version = BACKEND_VERSION,
+        .name = "reference",
+        .device_open = device_open,
+        .device_close = device_close,
+        .device_describe = device_describe,
+        .buffer_create = buffer_create,
+        .buffer_destroy = buffer_destroy,
+        .buffer_host_pointer = buffer_host_pointer,
+        .stream_create = stream_create,
+        .stream_destroy = stream_destroy,
+        .stream_synchronize = stream_synchronize,
+        .copy_to_device = copy_to_device,
+        .copy_to_host = copy_to_host,
+        .copy = copy,
+        .fill_zero = fill_zero,
+        .matrix_create = matrix_create,
+        .matrix_destroy = matrix_destroy,
+        .matrix_refresh = matrix_refresh,
+        .embedding_forward = reference_embedding_forward,
+        .embedding_backward = reference_embedding_backward,
+        .norm_forward = reference_norm_forward,
+        .norm_backward = reference_norm_backward,
+        .linear_forward = reference_linear_forward,
+        .linear_backward_input = reference_linear_backward_input,
+        .linear_backward_weight = reference_linear_backward_weight,
+        .attention_forward = reference_attention_forward,
+        .attention_backward = reference_attention_backward,
+        .cross_entropy = reference_cross_entropy,
+        .sum_of_squares = reference_sum_of_squares,
+        .adamw = reference_adamw,
+    };
+    return &table;
+}

@@ -1,0 +1,53 @@
+/* The reference backend's parts: plain loops, double accumulation, one thread. Written to be read and believed, not to be fast.
+ *
+ * Every operation is declared here, so that another backend may wrap the table (tests/kernels/guarded_backend.c does). */
+#ifndef NERSWEEP_KERNELS_CPU_REFERENCE_REFERENCE_H
+#define NERSWEEP_KERNELS_CPU_REFERENCE_REFERENCE_H
+
+#include "kernels/backend.h"
+#include "kernels/cpu/host_buffer.h"
+
+/* The matrix is a copy of the master as it was at the last refresh, so that a forgotten refresh shows. */
+struct BackendMatrix {
+    DeviceView weight; /* the master, [n, k] */
+    BackendBuffer *copy;
+    int32_t n, k;
+};
+
+static inline float *reference_matrix(const BackendMatrix *matrix)
+{
+    return host_floats((DeviceView){matrix->copy, 0}, (size_t)matrix->n * (size_t)matrix->k);
+}
+
+/* 0 where the element is dropped, 1 / (1 - probability) where it is kept, 1 where dropout is off. */
+double reference_dropout(Dropout dropout, uint32_t slot, uint32_t position, uint32_t channel, uint32_t site);
+
+void reference_embedding_forward(BackendStream *stream, const DeviceBlock *block, DeviceView word, DeviceView position,
+                                 DeviceView type, int32_t d, DeviceView out);
+void reference_embedding_backward(BackendStream *stream, const DeviceBlock *block, DeviceView d_out, int32_t d, DeviceView d_word,
+                                  DeviceView d_position, DeviceView d_type);
+void reference_norm_forward(BackendStream *stream, const DeviceBlock *block, DeviceView x, DeviceView residual, DeviceView gamma,
+                            DeviceView beta, float epsilon, int32_t d, Dropout dropout_in, Dropout dropout_out, DeviceView sum,
+                            DeviceView y, DeviceView mean, DeviceView rstd);
+void reference_norm_backward(BackendStream *stream, const DeviceBlock *block, DeviceView d_y, DeviceView sum, DeviceView mean,
+                             DeviceView rstd, DeviceView gamma, int32_t d, Dropout dropout_in, Dropout dropout_out,
+                             DeviceView d_sum, DeviceView d_x, DeviceView d_gamma, DeviceView d_beta);
+void reference_linear_forward(BackendStream *stream, BackendMatrix *weight, DeviceView bias, DeviceView x, int32_t rows,
+                              LinearEpilogue epilogue, DeviceView pre, DeviceView y);
+void reference_linear_backward_input(BackendStream *stream, BackendMatrix *weight, DeviceView d_y, int32_t rows, DeviceView pre,
+                                     bool accumulate, DeviceView d_x);
+void reference_linear_backward_weight(BackendStream *stream, DeviceView x, DeviceView d_y, int32_t rows, int32_t n, int32_t k,
+                                      DeviceView d_weight, DeviceView d_bias);
+void reference_attention_forward(BackendStream *stream, const DeviceBlock *block, DeviceView qkv, int32_t heads, int32_t head_width,
+                                 Dropout dropout, DeviceView context, DeviceView log_sum_exp);
+void reference_attention_backward(BackendStream *stream, const DeviceBlock *block, DeviceView qkv, DeviceView context,
+                                  DeviceView log_sum_exp, DeviceView d_context, int32_t heads, int32_t head_width, Dropout dropout,
+                                  DeviceView d_qkv);
+void reference_cross_entropy(BackendStream *stream, DeviceView logits, DeviceView labels, DeviceView weights,
+                             DeviceView class_weights, float label_smoothing, float gradient_scale, int32_t rows,
+                             int32_t label_count, DeviceView loss_sum, DeviceView d_logits);
+void reference_sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sum);
+void reference_adamw(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
+                     DeviceView second_moment, size_t count, const AdamwStep *step);
+
+#endif
