@@ -57,11 +57,14 @@ void label_table_destroy(LabelTable **table);
 
 /* seqeval's default mode = conlleval. labels: [n] ids. Appends to spans. */
 void spans_extract_default(const LabelTable *table, const int32_t *labels, int32_t n, SpanArray *spans);
-/* seqeval's mode='strict' with the scheme given. IO: maximal runs of one type. */
+/* seqeval's mode='strict' with the scheme given. IO: maximal runs of one type. A prefix that the scheme does not know makes seqeval
+ * raise; here it follows the same rules, which give it no span of its own. */
 void spans_extract_strict(const LabelTable *table, LabelScheme scheme, const int32_t *labels, int32_t n, SpanArray *spans);
 
 /* Labels of n tokens from spans that do not overlap (sorted by start), names made as "B-" + type; new names are added to set.
- * labels: [n] out. adjacent spans of one type cannot be told apart in IO: STATUS_MISMATCH with the token's index unless merge_adjacent. */
+ * labels: [n] out. Adjacent spans of one type cannot be told apart in IO: STATUS_MISMATCH with the token's number (from 1) unless
+ * merge_adjacent. (IOB1 and IOE1 part them by B- and E-: nothing is lost, docs/decisions/010.) Spans that overlap, leave the sentence or
+ * have an empty type are STATUS_INVALID_INPUT. */
 NODISCARD Status spans_to_labels(LabelScheme scheme, const Span *spans, size_t span_count, const char *const *type_names, int32_t n,
                                  bool merge_adjacent, LabelSet *set, int32_t *labels, Diagnostic *diagnostic);
 
@@ -69,13 +72,15 @@ NODISCARD Status spans_to_labels(LabelScheme scheme, const Span *spans, size_t s
 typedef struct SchemeGuess {
     uint64_t sentences;
     uint64_t invalid[SCHEME_COUNT]; /* tokens at which a scheme is violated */
-    uint64_t prefix_seen[8];
+    uint64_t prefix_seen[8]; /* by LabelPrefix */
     bool seen_l_or_u;
 } SchemeGuess;
 void scheme_guess_add(SchemeGuess *guess, const char *const *labels, int32_t n);
-/* The strictest scheme without violations (order: BILOU/IOBES, IOB2, IOE2, IOB1, IOE1, IO); IOB2 when all have some and B- is seen. */
+/* The strictest scheme without violations (order: BILOU/IOBES, IOB2, IOE2, IOB1, IOE1, IO). When all have some: IOB2 if B- is seen and
+ * neither E- nor S- is, else the scheme with the fewest. Nothing but O: IOB2. */
 LabelScheme scheme_guess_result(const SchemeGuess *guess);
-/* Index of the first token at which the sequence violates the scheme, or -1. */
+/* Index of the first token whose label the scheme does not allow between its neighbours, or -1. In IOE2, IOBES and BILOU that may be
+ * the token whose span is not closed after it. */
 int32_t scheme_first_violation(LabelScheme scheme, const char *const *labels, int32_t n);
 
 #endif

@@ -10,12 +10,14 @@ typedef struct ScoreCounts {
     int64_t *correct;   /* [type_count] */
     int64_t *predicted; /* [type_count] */
     int64_t *gold;      /* [type_count] */
-    int64_t tokens, tokens_correct;
+    int64_t tokens, tokens_correct; /* for the accuracy; see score_counts_add_tokens */
 } ScoreCounts;
 ScoreCounts *score_counts_create(int32_t type_count);
 void score_counts_destroy(ScoreCounts **counts);
-/* One sentence. Spans sorted by (start, end, type) or as the extractors give them. */
+/* One sentence. Spans sorted by (start, end, type), as the extractors give them; equal spans count once. */
 void score_counts_add(ScoreCounts *counts, const Span *gold, size_t gold_count, const Span *predicted, size_t predicted_count);
+/* One sentence's labels, [n] ids each: for the accuracy alone. */
+void score_counts_add_tokens(ScoreCounts *counts, const int32_t *gold, const int32_t *predicted, int32_t n);
 void score_counts_merge(ScoreCounts *into, const ScoreCounts *from);
 
 typedef struct ScoreRow {
@@ -30,6 +32,8 @@ typedef struct ScoreReport {
     double accuracy; /* of tokens */
     int64_t zero_divisions; /* how often zero_division stood in: the caller warns once */
 } ScoreReport;
+/* zero_division: 0 or 1, stands in for a precision or recall that has nothing to divide by (an F1 of two zeros stays 0, as in seqeval).
+ * Macro over no types is 0. Free with score_report_free. */
 void score_report_make(ScoreReport *report, const ScoreCounts *counts, double zero_division);
 void score_report_free(ScoreReport *report);
 
