@@ -29,6 +29,8 @@ typedef struct BertConfig {
 /* Reads config.json. model_type must be "bert" (or absent), hidden_act "gelu", position_embedding_type absolute: anything else is
  * STATUS_UNSUPPORTED by name. Values are bounded. Labels: id2label when there, otherwise none (label_count 0). */
 NODISCARD Status bert_config_read(BertConfig *config, const char *path, Diagnostic *diagnostic);
+/* The bounds above, for a configuration that was not read from a file; name stands in the diagnostic's place. */
+NODISCARD Status bert_config_check(const BertConfig *config, const char *name, Diagnostic *diagnostic);
 /* Replaces the labels. Copies. */
 void bert_config_set_labels(BertConfig *config, const char *const *labels, int32_t label_count);
 /* What config.json of a token classifier holds: the source's keys, architectures, id2label, label2id. A new root. */

@@ -9,8 +9,9 @@
 
 /* What a folder says about its tokenizer. */
 typedef struct TokenizerFiles {
-    char *vocab_path;      /* FOLDER/vocab.txt; owned */
-    bool lowercase;        /* do_lower_case of tokenizer_config.json; without the file: true unless the vocabulary has cased frequent words */
+    char *vocab_path; /* FOLDER/vocab.txt; owned */
+    bool
+        lowercase; /* do_lower_case of tokenizer_config.json; without the file: true unless the vocabulary has cased frequent words */
     bool lowercase_stated; /* false: guessed as above */
 } TokenizerFiles;
 NODISCARD Status model_folder_tokenizer(const char *folder, TokenizerFiles *files, Diagnostic *diagnostic);
@@ -26,8 +27,8 @@ NODISCARD Status model_folder_load(Model *model, const char *folder, ModelHead h
 /* Writes all files of a token classifier into the existing folder: weights from `parameters` (host, the model's layout), tokenizer files made
  * from source_folder's vocab.txt (copied byte for byte) and `lowercase`, nersweep.json from `notes` (an object, copied; may be NULL).
  * Deterministic bytes. */
-NODISCARD Status model_folder_write(const char *folder, const BertConfig *config, const ModelLayout *layout, const float *parameters,
-                                    const char *source_folder, bool lowercase, int32_t max_seq_length, const Json *notes,
-                                    const FileSystem *fs, Diagnostic *diagnostic);
+NODISCARD Status model_folder_write(const char *folder, const BertConfig *config, const ModelLayout *layout,
+                                    const float *parameters, const char *source_folder, bool lowercase, int32_t max_seq_length,
+                                    const Json *notes, const FileSystem *fs, Diagnostic *diagnostic);
 
 #endif

@@ -2,7 +2,8 @@
  *
  * Order: embeddings, encoder layer 0 .. L - 1, head. Inside a layer the three projections stand together so that they are one [3d, d]
  * matrix: query.weight, key.weight, value.weight, query.bias, key.bias, value.bias, then the rest. Each parameter starts at a multiple
- * of 16 floats. A "part" is what freezes together: 0 = embeddings, 1 + i = encoder layer i, L + 1 = head. */
+ * of 16 floats, except that key and value follow query without a gap, so that a hidden size which is no multiple of 16 (312) has one matrix
+ * too. A "part" is what freezes together: 0 = embeddings, 1 + i = encoder layer i, L + 1 = head. */
 #ifndef NERSWEEP_MODEL_LAYOUT_H
 #define NERSWEEP_MODEL_LAYOUT_H
 
@@ -13,7 +14,7 @@
 #include "model/config.h"
 
 typedef struct ModelParameter {
-    char name[128];  /* Hugging Face's, e.g. "bert.encoder.layer.0.attention.self.query.weight" */
+    char name[128];   /* Hugging Face's, e.g. "bert.encoder.layer.0.attention.self.query.weight" */
     int32_t shape[2]; /* shape[1] = 0 for vectors */
     size_t offset;    /* in floats */
     size_t count;     /* floats */
@@ -24,9 +25,9 @@ typedef struct ModelParameter {
 typedef struct ModelLayout {
     ModelParameter *parameters;
     int32_t parameter_count;
-    int32_t part_count;   /* L + 2 */
-    size_t *part_offset;  /* [part_count + 1] in floats; part p is [part_offset[p], part_offset[p + 1]) */
-    size_t float_count;   /* of the whole buffer, gaps included (gaps are zero) */
+    int32_t part_count;  /* L + 2 */
+    size_t *part_offset; /* [part_count + 1] in floats; part p is [part_offset[p], part_offset[p + 1]) */
+    size_t float_count;  /* of the whole buffer, gaps included (gaps are zero) */
 } ModelLayout;
 
 NODISCARD Status model_layout_create(ModelLayout **layout, const BertConfig *config, Diagnostic *diagnostic);

@@ -18,7 +18,8 @@
 typedef struct Model Model;
 
 /* Zero parameters. config is copied. backend and device must outlive the model. */
-NODISCARD Status model_create(Model **model, const BertConfig *config, const Backend *backend, BackendDevice *device, Diagnostic *diagnostic);
+NODISCARD Status model_create(Model **model, const BertConfig *config, const Backend *backend, BackendDevice *device,
+                              Diagnostic *diagnostic);
 void model_destroy(Model **model);
 const BertConfig *model_config(const Model *model);
 const ModelLayout *model_layout(const Model *model);
@@ -40,8 +41,11 @@ DeviceView model_gradients(Model *model);
 void model_refresh(Model *model, const bool *part_frozen /* [part_count] or NULL: refresh all */);
 
 /* Reserves activation memory for blocks of at most piece_limit pieces and sequence_limit sequences. May be called again with larger limits.
+ * Training and inference are planned apart and share one buffer; model_forward takes the inference plan where the block fits into it, the
+ * training plan otherwise.
  * Errors: STATUS_OUT_OF_MEMORY with the bytes wanted. */
 NODISCARD Status model_plan(Model *model, int32_t piece_limit, int32_t sequence_limit, bool training, Diagnostic *diagnostic);
+/* Device bytes of activations and gradients. */
 size_t model_planned_bytes(const Model *model);
 
 /* Logits of every piece: logits [T, C] on the host. No dropout. */
@@ -53,9 +57,9 @@ typedef Status (*ModelPartReady)(void *context, int32_t part, Diagnostic *diagno
 
 typedef struct ModelStep {
     uint64_t seed;
-    int64_t step;               /* optimizer step, from 0: with seed the key of dropout */
-    bool dropout;               /* false: all probabilities 0 */
-    double denominator;         /* labelled tokens (or their summed weights) of the whole optimizer step, all ranks and micro-batches */
+    int64_t step;       /* optimizer step, from 0: with seed the key of dropout */
+    bool dropout;       /* false: all probabilities 0 */
+    double denominator; /* labelled tokens (or their summed weights) of the whole optimizer step, all ranks and micro-batches */
     float label_smoothing;
     const float *class_weights; /* [C] on the host, or NULL */
     const bool *part_frozen;    /* [part_count]; frozen parts get no gradient, no backward below the lowest part that trains */
@@ -66,7 +70,13 @@ typedef struct ModelStep {
 } ModelStep;
 
 /* Forward and backward of one micro-batch; gradients += d(loss sum / denominator). *loss_sum receives the undivided loss of this block.
- * Errors: STATUS_DIVERGED when the loss is not finite (step named), STATUS_LIMIT when the block is over the plan. */
-NODISCARD Status model_train_block(Model *model, const TokenBlock *block, const ModelStep *step, double *loss_sum, Diagnostic *diagnostic);
+ * An empty block is fine (it announces its parts). Errors: STATUS_DIVERGED when the loss is not finite (step named; after all parts were
+ * announced, so that ranks stay in step), STATUS_LIMIT when the block is over the plan, STATUS_INVALID_INPUT as token_block_validate. */
+NODISCARD Status model_train_block(Model *model, const TokenBlock *block, const ModelStep *step, double *loss_sum,
+                                   Diagnostic *diagnostic);
+
+/* This block's share of ModelStep.denominator: the weights of its labelled pieces, times their class weights [C] (or NULL), summed. A step
+ * whose denominator is 0 has no gradient. */
+double model_block_denominator(const TokenBlock *block, const float *class_weights);
 
 #endif

@@ -21,6 +21,7 @@ double schedule_factor(const Schedule *schedule, int64_t step);
 /* part_frozen [part_count of the layout] at `step`, from the freezing schedule; a phase PART@E holds while step < E * steps_per_epoch. */
 void freeze_parts(const FreezeSchedule *schedule, int64_t step, int64_t steps_per_epoch, int32_t part_count, bool *part_frozen);
 
+/* To be destroyed before its model. */
 typedef struct Optimizer Optimizer;
 NODISCARD Status optimizer_create(Optimizer **optimizer, Model *model, const TrainingOptions *options, Diagnostic *diagnostic);
 void optimizer_destroy(Optimizer **optimizer);
@@ -28,11 +29,13 @@ void optimizer_destroy(Optimizer **optimizer);
 /* Norm of all gradients of parts that train -> clip factor min(1, max_grad_norm / (norm + 1e-6)) -> AdamW -> model_refresh.
  * base learning rate = options->learning_rate * factor; layer-wise decay as options say. Parts that thaw start with t = 1 and zero moments.
  * STATUS_DIVERGED when the norm is not finite, naming the first parameter whose gradient is not. */
-NODISCARD Status optimizer_step(Optimizer *optimizer, const bool *part_frozen, double factor, double *gradient_norm, Diagnostic *diagnostic);
+NODISCARD Status optimizer_step(Optimizer *optimizer, const bool *part_frozen, double factor, double *gradient_norm,
+                                Diagnostic *diagnostic);
 
 /* State for checkpoints: both moments in the model's layout [float_count] each, and t per part [part_count]. */
-NODISCARD Status optimizer_state_get(Optimizer *optimizer, float *first_moment, float *second_moment, int64_t *part_t, Diagnostic *diagnostic);
-NODISCARD Status optimizer_state_set(Optimizer *optimizer, const float *first_moment, const float *second_moment, const int64_t *part_t,
+NODISCARD Status optimizer_state_get(Optimizer *optimizer, float *first_moment, float *second_moment, int64_t *part_t,
                                      Diagnostic *diagnostic);
+NODISCARD Status optimizer_state_set(Optimizer *optimizer, const float *first_moment, const float *second_moment,
+                                     const int64_t *part_t, Diagnostic *diagnostic);
 
 #endif

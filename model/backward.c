@@ -1,0 +1,247 @@
+/* One micro-batch of training: forward, loss, and backward down to the lowest part that trains. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/base/memory.h"
+#include "model/model_internal.h"
+
+/* What backward passes around. */
+typedef struct Backward {
+    Model *model;
+    const DeviceBlock *block;
+    const Activations *activations;
+    const ModelStep *step;
+    DropoutPlan dropout;
+    int32_t lowest; /* lowest part that trains; part_count: none */
+} Backward;
+
+static bool part_trains(const ModelStep *step, int32_t part)
+{
+    return !step->part_frozen || !step->part_frozen[part];
+}
+
+static int32_t lowest_training_part(const ModelLayout *layout, const ModelStep *step)
+{
+    int32_t part = 0;
+    while (part < layout->part_count && !part_trains(step, part))
+        part++;
+    return part;
+}
+
+/* Gradients of parts that train start from zero; what stands in frozen parts is nobody's business. */
+static void zero_gradients(Model *model, const ModelStep *step)
+{
+    const ModelLayout *layout = model->layout;
+    for (int32_t part = 0; part < layout->part_count; part++) {
+        if (!part_trains(step, part))
+            continue;
+        size_t floats = layout->part_offset[part + 1] - layout->part_offset[part];
+        model->backend->fill_zero(model->stream, device_view_floats((DeviceView){model->gradients, 0}, layout->part_offset[part]),
+                                  floats * sizeof(float));
+    }
+}
+
+static Status announce_part(const Backward *backward, int32_t part, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    const ModelStep *step = backward->step;
+    if (!step->part_ready || !part_trains(step, part))
+        return STATUS_OK;
+    TRY(backward->model->backend->stream_synchronize(backward->model->stream, diagnostic));
+    TRY(step->part_ready(step->part_ready_context, part, diagnostic));
+out:
+    return status;
+}
+
+static void head_backward(const Backward *backward)
+{
+    Model *model = backward->model;
+    const Backend *backend = model->backend;
+    const Activations *activations = backward->activations;
+    int32_t layers = model->config.num_hidden_layers, rows = backward->block->piece_count;
+    if (part_trains(backward->step, layers + 1))
+        backend->linear_backward_weight(model->stream, activations->layers[layers - 1].output.y, activations->d_logits, rows,
+                                        model->config.label_count, model->config.hidden_size,
+                                        gradient_view(model, head_parameter(layers, HEAD_WEIGHT)),
+                                        gradient_view(model, head_parameter(layers, HEAD_BIAS)));
+    if (backward->lowest <= layers)
+        backend->linear_backward_input(model->stream, model->classifier, activations->d_logits, rows, device_view_none(), false,
+                                       activations->d_hidden);
+}
+
+static DeviceView layer_gradient(const Backward *backward, int32_t layer, int32_t which)
+{
+    if (!part_trains(backward->step, 1 + layer))
+        return device_view_none();
+    return gradient_view(backward->model, layer_parameter(layer, which));
+}
+
+/* d_weight += d_y^T x unless the layer is frozen. */
+static void layer_weight_backward(const Backward *backward, int32_t layer, DeviceView x, DeviceView d_y, int32_t n, int32_t k,
+                                  int32_t weight, int32_t bias)
+{
+    if (!part_trains(backward->step, 1 + layer))
+        return;
+    backward->model->backend->linear_backward_weight(backward->model->stream, x, d_y, backward->block->piece_count, n, k,
+                                                     layer_gradient(backward, layer, weight),
+                                                     layer_gradient(backward, layer, bias));
+}
+
+/* FFN sublayer: d_hidden holds d(output.y) before and d(attention.y) after. */
+static void ffn_backward(const Backward *backward, int32_t index)
+{
+    Model *model = backward->model;
+    const Backend *backend = model->backend;
+    const Activations *all = backward->activations;
+    const LayerActivations *layer = &all->layers[index];
+    int32_t rows = backward->block->piece_count, d = model->config.hidden_size, f = model->config.intermediate_size;
+    const DropoutPlan *dropout = &backward->dropout;
+
+    backend->norm_backward(model->stream, backward->block, all->d_hidden, layer->output.sum, layer->output.mean, layer->output.rstd,
+                           parameter_view(model, layer_parameter(index, LAYER_FFN_NORM_WEIGHT)), d,
+                           model_dropout_layer(model, dropout, index, DROPOUT_FFN_OUTPUT),
+                           model_dropout_layer(model, dropout, index, DROPOUT_CLASSIFIER), all->d_hidden, all->d_branch,
+                           layer_gradient(backward, index, LAYER_FFN_NORM_WEIGHT),
+                           layer_gradient(backward, index, LAYER_FFN_NORM_BIAS));
+    layer_weight_backward(backward, index, layer->ffn, all->d_branch, d, f, LAYER_FFN_OUT_WEIGHT, LAYER_FFN_OUT_BIAS);
+    backend->linear_backward_input(model->stream, model->matrices[index].ffn_out, all->d_branch, rows, layer->ffn_pre, false,
+                                   all->d_ffn);
+    layer_weight_backward(backward, index, layer->attention.y, all->d_ffn, f, d, LAYER_FFN_IN_WEIGHT, LAYER_FFN_IN_BIAS);
+    backend->linear_backward_input(model->stream, model->matrices[index].ffn_in, all->d_ffn, rows, device_view_none(), true,
+                                   all->d_hidden);
+}
+
+/* Attention sublayer: d_hidden holds d(attention.y) before and d(x) after, unless nothing below trains. */
+static void attention_backward(const Backward *backward, int32_t index, DeviceView x)
+{
+    Model *model = backward->model;
+    const Backend *backend = model->backend;
+    const Activations *all = backward->activations;
+    const LayerActivations *layer = &all->layers[index];
+    int32_t rows = backward->block->piece_count, d = model->config.hidden_size, heads = model->config.num_attention_heads;
+    const DropoutPlan *dropout = &backward->dropout;
+
+    backend->norm_backward(model->stream, backward->block, all->d_hidden, layer->attention.sum, layer->attention.mean,
+                           layer->attention.rstd, parameter_view(model, layer_parameter(index, LAYER_ATTENTION_NORM_WEIGHT)), d,
+                           model_dropout_layer(model, dropout, index, DROPOUT_ATTENTION_OUTPUT), model_dropout_off(), all->d_hidden,
+                           all->d_branch, layer_gradient(backward, index, LAYER_ATTENTION_NORM_WEIGHT),
+                           layer_gradient(backward, index, LAYER_ATTENTION_NORM_BIAS));
+    layer_weight_backward(backward, index, layer->context, all->d_branch, d, d, LAYER_OUTPUT_WEIGHT, LAYER_OUTPUT_BIAS);
+    backend->linear_backward_input(model->stream, model->matrices[index].output, all->d_branch, rows, device_view_none(), false,
+                                   all->d_context);
+    backend->attention_backward(model->stream, backward->block, layer->qkv, layer->context, layer->log_sum_exp, all->d_context,
+                                heads, d / heads, model_dropout_layer(model, dropout, index, DROPOUT_ATTENTION), all->d_qkv);
+    layer_weight_backward(backward, index, x, all->d_qkv, 3 * d, d, LAYER_QUERY_WEIGHT, LAYER_QUERY_BIAS);
+    if (backward->lowest <= index)
+        backend->linear_backward_input(model->stream, model->matrices[index].qkv, all->d_qkv, rows, device_view_none(), true,
+                                       all->d_hidden);
+}
+
+static void embeddings_backward(const Backward *backward)
+{
+    Model *model = backward->model;
+    const NormActivations *embeddings = &backward->activations->embeddings;
+    DeviceView d_hidden = backward->activations->d_hidden;
+    int32_t d = model->config.hidden_size;
+    model->backend->norm_backward(model->stream, backward->block, d_hidden, embeddings->sum, embeddings->mean, embeddings->rstd,
+                                  parameter_view(model, EMBEDDING_NORM_WEIGHT), d, model_dropout_off(),
+                                  model_dropout_embeddings(model, &backward->dropout), d_hidden, device_view_none(),
+                                  gradient_view(model, EMBEDDING_NORM_WEIGHT), gradient_view(model, EMBEDDING_NORM_BIAS));
+    model->backend->embedding_backward(model->stream, backward->block, d_hidden, d, gradient_view(model, EMBEDDING_WORD),
+                                       gradient_view(model, EMBEDDING_POSITION), gradient_view(model, EMBEDDING_TYPE));
+}
+
+/* From the head down. An empty block (a rank without a sentence in this step) still announces its parts. */
+static Status run_backward(const Backward *backward, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    bool empty = backward->block->piece_count == 0;
+    int32_t layers = backward->model->config.num_hidden_layers;
+    if (!empty && backward->lowest <= layers + 1)
+        head_backward(backward);
+    TRY(announce_part(backward, layers + 1, diagnostic));
+    for (int32_t i = layers - 1; i >= 0 && backward->lowest <= 1 + i; i--) {
+        if (!empty) {
+            ffn_backward(backward, i);
+            attention_backward(backward, i,
+                               i ? backward->activations->layers[i - 1].output.y : backward->activations->embeddings.y);
+        }
+        TRY(announce_part(backward, 1 + i, diagnostic));
+    }
+    if (!empty && backward->lowest == 0)
+        embeddings_backward(backward);
+    TRY(announce_part(backward, 0, diagnostic));
+out:
+    return status;
+}
+
+/* Queues the loss; its sum goes to the first bytes of the loss buffer. */
+static void queue_loss(Model *model, const TokenBlock *block, const ModelStep *step, const Activations *activations)
+{
+    const Backend *backend = model->backend;
+    DeviceView loss = {model->loss, 0}, class_weights = device_view_none();
+    size_t pieces = (size_t)block->piece_count;
+    backend->copy_to_device(model->stream, activations->labels, block->labels, pieces * sizeof *block->labels);
+    backend->copy_to_device(model->stream, activations->weights, block->weights, pieces * sizeof *block->weights);
+    if (step->class_weights) {
+        class_weights = (DeviceView){model->loss, LOSS_CLASS_WEIGHTS_BYTES};
+        backend->copy_to_device(model->stream, class_weights, step->class_weights,
+                                (size_t)model->config.label_count * sizeof *step->class_weights);
+    }
+    backend->fill_zero(model->stream, loss, sizeof(double));
+    /* A step without one labelled token has no loss and moves nothing, where a division by zero would end the trial. */
+    float scale = step->denominator > 0 ? (float)(1.0 / step->denominator) : 0.0f;
+    backend->cross_entropy(model->stream, activations->logits, activations->labels, activations->weights, class_weights,
+                           step->label_smoothing, scale, block->piece_count, model->config.label_count, loss,
+                           activations->d_logits);
+}
+
+Status model_train_block(Model *model, const TokenBlock *block, const ModelStep *step, double *loss_sum, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    DeviceBlock device_block;
+    double loss = 0;
+    *loss_sum = 0;
+    if (!model->gradients || !model->training.piece_limit)
+        return FAIL(diagnostic, STATUS_LIMIT, "the model was not planned for training");
+    Backward backward = {
+        .model = model,
+        .block = &device_block,
+        .activations = &model->training,
+        .step = step,
+        .lowest = lowest_training_part(model->layout, step),
+    };
+    backward.dropout = (DropoutPlan){
+        .on = step->dropout,
+        .key = philox_key(step->seed, RANDOM_DROPOUT, (uint32_t)step->step),
+        .prefix = step->frozen_dropout ? 0 : backward.lowest,
+    };
+    TRY(model_block_upload(model, block, &model->training, &device_block, diagnostic));
+    if (step->zero_gradients)
+        zero_gradients(model, step);
+    if (block->piece_count > 0) {
+        model_forward_queue(model, &device_block, &backward.dropout, &model->training);
+        queue_loss(model, block, step, &model->training);
+        model->backend->copy_to_host(model->stream, &loss, (DeviceView){model->loss, 0}, sizeof loss);
+    }
+    TRY(run_backward(&backward, diagnostic));
+    TRY(model->backend->stream_synchronize(model->stream, diagnostic));
+    *loss_sum = loss;
+    /* Looked at last, so that the ranks of a step have announced the same parts whether their own loss is finite or not. */
+    if (!isfinite(loss))
+        TRY_FAIL(diagnostic, STATUS_DIVERGED, "the loss is not finite at step %lld: the learning rate may be too high",
+                 (long long)step->step);
+out:
+    return status;
+}
+
+double model_block_denominator(const TokenBlock *block, const float *class_weights)
+{
+    double sum = 0;
+    for (int32_t t = 0; t < block->piece_count; t++) {
+        int32_t label = block->labels[t];
+        if (label != TOKEN_LABEL_IGNORED)
+            sum += (double)block->weights[t] * (class_weights ? (double)class_weights[label] : 1.0);
+    }
+    return sum;
+}

@@ -1,0 +1,147 @@
+/* What the files of model/ share and nobody else sees: the model's struct, the order of parameters, the plan of activations. */
+#ifndef NERSWEEP_MODEL_MODEL_INTERNAL_H
+#define NERSWEEP_MODEL_MODEL_INTERNAL_H
+
+#include "model/model.h"
+
+/* Order of parameters inside each kind of part; layout.c holds their names and shapes. */
+enum { EMBEDDING_WORD, EMBEDDING_POSITION, EMBEDDING_TYPE, EMBEDDING_NORM_WEIGHT, EMBEDDING_NORM_BIAS, EMBEDDING_PARAMETER_COUNT };
+enum {
+    LAYER_QUERY_WEIGHT,
+    LAYER_KEY_WEIGHT,
+    LAYER_VALUE_WEIGHT,
+    LAYER_QUERY_BIAS,
+    LAYER_KEY_BIAS,
+    LAYER_VALUE_BIAS,
+    LAYER_OUTPUT_WEIGHT,
+    LAYER_OUTPUT_BIAS,
+    LAYER_ATTENTION_NORM_WEIGHT,
+    LAYER_ATTENTION_NORM_BIAS,
+    LAYER_FFN_IN_WEIGHT,
+    LAYER_FFN_IN_BIAS,
+    LAYER_FFN_OUT_WEIGHT,
+    LAYER_FFN_OUT_BIAS,
+    LAYER_FFN_NORM_WEIGHT,
+    LAYER_FFN_NORM_BIAS,
+    LAYER_PARAMETER_COUNT
+};
+enum { HEAD_WEIGHT, HEAD_BIAS, HEAD_PARAMETER_COUNT };
+
+/* Index of a parameter in the layout. */
+static inline int32_t embedding_parameter(int32_t which)
+{
+    return which;
+}
+static inline int32_t layer_parameter(int32_t layer, int32_t which)
+{
+    return EMBEDDING_PARAMETER_COUNT + layer * LAYER_PARAMETER_COUNT + which;
+}
+static inline int32_t head_parameter(int32_t layers, int32_t which)
+{
+    return EMBEDDING_PARAMETER_COUNT + layers * LAYER_PARAMETER_COUNT + which;
+}
+
+typedef struct LayerMatrices {
+    BackendMatrix *qkv;     /* [3d, d] */
+    BackendMatrix *output;  /* [d, d] */
+    BackendMatrix *ffn_in;  /* [f, d] */
+    BackendMatrix *ffn_out; /* [d, f] */
+} LayerMatrices;
+
+/* What one LayerNorm keeps for backward. */
+typedef struct NormActivations {
+    DeviceView sum;  /* [T, d] */
+    DeviceView mean; /* [T] */
+    DeviceView rstd; /* [T] */
+    DeviceView y;    /* [T, d] */
+} NormActivations;
+
+typedef struct LayerActivations {
+    DeviceView qkv;         /* [T, 3d] */
+    DeviceView context;     /* [T, d] */
+    DeviceView log_sum_exp; /* [T, h] */
+    NormActivations attention;
+    DeviceView ffn_pre; /* [T, f]; none in inference */
+    DeviceView ffn;     /* [T, f] */
+    NormActivations output;
+} LayerActivations;
+
+/* Places in the one activation buffer. There are two of these over the same memory: for training every layer has places of its own, which
+ * backward reads; in inference all layers share them. */
+typedef struct Activations {
+    int32_t piece_limit, sequence_limit; /* 0: not planned */
+    size_t size_bytes;
+    DeviceView ids, positions, slots, sequence_start; /* of the block */
+    DeviceView labels, weights;                       /* [T] */
+    NormActivations embeddings;
+    LayerActivations *layers; /* [L] */
+    DeviceView logits;        /* [T, C] */
+    /* training only */
+    DeviceView d_logits;  /* [T, C] */
+    DeviceView d_hidden;  /* [T, d] gradient of what flows between sublayers */
+    DeviceView d_branch;  /* [T, d] gradient inside a sublayer */
+    DeviceView d_context; /* [T, d] */
+    DeviceView d_qkv;     /* [T, 3d] */
+    DeviceView d_ffn;     /* [T, f] */
+} Activations;
+
+struct Model {
+    BertConfig config;
+    ModelLayout *layout;
+    const Backend *backend;
+    BackendDevice *device;
+    BackendStream *stream;
+    BackendBuffer *parameters;
+    BackendBuffer *gradients; /* NULL until planned for training */
+    BackendBuffer *loss;      /* one double, then class weights [C] */
+    LayerMatrices *matrices;  /* [L] */
+    BackendMatrix *classifier;
+    BackendBuffer *activation_buffer;
+    size_t activation_bytes;
+    Activations training, inference;
+    uint32_t *slots; /* host [pieces of the larger plan] slot of each piece, while a block is being copied to the device */
+    int32_t slots_capacity;
+};
+
+/* Where the class weights stand in the loss buffer. */
+enum { LOSS_CLASS_WEIGHTS_BYTES = 64 };
+
+static inline DeviceView parameter_view(const Model *model, int32_t index)
+{
+    return (DeviceView){model->parameters, model->layout->parameters[index].offset * sizeof(float)};
+}
+static inline DeviceView gradient_view(const Model *model, int32_t index)
+{
+    return (DeviceView){model->gradients, model->layout->parameters[index].offset * sizeof(float)};
+}
+
+/* Start weights into a flat host array; with head_only nothing but the head is written. */
+void model_initialize_parameters(const BertConfig *config, const ModelLayout *layout, uint64_t seed, bool head_only, float *values);
+
+/* Which places drop out in this pass. The prefix: parts 0 .. prefix - 1 run without. */
+typedef struct DropoutPlan {
+    bool on;
+    PhiloxKey key;
+    int32_t prefix;
+} DropoutPlan;
+
+/* Dropout sites (Dropout.site), fixed for ever because checkpoints of interrupted trials go on with the same masks: embeddings 0; layer i:
+ * 1 + 4i attention probabilities, 2 + 4i attention output, 3 + 4i FFN output; 4 + 4i of the last layer: before the classifier. */
+typedef enum DropoutPlace {
+    DROPOUT_ATTENTION = 1,
+    DROPOUT_ATTENTION_OUTPUT = 2,
+    DROPOUT_FFN_OUTPUT = 3,
+    DROPOUT_CLASSIFIER = 4
+} DropoutPlace;
+Dropout model_dropout_embeddings(const Model *model, const DropoutPlan *plan);
+Dropout model_dropout_layer(const Model *model, const DropoutPlan *plan, int32_t layer, DropoutPlace place);
+Dropout model_dropout_off(void);
+
+/* Copies a block to the device; device_block and activations are filled for it. The host arrays must live until the stream is
+ * synchronised. STATUS_LIMIT when it is larger than planned. */
+NODISCARD Status model_block_upload(Model *model, const TokenBlock *block, Activations *activations, DeviceBlock *device_block,
+                                    Diagnostic *diagnostic);
+/* From the block on the device to activations->logits. */
+void model_forward_queue(Model *model, const DeviceBlock *block, const DropoutPlan *plan, Activations *activations);
+
+#endif

@@ -1,0 +1,239 @@
+/* AdamW over the flat buffers. */
+#include "model/optimizer.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/base/memory.h"
+
+/* Neighbours in the flat buffer that one adamw call updates: same part, same weight decay. Gaps between them are zero in all four buffers
+ * and stay zero. */
+typedef struct UpdateRun {
+    size_t offset, count; /* floats */
+    int32_t part;
+    bool decays;
+} UpdateRun;
+
+struct Optimizer {
+    Model *model;
+    TrainingOptions options;
+    BackendBuffer *first_moment;
+    BackendBuffer *second_moment;
+    BackendBuffer *sum; /* one double */
+    int64_t *part_t;    /* [part_count] steps since the part thawed */
+    double *part_decay; /* [part_count] factor of layer-wise learning-rate decay */
+    UpdateRun *runs;
+    int32_t run_count;
+};
+
+static void make_runs(Optimizer *optimizer, const ModelLayout *layout)
+{
+    optimizer->runs = memory_allocate((size_t)layout->parameter_count, sizeof *optimizer->runs);
+    for (int32_t i = 0; i < layout->parameter_count; i++) {
+        const ModelParameter *parameter = &layout->parameters[i];
+        UpdateRun *last = optimizer->run_count ? &optimizer->runs[optimizer->run_count - 1] : NULL;
+        if (!last || last->part != parameter->part || last->decays != parameter->decays) {
+            last = &optimizer->runs[optimizer->run_count++];
+            *last = (UpdateRun){.offset = parameter->offset, .part = parameter->part, .decays = parameter->decays};
+        }
+        last->count = parameter->offset + parameter->count - last->offset;
+    }
+}
+
+static void make_part_decay(Optimizer *optimizer, const ModelLayout *layout)
+{
+    optimizer->part_t = memory_allocate((size_t)layout->part_count, sizeof *optimizer->part_t);
+    optimizer->part_decay = memory_allocate((size_t)layout->part_count, sizeof *optimizer->part_decay);
+    double factor = 1;
+    for (int32_t part = layout->part_count - 1; part >= 0; part--) {
+        optimizer->part_decay[part] = factor;
+        factor *= optimizer->options.layerwise_lr_decay;
+    }
+}
+
+Status optimizer_create(Optimizer **optimizer, Model *model, const TrainingOptions *options, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    const ModelLayout *layout = model_layout(model);
+    const Backend *backend = model_backend(model);
+    BackendDevice *device = model_device(model);
+    size_t bytes = layout->float_count * sizeof(float);
+    *optimizer = NULL;
+    Optimizer *made = memory_allocate(1, sizeof *made);
+    made->model = model;
+    made->options = *options;
+    make_runs(made, layout);
+    make_part_decay(made, layout);
+    TRY(backend->buffer_create(&made->first_moment, device, bytes, diagnostic));
+    TRY(backend->buffer_create(&made->second_moment, device, bytes, diagnostic));
+    TRY(backend->buffer_create(&made->sum, device, sizeof(double), diagnostic));
+    *optimizer = made;
+    made = NULL;
+out:
+    optimizer_destroy(&made);
+    return status;
+}
+
+void optimizer_destroy(Optimizer **optimizer)
+{
+    Optimizer *old = *optimizer;
+    if (!old)
+        return;
+    const Backend *backend = model_backend(old->model);
+    Status ignored = backend->stream_synchronize(model_stream(old->model), NULL); /* the last update may still be queued */
+    (void)ignored;
+    BackendBuffer **buffers[] = {&old->first_moment, &old->second_moment, &old->sum};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
+        if (*buffers[i])
+            backend->buffer_destroy(buffers[i]);
+    }
+    free(old->part_t);
+    free(old->part_decay);
+    free(old->runs);
+    free(old);
+    *optimizer = NULL;
+}
+
+static bool part_trains(const bool *part_frozen, int32_t part)
+{
+    return !part_frozen || !part_frozen[part];
+}
+
+/* Sum of squares of gradients [offset, offset + count) added up on the device. */
+static void queue_sum(Optimizer *optimizer, size_t offset, size_t count)
+{
+    Model *model = optimizer->model;
+    model_backend(model)->sum_of_squares(model_stream(model), device_view_floats(model_gradients(model), offset), count,
+                                         (DeviceView){optimizer->sum, 0});
+}
+
+static Status fetch_sum(Optimizer *optimizer, double *sum, Diagnostic *diagnostic)
+{
+    const Backend *backend = model_backend(optimizer->model);
+    BackendStream *stream = model_stream(optimizer->model);
+    backend->copy_to_host(stream, sum, (DeviceView){optimizer->sum, 0}, sizeof *sum);
+    return backend->stream_synchronize(stream, diagnostic);
+}
+
+static void clear_sum(Optimizer *optimizer)
+{
+    model_backend(optimizer->model)->fill_zero(model_stream(optimizer->model), (DeviceView){optimizer->sum, 0}, sizeof(double));
+}
+
+/* Says which gradient broke: with one parameter's name a user sees whether it was the head, a layer or the embeddings. */
+static Status fail_diverged(Optimizer *optimizer, const bool *part_frozen, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    const ModelLayout *layout = model_layout(optimizer->model);
+    const char *name = NULL;
+    for (int32_t i = 0; i < layout->parameter_count && !name; i++) {
+        const ModelParameter *parameter = &layout->parameters[i];
+        double sum = 0;
+        if (!part_trains(part_frozen, parameter->part))
+            continue;
+        clear_sum(optimizer);
+        queue_sum(optimizer, parameter->offset, parameter->count);
+        TRY(fetch_sum(optimizer, &sum, diagnostic));
+        if (!isfinite(sum))
+            name = parameter->name;
+    }
+    TRY_FAIL(diagnostic, STATUS_DIVERGED, "the gradient of %s is not finite: the learning rate may be too high",
+             name ? name : "all parameters together");
+out:
+    return status;
+}
+
+static Status measure_norm(Optimizer *optimizer, const bool *part_frozen, double *norm, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    const ModelLayout *layout = model_layout(optimizer->model);
+    double sum = 0;
+    clear_sum(optimizer);
+    for (int32_t part = 0; part < layout->part_count; part++) {
+        if (part_trains(part_frozen, part))
+            queue_sum(optimizer, layout->part_offset[part], layout->part_offset[part + 1] - layout->part_offset[part]);
+    }
+    TRY(fetch_sum(optimizer, &sum, diagnostic));
+    *norm = sqrt(sum);
+    if (!isfinite(*norm))
+        TRY(fail_diverged(optimizer, part_frozen, diagnostic));
+out:
+    return status;
+}
+
+static void queue_updates(Optimizer *optimizer, const bool *part_frozen, double learning_rate, double gradient_scale)
+{
+    Model *model = optimizer->model;
+    const TrainingOptions *options = &optimizer->options;
+    for (int32_t i = 0; i < optimizer->run_count; i++) {
+        const UpdateRun *run = &optimizer->runs[i];
+        if (!part_trains(part_frozen, run->part))
+            continue;
+        AdamwStep step = {
+            .learning_rate = (float)(learning_rate * optimizer->part_decay[run->part]),
+            .beta1 = (float)options->adam_beta1,
+            .beta2 = (float)options->adam_beta2,
+            .epsilon = (float)options->adam_epsilon,
+            .weight_decay = run->decays ? (float)options->weight_decay : 0.0f,
+            .gradient_scale = (float)gradient_scale,
+            .t = optimizer->part_t[run->part],
+        };
+        model_backend(model)->adamw(model_stream(model), device_view_floats(model_parameters(model), run->offset),
+                                    device_view_floats(model_gradients(model), run->offset),
+                                    device_view_floats((DeviceView){optimizer->first_moment, 0}, run->offset),
+                                    device_view_floats((DeviceView){optimizer->second_moment, 0}, run->offset), run->count, &step);
+    }
+}
+
+Status optimizer_step(Optimizer *optimizer, const bool *part_frozen, double factor, double *gradient_norm, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    const ModelLayout *layout = model_layout(optimizer->model);
+    double norm = 0;
+    TRY(measure_norm(optimizer, part_frozen, &norm, diagnostic));
+    double scale = 1;
+    if (optimizer->options.max_grad_norm > 0) /* 0 switches clipping off, as in Hugging Face's Trainer */
+        scale = fmin(1.0, optimizer->options.max_grad_norm / (norm + 1e-6));
+    for (int32_t part = 0; part < layout->part_count; part++) {
+        if (part_trains(part_frozen, part))
+            optimizer->part_t[part]++;
+    }
+    queue_updates(optimizer, part_frozen, optimizer->options.learning_rate * factor, scale);
+    model_refresh(optimizer->model, part_frozen);
+    if (gradient_norm)
+        *gradient_norm = norm;
+out:
+    return status;
+}
+
+Status optimizer_state_get(Optimizer *optimizer, float *first_moment, float *second_moment, int64_t *part_t, Diagnostic *diagnostic)
+{
+    const Backend *backend = model_backend(optimizer->model);
+    BackendStream *stream = model_stream(optimizer->model);
+    const ModelLayout *layout = model_layout(optimizer->model);
+    size_t bytes = layout->float_count * sizeof(float);
+    backend->copy_to_host(stream, first_moment, (DeviceView){optimizer->first_moment, 0}, bytes);
+    backend->copy_to_host(stream, second_moment, (DeviceView){optimizer->second_moment, 0}, bytes);
+    for (int32_t part = 0; part < layout->part_count; part++)
+        part_t[part] = optimizer->part_t[part];
+    return backend->stream_synchronize(stream, diagnostic);
+}
+
+Status optimizer_state_set(Optimizer *optimizer, const float *first_moment, const float *second_moment, const int64_t *part_t,
+                           Diagnostic *diagnostic)
+{
+    const Backend *backend = model_backend(optimizer->model);
+    BackendStream *stream = model_stream(optimizer->model);
+    const ModelLayout *layout = model_layout(optimizer->model);
+    size_t bytes = layout->float_count * sizeof(float);
+    for (int32_t part = 0; part < layout->part_count; part++) {
+        if (part_t[part] < 0)
+            return FAIL(diagnostic, STATUS_CORRUPT, "the optimizer's state says %lld steps for part %d", (long long)part_t[part],
+                        part);
+    }
+    for (int32_t part = 0; part < layout->part_count; part++)
+        optimizer->part_t[part] = part_t[part];
+    backend->copy_to_device(stream, (DeviceView){optimizer->first_moment, 0}, first_moment, bytes);
+    backend->copy_to_device(stream, (DeviceView){optimizer->second_moment, 0}, second_moment, bytes);
+    return backend->stream_synchronize(stream, diagnostic);
+}
