@@ -11,7 +11,8 @@ typedef struct TokenDecision {
 } TokenDecision;
 
 /* logits: [length, C] of one window, token_index: [length] (-1 on specials), ascending. The first piece of each token decides (argmax, the
- * lowest id on a tie). decisions: [token_end - token_first] for the tokens whose first piece is in this window. */
+ * lowest id on a tie). decisions: [token_end - token_first] for the tokens whose first piece is in this window; a token between them that
+ * has no piece (dropped) gets label -1, probability 0, and counts as O. No pieces at all: both ends 0. */
 void window_decode(const float *logits, const int32_t *token_index, int32_t length, int32_t label_count, int32_t *token_first,
                    int32_t *token_end, TokenDecision *decisions);
 
@@ -35,8 +36,13 @@ typedef struct WindowDecisions {
  * are decoded per window; equal ones count once (higher score); of overlapping ones the more confident stays (MERGE_CONFIDENCE; tie: the one
  * owned by its window, then the earlier), or the one whose window owns its middle (MERGE_CONTEXT). A span that touches an inner edge of its
  * window gives way to one of the neighbour that covers the same tokens further. Tokens are never split between two windows' spans.
- * labels (may be NULL): [token_count] model label ids for gold-beside-prediction output: the decisions of the owning window. */
+ * With MERGE_CONTEXT a span whose middle its window does not own is left out, also where the owner saw nothing. Appends to spans.
+ * labels (may be NULL): [token_count] model label ids for gold-beside-prediction output: the decisions of the owning window; O where there
+ * is none (-1 when the table has no O). */
 void spans_merge_windows(const LabelTable *table, const WindowDecisions *windows, size_t window_count, int32_t token_count, MergeRule rule,
                          ScoredSpanArray *spans, int32_t *labels);
+/* The same with spans_extract_strict in each window. */
+void spans_merge_windows_strict(const LabelTable *table, LabelScheme scheme, const WindowDecisions *windows, size_t window_count,
+                                int32_t token_count, MergeRule rule, ScoredSpanArray *spans, int32_t *labels);
 
 #endif
