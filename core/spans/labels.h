@@ -82,5 +82,7 @@ LabelScheme scheme_guess_result(const SchemeGuess *guess);
 /* Index of the first token whose label the scheme does not allow between its neighbours, or -1. In IOE2, IOBES and BILOU that may be
  * the token whose span is not closed after it. */
 int32_t scheme_first_violation(LabelScheme scheme, const char *const *labels, int32_t n);
+/* Likewise the first one at or after token `from`. */
+int32_t scheme_next_violation(LabelScheme scheme, const char *const *labels, int32_t n, int32_t from);
 
 #endif

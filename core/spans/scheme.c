@@ -103,8 +103,13 @@ static bool scheme_allows(LabelScheme scheme, const Place *before, const Place *
 
 int32_t scheme_first_violation(LabelScheme scheme, const char *const *labels, int32_t n)
 {
-    ASSERT(scheme >= 0 && scheme < SCHEME_COUNT);
-    for (int32_t i = 0; i < n; i++) {
+    return scheme_next_violation(scheme, labels, n, 0);
+}
+
+int32_t scheme_next_violation(LabelScheme scheme, const char *const *labels, int32_t n, int32_t from)
+{
+    ASSERT(scheme >= 0 && scheme < SCHEME_COUNT && from >= 0);
+    for (int32_t i = from; i < n; i++) {
         Place before = place_at(labels, n, i - 1), here = place_at(labels, n, i), after = place_at(labels, n, i + 1);
         if (!scheme_allows(scheme, &before, &here, &after))
             return i;
