@@ -71,10 +71,10 @@ typedef struct OptionDescriptor {
     OptionType type;
     size_t offset;       /* of the field in the struct */
     size_t size;         /* OPTION_TEXT: bytes of the field */
-    double minimum, maximum; /* numbers; exclusive where minimum_exclusive */
+    double minimum, maximum; /* numbers (may be infinite); exclusive where minimum_exclusive */
     bool minimum_exclusive;
-    const char *const *choices; /* OPTION_CHOICE: NULL-terminated, index = enum value */
-    const char *default_text;
+    const char *const *choices; /* NULL-terminated. OPTION_CHOICE: index = enum value; OPTION_TEXT, OPTION_STRING: the only values taken */
+    const char *default_text;   /* OPTION_STRING, OPTION_LIST: NULL or "" for none */
     const char *help;    /* one line */
 } OptionDescriptor;
 
@@ -88,33 +88,41 @@ typedef struct OptionTable {
 const OptionTable *training_option_table(void); /* of TrainingOptions */
 const OptionTable *data_option_table(void);     /* of DataOptions */
 
+/* What no range of a single option can say: options that exclude each other, products, -1 beside shares. STATUS_INVALID_INPUT names them. */
+NODISCARD Status training_options_validate(const TrainingOptions *options, Diagnostic *diagnostic);
+NODISCARD Status data_options_validate(const DataOptions *options, Diagnostic *diagnostic);
+
 /* Fills *options (struct of the table) with the defaults. */
 void options_set_defaults(const OptionTable *table, void *options);
 /* NULL when there is none; dashes in name count as underscores. */
 const OptionDescriptor *option_find(const OptionTable *table, const char *name);
 /* The known name nearest to a misspelt one (edit distance <= 3, over all tables given), or NULL. Static text. */
 const char *option_nearest(const OptionTable *const *tables, size_t table_count, const char *name);
-/* Parses text as YAML or the command line give it ("1e-5", "true", "embeddings+8@1"). STATUS_INVALID_INPUT names option, value, range. */
+/* Parses text as YAML or the command line give it ("1e-5", "true", "embeddings+8@1"). STATUS_INVALID_INPUT names option, value, range, and
+ * leaves the option as it was. OPTION_LIST: appends. */
 NODISCARD Status option_set(const OptionDescriptor *descriptor, void *options, const char *text, Diagnostic *diagnostic);
-/* The value as text that option_set reads back to the same bits (shortest round-trip for reals). The caller frees it. */
+/* The value as text that option_set reads back to the same bits (shortest round-trip for reals). Lists are joined by commas, a string that
+ * was not given is empty: for people. The caller frees it. */
 char *option_text(const OptionDescriptor *descriptor, const void *options);
 
 /* An object with every option, in the table's order; json_text(..., JSON_CANONICAL) of it is the configuration's identity. */
 Json *options_to_json(const OptionTable *table, const void *options);
-/* Starts from the defaults; unknown keys are STATUS_INVALID_INPUT. */
+/* Starts from the defaults (what *options held is forgotten, not freed); unknown keys are STATUS_INVALID_INPUT, with name as the place.
+ * A value may also be the text that option_set takes. On failure nothing is owned. */
 NODISCARD Status options_from_json(const OptionTable *table, void *options, const Json *json, const char *name, Diagnostic *diagnostic);
 
 /* "--learning-rate X" help lines for --help, one option a line. Appends to text. */
 void options_help(const OptionTable *table, Text *text);
 
 /* Command lines: a small getopt for long flags, made from descriptors. Flags take "--name value" or "--name=value"; booleans also "--name"
- * and "--no-name". Everything else is left in positional (pointers into argv). */
+ * and "--no-name" (and take a following word only if it is true or false). Everything else, "-" too, is left in positional (pointers into
+ * argv). argv starts with the first argument, not with the program's name. */
 typedef struct OptionBinding {
     const OptionTable *table;
     void *options;
 } OptionBinding;
 typedef ARRAY(const char *) PositionalArray;
-/* positional is freed by the caller with array_free. STATUS_USAGE names the flag, with the nearest known one. A flag may be given once;
+/* positional is freed by the caller with array_free, also on failure. STATUS_USAGE names the flag, with the nearest known one. A flag may be given once;
  * "--" ends the flags. Repeatable flags (--dev A --dev B) are options of type OPTION_LIST. */
 NODISCARD Status options_parse_arguments(const OptionBinding *bindings, size_t binding_count, int argc, char **argv,
                                          PositionalArray *positional, Diagnostic *diagnostic);

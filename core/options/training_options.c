@@ -1,0 +1,107 @@
+/* The table of training options: the one place where their names, ranges, defaults and help stand. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/options/options.h"
+
+static const char *const lr_scheduler_types[] = {
+    [SCHEDULE_LINEAR] = "linear", [SCHEDULE_COSINE] = "cosine", [SCHEDULE_CONSTANT_WITH_WARMUP] = "constant_with_warmup", NULL};
+static const char *const metric_modes[] = {[METRIC_DEFAULT] = "default", [METRIC_STRICT] = "strict", NULL};
+
+/* Just below 1: betas and dropouts of 1 leave nothing of the gradient. */
+#define BELOW_ONE 0.999999
+#define STEP_LIMIT 1000000000
+#define BATCH_LIMIT 65536
+/* Integers up to here are the same in every JSON reader. */
+#define SEED_LIMIT 9007199254740991.0
+
+#define FIELD(field) .name = #field, .offset = offsetof(TrainingOptions, field), .size = sizeof(((TrainingOptions *)NULL)->field)
+#define REAL(field, low, high, value, text)                                                                             \
+    {                                                                                                                   \
+        FIELD(field), .type = OPTION_REAL, .minimum = (low), .maximum = (high), .default_text = (value), .help = (text) \
+    }
+#define REAL_ABOVE(field, low, high, value, text)                                                          \
+    {                                                                                                      \
+        FIELD(field), .type = OPTION_REAL, .minimum = (low), .maximum = (high), .minimum_exclusive = true, \
+                      .default_text = (value), .help = (text)                                              \
+    }
+#define INTEGER(field, low, high, value, text)                                                                             \
+    {                                                                                                                      \
+        FIELD(field), .type = OPTION_INTEGER, .minimum = (low), .maximum = (high), .default_text = (value), .help = (text) \
+    }
+#define CHOICE(field, names, value, text)                                                                \
+    {                                                                                                    \
+        FIELD(field), .type = OPTION_CHOICE, .choices = (names), .default_text = (value), .help = (text) \
+    }
+
+static const OptionDescriptor descriptors[] = {
+    REAL_ABOVE(num_train_epochs, 0, 10000, "3", "passes over the training data; fractions are allowed"),
+    INTEGER(max_steps, -1, STEP_LIMIT, "-1", "optimizer steps, whatever num_train_epochs says; -1: by epochs"),
+    REAL_ABOVE(learning_rate, 0, 1, "5e-5", "peak learning rate of AdamW"),
+    INTEGER(per_device_train_batch_size, 1, BATCH_LIMIT, "8", "sentences of one micro-batch over all ranks together"),
+    INTEGER(gradient_accumulation_steps, 1, BATCH_LIMIT, "1", "micro-batches of one optimizer step"),
+    INTEGER(per_device_eval_batch_size, 1, BATCH_LIMIT, "32", "sentences of one evaluation batch"),
+    REAL(warmup_ratio, 0, 1, "0", "share of all steps over which the learning rate rises from 0"),
+    INTEGER(warmup_steps, 0, STEP_LIMIT, "0", "the same as a number of steps; 0: by warmup_ratio"),
+    CHOICE(lr_scheduler_type, lr_scheduler_types, "linear", "how the learning rate falls after the warm-up"),
+    REAL(weight_decay, 0, 10, "0", "decoupled weight decay, not on biases and LayerNorm"),
+    REAL(adam_beta1, 0, BELOW_ONE, "0.9", "decay of AdamW's first moment"),
+    REAL(adam_beta2, 0, BELOW_ONE, "0.999", "decay of AdamW's second moment"),
+    REAL_ABOVE(adam_epsilon, 0, 1, "1e-8", "added to the square root of AdamW's second moment"),
+    REAL_ABOVE(max_grad_norm, 0, 1e9, "1", "gradients are scaled down to this global norm; a large one never acts"),
+    REAL(label_smoothing_factor, 0, 1, "0", "share of the loss spread over all labels"),
+    REAL_ABOVE(layerwise_lr_decay, 0, 1, "1", "factor on the learning rate from each layer to the one below; 1: off"),
+    REAL(hidden_dropout, -1, BELOW_ONE, "-1", "dropout of embeddings and layer outputs; -1: the model's own"),
+    REAL(attention_dropout, -1, BELOW_ONE, "-1", "dropout of attention probabilities; -1: the model's own"),
+    REAL(classifier_dropout, -1, BELOW_ONE, "-1", "dropout before the classifier; -1: the model's own"),
+    {FIELD(freeze_schedule), .type = OPTION_FREEZE, .default_text = "none",
+     .help = "PART@E[;PART@E...], PART = embeddings, embeddings+K or K layers, frozen for E epochs"},
+    {FIELD(frozen_dropout), .type = OPTION_BOOLEAN, .default_text = "true", .help = "dropout also in a wholly frozen prefix"},
+    REAL(oversample_factor, 1, 1000, "1", "how often a sentence with a span is seen in an epoch"),
+    {FIELD(seed), .type = OPTION_UNSIGNED, .minimum = 0, .maximum = SEED_LIMIT, .default_text = "42",
+     .help = "of classifier, dropout, shuffle and oversampling"},
+    REAL_ABOVE(eval_every_epochs, 0, 10000, "1", "epochs between evaluations; fractions are allowed"),
+    INTEGER(eval_steps, 0, STEP_LIMIT, "0", "the same as a number of steps; 0: by eval_every_epochs"),
+    INTEGER(early_stopping_patience, 0, 1000000, "0", "stop after so many evaluations without a better score; 0: off"),
+    REAL(early_stopping_threshold, 0, 1, "0", "by how much a score must be better to count"),
+    INTEGER(save_total_limit, 1, 1000000, "2", "checkpoints to keep; the best is always kept"),
+    CHOICE(metric_mode, metric_modes, "default", "how spans are read for the score: as conlleval, or strictly by the scheme"),
+};
+
+static const OptionTable table = {.title = "training options",
+                                  .descriptors = descriptors,
+                                  .count = sizeof descriptors / sizeof *descriptors,
+                                  .struct_size = sizeof(TrainingOptions)};
+
+const OptionTable *training_option_table(void)
+{
+    return &table;
+}
+
+static bool between_minus_one_and_zero(double dropout)
+{
+    return dropout < 0 && dropout != -1;
+}
+
+Status training_options_validate(const TrainingOptions *options, Diagnostic *diagnostic)
+{
+    if (options->max_steps == 0)
+        return FAIL(diagnostic, STATUS_INVALID_INPUT, "max_steps: 0 steps train nothing; give 1 or more, or -1 to train by epochs");
+    if (options->warmup_steps > 0 && options->warmup_ratio > 0)
+        return FAIL(diagnostic, STATUS_INVALID_INPUT,
+                    "warmup_steps (%lld) and warmup_ratio are both given: only one of them can hold, take the other out",
+                    (long long)options->warmup_steps);
+    if (options->eval_steps > 0 && options->eval_every_epochs != 1)
+        return FAIL(diagnostic, STATUS_INVALID_INPUT, "eval_steps and eval_every_epochs are both given: only one of them can hold");
+    if (options->per_device_train_batch_size * options->gradient_accumulation_steps > BATCH_LIMIT)
+        return FAIL(diagnostic, STATUS_INVALID_INPUT,
+                    "per_device_train_batch_size * gradient_accumulation_steps is %lld sentences a step: at most %d are possible",
+                    (long long)(options->per_device_train_batch_size * options->gradient_accumulation_steps), BATCH_LIMIT);
+    const double dropouts[] = {options->hidden_dropout, options->attention_dropout, options->classifier_dropout};
+    static const char *const names[] = {"hidden_dropout", "attention_dropout", "classifier_dropout"};
+    for (size_t i = 0; i < sizeof dropouts / sizeof *dropouts; i++)
+        if (between_minus_one_and_zero(dropouts[i]))
+            return FAIL(diagnostic, STATUS_INVALID_INPUT, "%s must be a share from 0 to 1, or -1 for the model's own, not %g",
+                        names[i], dropouts[i]);
+    return STATUS_OK;
+}
