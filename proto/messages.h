@@ -56,10 +56,10 @@ typedef struct MessageHello {
     char host[128];
     int32_t pid;
     int32_t ranks, threads_per_rank;
-    char backend[256];          /* what computes, for people */
-    char software[64];          /* nersweep's version */
-    char sweep[80];             /* identity of the sweep it was started for; empty: whichever this is */
-    AssignmentId assignment;    /* fence != 0: reattaching */
+    char backend[256];       /* what computes, for people */
+    char software[64];       /* nersweep's version */
+    char sweep[80];          /* identity of the sweep it was started for; empty: whichever this is */
+    AssignmentId assignment; /* fence != 0: reattaching */
 } MessageHello;
 
 typedef struct MessageWelcome {
@@ -75,9 +75,9 @@ typedef enum AssignmentKind { ASSIGNMENT_TRAIN = 1, ASSIGNMENT_TEST = 2 } Assign
 typedef struct MessageAssign {
     AssignmentId id;
     AssignmentKind kind;
-    char *options_json;   /* training options of this trial (canonical JSON of core/options) */
-    char *metric_json;    /* {"name": "f1", "goal": "maximize", "dataset": NAME | "mean" | "worst"} */
-    char *resume;         /* TRAIN: checkpoint (manifest name) to go on from, "" from the start. TEST: the checkpoint to score */
+    char *options_json; /* training options of this trial (canonical JSON of core/options) */
+    char *metric_json;  /* {"name": "f1", "goal": "maximize", "dataset": NAME | "mean" | "worst"} */
+    char *resume;       /* TRAIN: checkpoint (manifest name) to go on from, "" from the start. TEST: the checkpoint to score */
 } MessageAssign;
 
 typedef struct MessageHeartbeat {
@@ -102,14 +102,14 @@ typedef struct MessageReport {
     double learning_rate;
     DatasetScore *datasets; /* [dataset_count] */
     size_t dataset_count;
-    double score;      /* of the sweep's metric */
-    char *checkpoint;  /* manifest name of the model folder; its state for resuming is checkpoint + ".state" */
+    double score;     /* of the sweep's metric */
+    char *checkpoint; /* manifest name of the model folder; its state for resuming is checkpoint + ".state" */
     bool stopped_early;
 } MessageReport;
 
 typedef enum FinishOutcome {
     FINISH_COMPLETED = 1,
-    FINISH_FAILED = 2,      /* the trial is at fault: fails alike everywhere (diverged, bad options) */
+    FINISH_FAILED = 2,       /* the trial is at fault: fails alike everywhere (diverged, bad options) */
     FINISH_WORKER_FAULT = 3, /* this worker is at fault: another may succeed */
     FINISH_INTERRUPTED = 4,  /* stopped from outside (time limit, ctrl-C): goes on elsewhere, not counted as a retry */
 } FinishOutcome;
@@ -137,7 +137,7 @@ typedef struct MessageReason { /* REJECT, RELEASE, SHUTDOWN */
 } MessageReason;
 
 typedef struct MessageStatus { /* STATUS_SNAPSHOT and STATUS_EVENT */
-    uint64_t sequence; /* of the feed: a snapshot includes all events up to it */
+    uint64_t sequence;         /* of the feed: a snapshot includes all events up to it */
     char *json;
 } MessageStatus;
 

@@ -7,15 +7,15 @@
 enum { RECORD_FORMAT_VERSION = 1 };
 
 typedef enum RecordType {
-    RECORD_SWEEP_OPENED = 1,   /* first record of every journal */
-    RECORD_EPOCH_OPENED,       /* first record of every segment */
-    RECORD_TRIAL_CREATED,      /* a decision of the sampler */
-    RECORD_ASSIGNED,           /* a lease was given */
-    RECORD_REPORTED,           /* an evaluation */
-    RECORD_ATTEMPT_ENDED,      /* lease expired, worker died, interrupted, worker at fault: the trial waits again (or failed: retries used up) */
-    RECORD_TRIAL_ENDED,        /* completed, failed, diverged, cancelled: counted, once */
-    RECORD_TEST_SCORED,        /* the winner's test score */
-    RECORD_CONTROL,            /* pause, resume, cancel */
+    RECORD_SWEEP_OPENED = 1, /* first record of every journal */
+    RECORD_EPOCH_OPENED,     /* first record of every segment */
+    RECORD_TRIAL_CREATED,    /* a decision of the sampler */
+    RECORD_ASSIGNED,         /* a lease was given */
+    RECORD_REPORTED,         /* an evaluation */
+    RECORD_ATTEMPT_ENDED, /* lease expired, worker died, interrupted, worker at fault: the trial waits again (or failed: retries used up) */
+    RECORD_TRIAL_ENDED, /* completed, failed, diverged, cancelled: counted, once */
+    RECORD_TEST_SCORED, /* the winner's test score */
+    RECORD_CONTROL,     /* pause, resume, cancel */
     RECORD_SWEEP_ENDED,
     RECORD_TYPE_LIMIT
 } RecordType;
@@ -25,17 +25,17 @@ typedef enum TrialOutcome { TRIAL_COMPLETED = 1, TRIAL_FAILED = 2, TRIAL_DIVERGE
 /* One struct for all: fields that a type does not use are zero. Strings are owned (record_free). */
 typedef struct Record {
     RecordType type;
-    uint64_t epoch;      /* coordinator's */
-    int64_t wall_ms;     /* for people; no decision depends on it */
-    AssignmentId id;     /* trial; fence where there is an assignment */
+    uint64_t epoch;                     /* coordinator's */
+    int64_t wall_ms;                    /* for people; no decision depends on it */
+    AssignmentId id;                    /* trial; fence where there is an assignment */
     uint32_t configuration, seed_index; /* TRIAL_CREATED */
-    char *json;          /* SWEEP_OPENED: the resolved sweep; TRIAL_CREATED: its parameters; ENDED: statistics */
-    char *options_json;  /* TRIAL_CREATED: training options */
-    char *identity;      /* SWEEP_OPENED: sweep identity */
-    char *worker;        /* ASSIGNED */
-    AssignmentKind kind; /* ASSIGNED */
-    char *checkpoint;    /* ASSIGNED: resume from; REPORTED: the new one */
-    uint64_t sequence;   /* REPORTED */
+    char *json;                         /* SWEEP_OPENED: the resolved sweep; TRIAL_CREATED: its parameters; ENDED: statistics */
+    char *options_json;                 /* TRIAL_CREATED: training options */
+    char *identity;                     /* SWEEP_OPENED: sweep identity */
+    char *worker;                       /* ASSIGNED */
+    AssignmentKind kind;                /* ASSIGNED */
+    char *checkpoint;                   /* ASSIGNED: resume from; REPORTED: the new one */
+    uint64_t sequence;                  /* REPORTED */
     int64_t step, total_steps;
     double training_epoch, train_loss, learning_rate, score;
     DatasetScore *datasets;

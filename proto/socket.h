@@ -19,7 +19,8 @@ void socket_context_destroy(SocketContext **context); /* drops what is unsent af
 
 /* address: "tcp://HOST:PORT" (bind: port * takes a free one), "ipc://PATH", "inproc://NAME". STATUS_BUSY: the port is taken. */
 NODISCARD Status socket_bind(Socket **socket, SocketContext *context, SocketKind kind, const char *address, Diagnostic *diagnostic);
-NODISCARD Status socket_connect(Socket **socket, SocketContext *context, SocketKind kind, const char *address, Diagnostic *diagnostic);
+NODISCARD Status socket_connect(Socket **socket, SocketContext *context, SocketKind kind, const char *address,
+                                Diagnostic *diagnostic);
 void socket_close(Socket **socket);
 /* The address bound, with the port that was taken; lives as long as the socket. */
 const char *socket_address(const Socket *socket);
@@ -37,7 +38,7 @@ NODISCARD Status socket_receive(Socket *socket, SocketPeer *peer, Text *bytes, D
 
 /* Waits until a socket has a message or a descriptor is readable, or timeout_ms passed (-1: for ever). ready: [socket_count], fd_ready: [fd_count].
  * STATUS_INTERRUPTED on a signal. */
-NODISCARD Status socket_poll(Socket *const *sockets, size_t socket_count, bool *ready, const int *fds, size_t fd_count, bool *fd_ready,
-                             int64_t timeout_ms, Diagnostic *diagnostic);
+NODISCARD Status socket_poll(Socket *const *sockets, size_t socket_count, bool *ready, const int *fds, size_t fd_count,
+                             bool *fd_ready, int64_t timeout_ms, Diagnostic *diagnostic);
 
 #endif
