@@ -1,0 +1,149 @@
+/* nersweep inspect: what training will see, piece by piece; or a trial's batch plan. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "shard/batch_plan.h"
+#include "shard/shard_store.h"
+
+typedef struct InspectFlags {
+    char *split, *vocab;
+    int64_t n, epoch;
+    bool plan, json;
+} InspectFlags;
+
+static const OptionDescriptor inspect_descriptors[] = {
+    FLAG_STRING(InspectFlags, split, "train (default), dev:NAME or test"),
+    FLAG_INTEGER(InspectFlags, n, 1, 1000000, "5", "windows, or steps of the plan, to show"),
+    FLAG_STRING(InspectFlags, vocab, "vocab.txt: shows pieces as text instead of ids"),
+    FLAG_BOOLEAN(InspectFlags, plan, "show the batch plan and its oversampling instead"),
+    FLAG_INTEGER(InspectFlags, epoch, 0, 1000000, "0", "epoch of the plan"),
+    FLAG_BOOLEAN(InspectFlags, json, "one JSON object per window or step"),
+};
+static const OptionTable inspect_table = {"Options", inspect_descriptors,
+                                          sizeof inspect_descriptors / sizeof inspect_descriptors[0], sizeof(InspectFlags)};
+
+static void print_window(const ShardStore *store, const Wordpiece *wordpiece, int64_t index, const ShardWindow *window,
+                         bool as_json)
+{
+    const LabelSet *labels = shard_store_labels(store);
+    Json *json = json_object(), *pieces = json_array(), *names = json_array();
+    json_set(json, "window", json_integer(index));
+    json_set(json, "sequence", json_integer(window->sequence));
+    if (!as_json)
+        printf("# window %lld, sequence %lld, %d pieces\n", (long long)index, (long long)window->sequence, window->length);
+    for (int32_t i = 0; i < window->length; i++) {
+        char id_text[16];
+        snprintf(id_text, sizeof id_text, "%d", window->ids[i]);
+        const char *piece = wordpiece ? wordpiece_piece(wordpiece, window->ids[i]) : id_text;
+        const char *label = window->labels[i] == TOKEN_LABEL_IGNORED ? "-100" : label_set_name(labels, window->labels[i]);
+        if (!as_json)
+            printf("%-24s %-20s %d\n", piece ? piece : id_text, label, window->token_index[i]);
+        json_append(pieces, json_string(piece ? piece : id_text));
+        json_append(names, json_string(label));
+    }
+    json_set(json, "pieces", pieces);
+    json_set(json, "labels", names);
+    if (as_json)
+        command_print_json(&json, JSON_COMPACT);
+    else
+        putchar('\n');
+    json_destroy(&json);
+}
+
+static Status show_windows(const ShardStore *store, int32_t split, const InspectFlags *flags, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    Wordpiece *wordpiece = NULL;
+    if (flags->vocab)
+        TRY(wordpiece_open(&wordpiece, flags->vocab, (WordpieceOptions){.lowercase = shard_store_lowercase(store)}, diagnostic));
+    if (wordpiece && strcmp(wordpiece_sha256(wordpiece), shard_store_vocab_sha256(store)) != 0)
+        TRY_FAIL(diagnostic, STATUS_MISMATCH, "%s is not the vocabulary that these shards were made with", flags->vocab);
+    for (int64_t i = 0; i < flags->n && i < shard_window_count(store, split); i++) {
+        ShardWindow window;
+        TRY(shard_window_read(store, split, i, &window, diagnostic));
+        print_window(store, wordpiece, i, &window, flags->json);
+    }
+out:
+    wordpiece_close(&wordpiece);
+    return status;
+}
+
+static Status show_plan(const ShardStore *store, int32_t split, const InspectFlags *flags, const TrainingOptions *training,
+                        Diagnostic *diagnostic)
+{
+    BatchPlan *plan = NULL;
+    Status status = batch_plan_create(&plan, store, split, training, flags->epoch, diagnostic);
+    if (status != STATUS_OK)
+        return status;
+    const ShardWindowInfo *infos = shard_window_infos(store, split);
+    if (!flags->json)
+        printf("epoch %lld: %lld windows in the split, %lld after oversampling, %lld steps\n", (long long)flags->epoch,
+               (long long)shard_window_count(store, split), (long long)batch_plan_window_count(plan),
+               (long long)batch_plan_step_count(plan));
+    for (int64_t step = 0; step < flags->n && step < batch_plan_step_count(plan); step++) {
+        const int64_t *windows;
+        int32_t count;
+        int64_t pieces = 0, spans = 0;
+        batch_plan_step(plan, step, &windows, &count);
+        Json *json = json_object(), *list = json_array();
+        for (int32_t i = 0; i < count; i++) {
+            pieces += infos[windows[i]].length;
+            spans += infos[windows[i]].has_span;
+            json_append(list, json_integer(windows[i]));
+        }
+        json_set(json, "step", json_integer(step));
+        json_set(json, "pieces", json_integer(pieces));
+        json_set(json, "with_spans", json_integer(spans));
+        json_set(json, "windows", list);
+        if (flags->json)
+            command_print_json(&json, JSON_COMPACT);
+        else {
+            printf("step %5lld: %4d windows, %6lld pieces, %3lld with spans:", (long long)step, count, (long long)pieces,
+                   (long long)spans);
+            for (int32_t i = 0; i < count; i++)
+                printf(" %lld", (long long)windows[i]);
+            putchar('\n');
+        }
+        json_destroy(&json);
+    }
+    batch_plan_destroy(&plan);
+    return STATUS_OK;
+}
+
+static int inspect_run(const Command *command, int argc, char **argv)
+{
+    InspectFlags flags = {0};
+    TrainingOptions training;
+    OptionBinding bindings[] = {{&inspect_table, &flags}, {training_option_table(), &training}};
+    PositionalArray positional = {0};
+    ShardStore *store = NULL;
+    Diagnostic diagnostic = {0};
+    int code = command_parse(command, bindings, 2, argc, argv, &positional);
+    if (code >= 0)
+        goto out;
+    code = 0;
+    if (positional.count != 1) {
+        code = command_usage_error(command, "one folder of shards is expected");
+        goto out;
+    }
+    const char *name = flags.split ? flags.split : "train";
+    Status status = shard_store_open(&store, positional.items[0], &diagnostic);
+    int32_t split = status == STATUS_OK ? shard_split_find(store, name) : -1;
+    if (status == STATUS_OK && split < 0)
+        status = FAIL(&diagnostic, STATUS_NOT_FOUND, "these shards have no split \"%s\"; the first one is \"%s\"", name,
+                      shard_split_name(store, 0));
+    if (status == STATUS_OK)
+        status =
+            flags.plan ? show_plan(store, split, &flags, &training, &diagnostic) : show_windows(store, split, &flags, &diagnostic);
+    if (status != STATUS_OK)
+        code = command_fail(&diagnostic);
+out:
+    shard_store_close(&store);
+    array_free(&positional);
+    options_free(&inspect_table, &flags);
+    return code;
+}
+
+const Command command_inspect = {"inspect", "DIR [--split train] [--n 5] [--vocab FILE] [--plan ...]",
+                                 "pieces beside labels as training sees them; or the batch plan", inspect_run};

@@ -1,0 +1,90 @@
+/* nersweep stats */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "shard/lint.h"
+
+typedef struct StatsFlags {
+    char *vocab;
+    bool cased, json;
+    int64_t token_column, label_column;
+} StatsFlags;
+
+static const OptionDescriptor stats_descriptors[] = {
+    FLAG_STRING(StatsFlags, vocab, "vocab.txt: lengths in pieces as well"),
+    FLAG_BOOLEAN(StatsFlags, cased, "keep case and accents"),
+    FLAG_INTEGER(StatsFlags, token_column, -9, 9, "1", "column of the token, from 1, negative from the end"),
+    FLAG_INTEGER(StatsFlags, label_column, -9, 9, "-1", "column of the label"),
+    FLAG_BOOLEAN(StatsFlags, json, "one JSON object per file"),
+};
+static const OptionTable stats_table = {"Options", stats_descriptors, sizeof stats_descriptors / sizeof stats_descriptors[0],
+                                        sizeof(StatsFlags)};
+
+/* Nested objects become indented lines; the order is the library's. */
+static void print_object(const Json *json, int indent)
+{
+    for (size_t i = 0; i < json_count(json); i++) {
+        const Json *value = json_value_at(json, i);
+        if (json_is_object(value)) {
+            printf("%*s%s\n", indent, "", json_key_at(json, i));
+            print_object(value, indent + 2);
+        } else if (json_is_string(value)) {
+            printf("%*s%-24s %s\n", indent, "", json_key_at(json, i), json_string_value(value));
+        } else if (json_is_integer(value)) {
+            printf("%*s%-24s %lld\n", indent, "", json_key_at(json, i), (long long)json_integer_value(value, 0));
+        } else if (json_is_number(value)) {
+            printf("%*s%-24s %.4g\n", indent, "", json_key_at(json, i), json_number_value(value, 0));
+        }
+    }
+}
+
+static int stats_run(const Command *command, int argc, char **argv)
+{
+    StatsFlags flags = {0};
+    OptionBinding binding = {&stats_table, &flags};
+    PositionalArray files = {0};
+    Diagnostic diagnostic = {0};
+    Wordpiece *wordpiece = NULL;
+    CorpusStats *first = NULL;
+    int code = command_parse(command, &binding, 1, argc, argv, &files);
+    if (code >= 0)
+        goto out;
+    code = 0;
+    if (files.count == 0) {
+        code = command_usage_error(command, "no file is given");
+        goto out;
+    }
+    if (flags.vocab &&
+        wordpiece_open(&wordpiece, flags.vocab, (WordpieceOptions){.lowercase = !flags.cased}, &diagnostic) != STATUS_OK) {
+        code = command_fail(&diagnostic);
+        goto out;
+    }
+    for (size_t i = 0; i < files.count; i++) {
+        CorpusStats *stats = NULL;
+        CorpusOptions corpus = {(int)flags.token_column, (int)flags.label_column};
+        if (corpus_stats_create(&stats, files.items[i], corpus, wordpiece, &diagnostic) != STATUS_OK) {
+            code = command_fail(&diagnostic);
+            goto out;
+        }
+        Json *json = corpus_stats_json(stats, first);
+        if (flags.json)
+            command_print_json(&json, JSON_COMPACT);
+        else
+            print_object(json, 0), putchar('\n');
+        json_destroy(&json);
+        if (first == NULL)
+            first = stats;
+        else
+            corpus_stats_destroy(&stats);
+    }
+out:
+    corpus_stats_destroy(&first);
+    wordpiece_close(&wordpiece);
+    array_free(&files);
+    options_free(&stats_table, &flags);
+    return code;
+}
+
+const Command command_stats = {"stats", "FILE... [--vocab FILE] [--json]",
+                               "sentences, tokens, spans, lengths, duplicates; overlap of further files with the first", stats_run};

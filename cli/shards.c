@@ -1,0 +1,114 @@
+#include "cli/shards.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/progress.h"
+#include "core/base/log.h"
+#include "core/io/file.h"
+#include "model/config.h"
+#include "model/folder.h"
+
+static void show_progress(void *context, uint64_t done, uint64_t total)
+{
+    progress_show(context, done, total, NULL);
+}
+
+Status shards_build(const ShardRequest *request, const char *folder, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    BertConfig config = {0};
+    TokenizerFiles tokenizer = {0};
+    Progress progress;
+    ShardSummary summary = {0};
+    char *config_path =
+        path_is_folder(request->model) ? path_join(request->model, "config.json") : memory_copy_string(request->model);
+    progress_begin(&progress, "sharding");
+    TRY(bert_config_read(&config, config_path, diagnostic));
+    if (request->vocab == NULL || request->lowercase < 0) {
+        char *vocab_folder = request->vocab ? path_folder(request->vocab) : memory_copy_string(request->model);
+        status = model_folder_tokenizer(vocab_folder, &tokenizer, diagnostic);
+        free(vocab_folder);
+        /* A vocabulary file of another name has no folder to say its casing; its own name may. */
+        if (status == STATUS_NOT_FOUND && request->vocab) {
+            tokenizer.lowercase = strstr(path_base_name(request->vocab), "uncased") != NULL ||
+                                  strstr(path_base_name(request->vocab), "cased") == NULL;
+            status = STATUS_OK;
+        }
+        if (status != STATUS_OK)
+            goto out;
+    }
+    ShardBuild build = {.sources = request->sources,
+                        .source_count = request->source_count,
+                        .vocab_path = request->vocab ? request->vocab : tokenizer.vocab_path,
+                        .lowercase = request->lowercase < 0 ? tokenizer.lowercase : request->lowercase == 1,
+                        .model_vocab_size = config.vocab_size,
+                        .max_positions = config.max_position_embeddings,
+                        .options = *request->options,
+                        .words = request->words,
+                        .progress = show_progress,
+                        .progress_context = &progress,
+                        .interrupted = request->interrupted};
+    if (build.options.max_seq_length > config.max_position_embeddings) {
+        LOG_INFO("max_seq_length %lld is over the model's %d positions: %d is used", (long long)build.options.max_seq_length,
+                 config.max_position_embeddings, config.max_position_embeddings);
+        build.options.max_seq_length = config.max_position_embeddings;
+    }
+    TRY(folder_create(file_system_posix(), folder, diagnostic));
+    TRY(shard_store_build(&build, folder, &summary, diagnostic));
+    progress_end(&progress);
+    if (summary.up_to_date)
+        LOG_INFO("shards in %s are up to date", folder);
+    else
+        LOG_INFO("shards in %s: %lld sentences, %lld tokens, %lld pieces in %lld windows; words agree on %.1f%%", folder,
+                 (long long)summary.sentences, (long long)summary.tokens, (long long)summary.pieces, (long long)summary.windows,
+                 summary.words_agreement * 100);
+out:
+    progress_end(&progress);
+    tokenizer_files_free(&tokenizer);
+    bert_config_free(&config);
+    free(config_path);
+    return status;
+}
+
+void shards_split_name(const char *argument, char **name, const char **path)
+{
+    const char *equals = strchr(argument, '=');
+    *name = NULL;
+    *path = argument;
+    if (equals == NULL || equals == argument || path_exists(argument))
+        return;
+    *name = memory_copy_bytes(argument, (size_t)(equals - argument));
+    *path = equals + 1;
+}
+
+static Status add_source(ShardSourceArray *sources, StringArray *names, char *split, const char *path, Diagnostic *diagnostic)
+{
+    array_push(names, split);
+    if (sources->count >= SHARD_SPLIT_LIMIT)
+        return FAIL(diagnostic, STATUS_LIMIT, "more than %d data files are given", SHARD_SPLIT_LIMIT);
+    if (!path_exists(path))
+        return FAIL(diagnostic, STATUS_NOT_FOUND, "%s: there is no such file (%s)", path, split);
+    array_push(sources, ((ShardSource){split, path}));
+    return STATUS_OK;
+}
+
+Status shards_sources(const StringArray *train, const StringArray *dev, const StringArray *test, ShardSourceArray *sources,
+                      StringArray *names, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    for (size_t i = 0; i < train->count; i++)
+        TRY(add_source(sources, names, memory_copy_string("train"), train->items[i], diagnostic));
+    for (size_t i = 0; i < dev->count; i++) {
+        char *name = NULL;
+        const char *path = NULL;
+        shards_split_name(dev->items[i], &name, &path);
+        char *split = memory_format("dev:%s", name ? name : "dev");
+        free(name);
+        TRY(add_source(sources, names, split, path, diagnostic));
+    }
+    for (size_t i = 0; i < test->count; i++)
+        TRY(add_source(sources, names, memory_copy_string("test"), test->items[i], diagnostic));
+out:
+    return status;
+}
