@@ -249,6 +249,12 @@ Status file_writer_append(FileWriter *writer, const void *bytes, size_t size, Di
     return file_write_all(writer->fs, writer->file, bytes, size, writer->path, diagnostic);
 }
 
+void file_writer_set_path(FileWriter *writer, const char *path)
+{
+    free(writer->path);
+    writer->path = memory_copy_string(path);
+}
+
 /* Puts the temporary file under its name, only if the name is free when the writer is exclusive. */
 static Status file_writer_publish(FileWriter *writer, bool *renamed, Diagnostic *diagnostic)
 {

@@ -41,6 +41,8 @@ NODISCARD Status file_create_exclusive(const FileSystem *fs, const char *path, c
 typedef struct FileWriter FileWriter;
 NODISCARD Status file_writer_begin(FileWriter **writer, const FileSystem *fs, const char *path, Diagnostic *diagnostic);
 NODISCARD Status file_writer_append(FileWriter *writer, const void *bytes, size_t size, Diagnostic *diagnostic);
+/* Changes where commit puts the file (on the same file system): for names made from the content, which are known only at the end. */
+void file_writer_set_path(FileWriter *writer, const char *path);
 NODISCARD Status file_writer_commit(FileWriter **writer, Diagnostic *diagnostic); /* *writer becomes NULL in any case */
 void file_writer_abandon(FileWriter **writer);
 

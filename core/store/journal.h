@@ -1,11 +1,18 @@
 /* The journal: append-only segments of checksummed records in a folder of the store, one segment per epoch, one writer per epoch.
  *
- *   epoch-000001.log      header, then records {u32 size, u32 0, u64 checksum64(sequence ++ payload), payload, padding to 8 bytes}
- *   epoch-000002.json     made with exclusive creation by the coordinator that opens epoch 2: {"epoch":2,"seals":1,"length":L}
+ *   epoch-000002.log      made with exclusive creation by the coordinator that opens epoch 2: this claims the epoch.
+ *                         header {"nswjrnl1", u64 epoch, u64 sequence of its first record, u64 checksum64 of these 24 bytes},
+ *                         then records {u32 size, u32 0, u64 checksum64(sequence ++ payload), payload, padding to 8 bytes}
+ *   epoch-000002.json     made with exclusive creation after the claim: {"epoch":2,"seals":1,"length":L}
  *
  * Opening epoch n seals the segment of epoch n - 1 at the length of its last whole record: whatever a paused predecessor still appends
  * lies beyond the seal and is ignored by every reader. A torn record at the end of the last segment is cut off likewise. A damaged
- * record before that is STATUS_CORRUPT with file and offset. Little-endian. Group commit: append many, then one journal_sync. */
+ * record before that is STATUS_CORRUPT with file and offset. Little-endian. Group commit: append many, then one journal_sync.
+ *
+ * Why the claim comes before the seal: a writer acknowledges only when, after its fsync, no later epoch is claimed. So what it has
+ * acknowledged was durable before the claim, and the successor, who measures the segment after the claim, seals all of it. A claim
+ * without its seal (its owner died or is slow) is sealed by the next one who opens the journal; exclusive creation decides. Sequence
+ * numbers count records over all segments, from 1. */
 #ifndef NERSWEEP_CORE_STORE_JOURNAL_H
 #define NERSWEEP_CORE_STORE_JOURNAL_H
 

@@ -1,0 +1,305 @@
+#include "core/store/journal_segment.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/io/hash.h"
+#include "core/io/json.h"
+
+enum { RECORD_HEADER_SIZE = 16, RECORD_ALIGNMENT = 8, SEAL_SIZE_LIMIT = 4096 };
+
+static const char segment_magic[8] = {'n', 's', 'w', 'j', 'r', 'n', 'l', '1'};
+
+/* Little-endian whatever the machine is. */
+static void store_number(unsigned char *at, uint64_t value, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        at[i] = (unsigned char)(value >> 8 * i);
+}
+
+static uint64_t load_number(const char *at, size_t size)
+{
+    uint64_t value = 0;
+    for (size_t i = size; i-- > 0;)
+        value = value << 8 | (unsigned char)at[i];
+    return value;
+}
+
+char *segment_log_path(const char *folder, uint64_t epoch)
+{
+    return memory_format("%s/epoch-%06llu.log", folder, (unsigned long long)epoch);
+}
+
+char *segment_seal_path(const char *folder, uint64_t epoch)
+{
+    return memory_format("%s/epoch-%06llu.json", folder, (unsigned long long)epoch);
+}
+
+/* The epoch of "epoch-000001.log" or "epoch-000001.json"; 0 for every other name (temporary files, what people put there). */
+static uint64_t epoch_of_name(const char *name)
+{
+    static const char prefix[] = "epoch-";
+    if (strncmp(name, prefix, sizeof prefix - 1) != 0)
+        return 0;
+    uint64_t epoch = 0;
+    const char *digit = name + sizeof prefix - 1;
+    for (; *digit >= '0' && *digit <= '9' && epoch <= SEGMENT_EPOCH_LIMIT; digit++)
+        epoch = epoch * 10 + (uint64_t)(*digit - '0');
+    return digit - name >= 12 && (strcmp(digit, ".log") == 0 || strcmp(digit, ".json") == 0) ? epoch : 0;
+}
+
+Status segment_last_epoch(const char *folder, uint64_t *epoch, Diagnostic *diagnostic)
+{
+    *epoch = 0;
+    if (!path_exists(folder))
+        return STATUS_OK;
+    Status status = STATUS_OK;
+    StringArray names = {0};
+    TRY(folder_list(folder, &names, diagnostic));
+    for (size_t i = 0; i < names.count; i++) {
+        uint64_t found = epoch_of_name(names.items[i]);
+        if (found > SEGMENT_EPOCH_LIMIT)
+            TRY_FAIL(diagnostic, STATUS_LIMIT, "%s/%s: a journal has at most %d epochs", folder, names.items[i],
+                     SEGMENT_EPOCH_LIMIT);
+        if (found > *epoch)
+            *epoch = found;
+    }
+out:
+    string_array_free(&names);
+    return status;
+}
+
+bool segment_epoch_taken(const char *folder, uint64_t epoch)
+{
+    /* An NFS client remembers for up to a minute that a name was not there. Fetching the folder's attributes from the server makes it
+     * notice that the folder has changed, and look again. Elsewhere this is a plain stat. */
+    struct statx ignored;
+    int refreshed = statx(AT_FDCWD, folder, AT_STATX_FORCE_SYNC, STATX_MTIME | STATX_CTIME, &ignored);
+    (void)refreshed;
+    char *log_path = segment_log_path(folder, epoch), *seal_path = segment_seal_path(folder, epoch);
+    bool taken = path_exists(log_path) || path_exists(seal_path);
+    free(log_path);
+    free(seal_path);
+    return taken;
+}
+
+Status segment_read_seal(const char *folder, uint64_t epoch, bool *sealed, uint64_t *length, Diagnostic *diagnostic)
+{
+    *sealed = false;
+    *length = 0;
+    Status status = STATUS_OK;
+    Json *json = NULL;
+    int64_t number;
+    char *path = segment_seal_path(folder, epoch);
+    if (!path_exists(path))
+        goto out;
+    TRY(json_read_file(&json, path, SEAL_SIZE_LIMIT, diagnostic));
+    TRY(json_require_integer(json, "epoch", path, (int64_t)epoch, (int64_t)epoch, &number, diagnostic));
+    TRY(json_require_integer(json, "seals", path, (int64_t)epoch - 1, (int64_t)epoch - 1, &number, diagnostic));
+    TRY(json_require_integer(json, "length", path, 0, (int64_t)SEGMENT_SIZE_LIMIT, &number, diagnostic));
+    *length = (uint64_t)number;
+    *sealed = true;
+out:
+    /* Seals are put in place whole, so one that does not read well was damaged. */
+    if (status == STATUS_INVALID_INPUT || status == STATUS_LIMIT) {
+        status = STATUS_CORRUPT;
+        if (diagnostic)
+            diagnostic->code = status;
+    }
+    json_destroy(&json);
+    free(path);
+    return status;
+}
+
+void segment_append_header(Text *text, uint64_t epoch, uint64_t first_sequence)
+{
+    unsigned char header[SEGMENT_HEADER_SIZE];
+    memcpy(header, segment_magic, sizeof segment_magic);
+    store_number(header + 8, epoch, 8);
+    store_number(header + 16, first_sequence, 8);
+    store_number(header + 24, checksum64(header, 24), 8);
+    text_append(text, (const char *)header, sizeof header);
+}
+
+/* checksum64 of the sequence number and the payload, put behind each other in scratch. */
+static uint64_t record_checksum(uint64_t sequence, const char *payload, size_t size, Text *scratch)
+{
+    unsigned char number[8];
+    store_number(number, sequence, sizeof number);
+    text_clear(scratch);
+    text_append(scratch, (const char *)number, sizeof number);
+    text_append(scratch, payload, size);
+    return checksum64(scratch->bytes, scratch->size);
+}
+
+static size_t padded(size_t size)
+{
+    return (size + RECORD_ALIGNMENT - 1) / RECORD_ALIGNMENT * RECORD_ALIGNMENT;
+}
+
+void segment_append_record(Text *text, uint64_t sequence, const void *payload, size_t size)
+{
+    ASSERT(size <= JOURNAL_RECORD_LIMIT);
+    static const char zeros[RECORD_ALIGNMENT];
+    unsigned char header[RECORD_HEADER_SIZE] = {0};
+    Text scratch = {0};
+    store_number(header, size, 4);
+    store_number(header + 8, record_checksum(sequence, payload, size, &scratch), 8);
+    text_append(text, (const char *)header, sizeof header);
+    text_append(text, payload, size);
+    text_append(text, zeros, padded(size) - size);
+    text_free(&scratch);
+}
+
+/* Could a whole record stand at offset? *end is where it would end. Looks only at its frame. */
+static bool record_framed(const char *bytes, size_t size, size_t offset, size_t *end)
+{
+    if (offset > size || size - offset < RECORD_HEADER_SIZE)
+        return false;
+    size_t payload_size = load_number(bytes + offset, 4);
+    if (payload_size > JOURNAL_RECORD_LIMIT || load_number(bytes + offset + 4, 4) != 0)
+        return false;
+    if (size - offset - RECORD_HEADER_SIZE < padded(payload_size))
+        return false;
+    *end = offset + RECORD_HEADER_SIZE + padded(payload_size);
+    for (size_t i = offset + RECORD_HEADER_SIZE + payload_size; i < *end; i++) {
+        if (bytes[i] != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool record_valid(const char *bytes, size_t size, size_t offset, uint64_t sequence, size_t *end, Text *scratch)
+{
+    return record_framed(bytes, size, offset, end) &&
+           load_number(bytes + offset + 8, 8) ==
+               record_checksum(sequence, bytes + offset + RECORD_HEADER_SIZE, load_number(bytes + offset, 4), scratch);
+}
+
+/* The record at offset, which should have this sequence number, is bad. Is it the torn end of the file, or do whole records follow,
+ * so that it was damaged later? Looks at every place where one could start, for one of the next few numbers. */
+static bool records_follow(const Segment *segment, size_t offset, uint64_t sequence, Text *scratch)
+{
+    enum { NUMBERS_TRIED = 8 };
+    size_t work_left =
+        (size_t)256 << 20; /* bytes to hash: a hostile file must not keep us for ever; then it is damaged, for sure */
+    for (size_t at = offset + RECORD_ALIGNMENT; at + RECORD_HEADER_SIZE <= segment->size; at += RECORD_ALIGNMENT) {
+        size_t end;
+        if (load_number(segment->bytes + at, 8) == 0 && load_number(segment->bytes + at + 8, 8) == 0)
+            continue; /* a hole, as file systems leave it behind; it would pass for very many empty records */
+        if (!record_framed(segment->bytes, segment->size, at, &end))
+            continue;
+        for (uint64_t number = sequence + 1; number <= sequence + NUMBERS_TRIED; number++) {
+            if (record_valid(segment->bytes, segment->size, at, number, &end, scratch))
+                return true;
+        }
+        size_t work = NUMBERS_TRIED * (end - at);
+        if (work > work_left)
+            return true;
+        work_left -= work;
+    }
+    return false;
+}
+
+static Status segment_corrupt(const Segment *segment, size_t offset, const char *what, Diagnostic *diagnostic)
+{
+    return FAIL(diagnostic, STATUS_CORRUPT,
+                "%s: %s at offset %zu: restore the file from a backup, or start the sweep anew under another name", segment->path,
+                what, offset);
+}
+
+static Status check_header(Segment *segment, uint64_t epoch, uint64_t first_sequence, Diagnostic *diagnostic)
+{
+    const char *header = segment->bytes;
+    if (memcmp(header, segment_magic, sizeof segment_magic) != 0 || load_number(header + 24, 8) != checksum64(header, 24))
+        return segment_corrupt(segment, 0, "the header is damaged", diagnostic);
+    if (load_number(header + 8, 8) != epoch || load_number(header + 16, 8) != first_sequence)
+        return segment_corrupt(segment, 0, "the header is that of another segment", diagnostic);
+    return STATUS_OK;
+}
+
+/* Counts whole records and finds their end. */
+static Status scan(Segment *segment, uint64_t epoch, bool sealed, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    Text scratch = {0};
+    size_t limit = sealed ? segment->length : segment->size, offset = SEGMENT_HEADER_SIZE, end;
+    segment->length = 0;
+    if (limit < SEGMENT_HEADER_SIZE) {
+        if (sealed && limit > 0)
+            status = segment_corrupt(segment, limit, "the seal lies within the header", diagnostic);
+        goto out;
+    }
+    status = check_header(segment, epoch, segment->first_sequence, diagnostic);
+    /* A writer syncs its header before its first record, so a bad one with nothing behind it is the trace of a writer that died. */
+    if (status == STATUS_CORRUPT && !sealed && limit == SEGMENT_HEADER_SIZE) {
+        status = STATUS_OK;
+        goto out;
+    }
+    TRY(status);
+    while (offset < limit) {
+        uint64_t sequence = segment->first_sequence + segment->record_count;
+        if (!record_valid(segment->bytes, limit, offset, sequence, &end, &scratch)) {
+            if (sealed || records_follow(segment, offset, sequence, &scratch)) {
+                status = segment_corrupt(segment, offset, "a record is damaged", diagnostic);
+                goto out;
+            }
+            break;
+        }
+        offset = end;
+        segment->record_count++;
+    }
+    segment->length = offset;
+out:
+    text_free(&scratch);
+    return status;
+}
+
+Status segment_load(Segment *segment, const char *folder, uint64_t epoch, uint64_t first_sequence, const uint64_t *sealed_length,
+                    Diagnostic *diagnostic)
+{
+    *segment = (Segment){.path = segment_log_path(folder, epoch), .first_sequence = first_sequence};
+    Status status = file_read(segment->path, SEGMENT_SIZE_LIMIT, &segment->bytes, &segment->size, diagnostic);
+    if (status == STATUS_NOT_FOUND)
+        status = STATUS_OK;
+    TRY(status);
+    if (sealed_length) {
+        segment->length = (size_t)*sealed_length;
+        if (segment->length > segment->size) {
+            status =
+                FAIL(diagnostic, STATUS_CORRUPT,
+                     "%s has %zu bytes, but %llu were sealed: restore it from a backup, or start the sweep anew under another name",
+                     segment->path, segment->size, (unsigned long long)*sealed_length);
+            goto out;
+        }
+    }
+    TRY(scan(segment, epoch, sealed_length != NULL, diagnostic));
+out:
+    if (status != STATUS_OK)
+        segment_free(segment);
+    return status;
+}
+
+void segment_free(Segment *segment)
+{
+    free(segment->path);
+    free(segment->bytes);
+    *segment = (Segment){0};
+}
+
+Status segment_replay(const Segment *segment, JournalReplay replay, void *context, Diagnostic *diagnostic)
+{
+    size_t offset = SEGMENT_HEADER_SIZE, end;
+    for (uint64_t i = 0; i < segment->record_count; i++) {
+        ASSERT(record_framed(segment->bytes, segment->length, offset, &end)); /* scan has seen it */
+        size_t size = load_number(segment->bytes + offset, 4);
+        Status status =
+            replay(context, segment->first_sequence + i, segment->bytes + offset + RECORD_HEADER_SIZE, size, diagnostic);
+        if (status != STATUS_OK)
+            return status;
+        offset = end;
+    }
+    return STATUS_OK;
+}
