@@ -48,6 +48,31 @@ void reference_norm_forward(BackendStream *stream, const DeviceBlock *block, Dev
     }
 }
 
+/* Adds one column's sums over the rows; before the rows' gradients, which may be written over d_y. */
+static void column_backward(const HostBlock *pieces, DeviceView d_y, DeviceView sum, DeviceView mean, DeviceView rstd, size_t width,
+                            size_t column, Dropout dropout, DeviceView d_gamma, DeviceView d_beta)
+{
+    double scale = 0.0, shift = 0.0;
+    for (int32_t t = 0; t < pieces->piece_count; t++) {
+        size_t at = (size_t)t * width + column;
+        double average = (double)*host_floats(device_view_floats(mean, (size_t)t), 1);
+        double inverse = (double)*host_floats(device_view_floats(rstd, (size_t)t), 1);
+        double normal = ((double)*host_floats(device_view_floats(sum, at), 1) - average) * inverse;
+        double out = (double)*host_floats(device_view_floats(d_y, at), 1) *
+                     reference_dropout(dropout, pieces->slots[t], (uint32_t)pieces->positions[t], (uint32_t)column, dropout.site);
+        scale += out * normal;
+        shift += out;
+    }
+    if (d_gamma.buffer != NULL) {
+        float *to = host_floats(device_view_floats(d_gamma, column), 1);
+        *to = (float)((double)*to + scale);
+    }
+    if (d_beta.buffer != NULL) {
+        float *to = host_floats(device_view_floats(d_beta, column), 1);
+        *to = (float)((double)*to + shift);
+    }
+}
+
 void reference_norm_backward(BackendStream *stream, const DeviceBlock *block, DeviceView d_y, DeviceView sum, DeviceView mean,
                              DeviceView rstd, DeviceView gamma, int32_t d, Dropout dropout_in, Dropout dropout_out,
                              DeviceView d_sum, DeviceView d_x, DeviceView d_gamma, DeviceView d_beta)
@@ -55,8 +80,10 @@ void reference_norm_backward(BackendStream *stream, const DeviceBlock *block, De
     HostBlock pieces = host_block(block);
     size_t width = (size_t)d;
     const float *scale = host_floats(gamma, width);
-    float *d_scale = host_floats_or_null(d_gamma, width), *d_shift = host_floats_or_null(d_beta, width);
     (void)stream;
+    for (size_t i = 0; i < width; i++) {
+        column_backward(&pieces, d_y, sum, mean, rstd, width, i, dropout_out, d_gamma, d_beta);
+    }
     for (int32_t t = 0; t < pieces.piece_count; t++) {
         uint32_t slot = pieces.slots[t], position = (uint32_t)pieces.positions[t];
         size_t row = (size_t)t * width;
@@ -72,12 +99,6 @@ void reference_norm_backward(BackendStream *stream, const DeviceBlock *block, De
             double normal = ((double)sum_row[i] - average) * inverse;
             along_one += out * (double)scale[i] / (double)d;
             along_normal += out * (double)scale[i] * normal / (double)d;
-            if (d_scale != NULL) {
-                d_scale[i] += (float)(out * normal);
-            }
-            if (d_shift != NULL) {
-                d_shift[i] += (float)out;
-            }
         }
         for (size_t i = 0; i < width; i++) {
             double out = (double)d_y_row[i] * reference_dropout(dropout_out, slot, position, (uint32_t)i, dropout_out.site);

@@ -1,0 +1,311 @@
+/* Device, memory, streams and matrices of the CPU backend, and its table: the module's entry. */
+#include "kernels/cpu/device.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core/base/memory.h"
+#include "kernels/cpu/blas.h"
+
+enum { HUGE_PAGE_BYTES = 2 << 20 };
+
+static void device_close(BackendDevice **device)
+{
+    BackendDevice *old = *device;
+    *device = NULL;
+    if (old == NULL) {
+        return;
+    }
+    thread_pool_destroy(&old->pool);
+    for (int i = 0; i < old->thread_count; i++) {
+        free(old->scratch[i]);
+    }
+    free(old->scratch);
+    free(old->shared);
+    pthread_mutex_destroy(&old->mutex);
+    free(old);
+}
+
+/* Products are the level's own where it has them; $NERSWEEP_CPU_PRODUCTS (panels, blas) chooses for tests and measurements. */
+static Status products_choose(BackendDevice *device, Diagnostic *diagnostic)
+{
+    const char *wanted = getenv("NERSWEEP_CPU_PRODUCTS");
+    device->panels = device->level->panels;
+    if (wanted != NULL && *wanted != '\0') {
+        if (strcmp(wanted, "panels") != 0 && strcmp(wanted, "blas") != 0) {
+            return FAIL(diagnostic, STATUS_USAGE, "NERSWEEP_CPU_PRODUCTS is '%s': it may be panels or blas", wanted);
+        }
+        device->panels = strcmp(wanted, "panels") == 0;
+    }
+    return STATUS_OK;
+}
+
+static Status device_open(BackendDevice **device, const BackendOptions *options, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    BackendDevice *made = NULL;
+    if (options->thread_count < 1) {
+        return FAIL(diagnostic, STATUS_USAGE, "a device needs at least 1 thread, not %d", options->thread_count);
+    }
+    made = memory_allocate(1, sizeof *made);
+    pthread_mutex_init(&made->mutex, NULL);
+    made->thread_count = options->thread_count;
+    made->scratch = memory_allocate((size_t)options->thread_count, sizeof *made->scratch);
+    TRY(level_choose(&made->level, diagnostic));
+    TRY(products_choose(made, diagnostic));
+    TRY(thread_pool_create(&made->pool, options->thread_count, diagnostic));
+    blas_prepare();
+    *device = made;
+    made = NULL;
+out:
+    device_close(&made);
+    return status;
+}
+
+static void device_describe(const BackendDevice *device, char *text, size_t text_size)
+{
+    snprintf(text, text_size, "cpu: %s vectors, products by %s, %d thread%s", device->level->name,
+             device->panels ? "own panels" : blas_description(), device->thread_count, device->thread_count == 1 ? "" : "s");
+}
+
+/* Large memory comes straight from the system: zero without being touched, and on huge pages where the system has them. */
+Status cpu_buffer_create(BackendBuffer **buffer, BackendDevice *device, size_t size_bytes, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    void *bytes = NULL, *mapping = NULL;
+    size_t mapped_bytes = 0;
+    (void)device;
+    if (size_bytes < HUGE_PAGE_BYTES) {
+        TRY(memory_try_allocate(&bytes, size_bytes == 0 ? 1 : size_bytes, 1, diagnostic));
+    } else {
+        if (!size_add(size_bytes, HUGE_PAGE_BYTES, &mapped_bytes)) {
+            TRY_FAIL(diagnostic, STATUS_OUT_OF_MEMORY, "out of memory: a buffer of %zu bytes", size_bytes);
+        }
+        mapping = mmap(NULL, mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (mapping == MAP_FAILED) {
+            TRY_FAIL(diagnostic, STATUS_OUT_OF_MEMORY, "out of memory: a buffer of %zu bytes", size_bytes);
+        }
+        size_t misfit = (uintptr_t)mapping % HUGE_PAGE_BYTES;
+        bytes = (unsigned char *)mapping + (misfit == 0 ? 0 : HUGE_PAGE_BYTES - misfit);
+        (void)madvise(bytes, size_bytes, MADV_HUGEPAGE); /* only speed */
+    }
+    *buffer = memory_allocate(1, sizeof **buffer);
+    **buffer = (BackendBuffer){.bytes = bytes, .size_bytes = size_bytes, .owner = mapping};
+out:
+    return status;
+}
+
+void cpu_buffer_destroy(BackendBuffer **buffer)
+{
+    BackendBuffer *old = *buffer;
+    *buffer = NULL;
+    if (old == NULL) {
+        return;
+    }
+    if (old->owner != NULL) {
+        munmap(old->owner, old->size_bytes + HUGE_PAGE_BYTES);
+    } else {
+        free(old->bytes);
+    }
+    free(old);
+}
+
+static void *buffer_host_pointer(BackendBuffer *buffer)
+{
+    return buffer->bytes;
+}
+
+static Status stream_create(BackendStream **stream, BackendDevice *device, Diagnostic *diagnostic)
+{
+    (void)diagnostic;
+    *stream = memory_allocate(1, sizeof **stream);
+    (*stream)->device = device;
+    return STATUS_OK;
+}
+
+static void stream_destroy(BackendStream **stream)
+{
+    free(*stream);
+    *stream = NULL;
+}
+
+static Status stream_synchronize(BackendStream *stream, Diagnostic *diagnostic)
+{
+    Status status = stream->failure.code;
+    if (status != STATUS_OK && diagnostic != NULL) {
+        *diagnostic = stream->failure;
+    }
+    return status;
+}
+
+/* Grows *memory to wanted bytes; what it held is not kept. */
+static Status scratch_grow(void **memory, size_t wanted, Diagnostic *diagnostic)
+{
+    free(*memory);
+    *memory = NULL;
+    return memory_try_allocate(memory, wanted, 1, diagnostic);
+}
+
+static Status scratch_reserve(BackendDevice *device, size_t scratch_bytes, size_t shared_bytes, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    if (scratch_bytes > device->scratch_bytes) {
+        device->scratch_bytes = 0;
+        for (int i = 0; i < device->thread_count; i++) {
+            TRY(scratch_grow(&device->scratch[i], scratch_bytes, diagnostic));
+        }
+        device->scratch_bytes = scratch_bytes;
+    }
+    if (shared_bytes > device->shared_bytes) {
+        device->shared_bytes = 0;
+        TRY(scratch_grow(&device->shared, shared_bytes, diagnostic));
+        device->shared_bytes = shared_bytes;
+    }
+out:
+    return status;
+}
+
+bool operation_begin(BackendStream *stream, size_t scratch_bytes, size_t shared_bytes)
+{
+    BackendDevice *device = stream->device;
+    if (stream->failure.code != STATUS_OK) {
+        return false;
+    }
+    pthread_mutex_lock(&device->mutex);
+    if (scratch_reserve(device, scratch_bytes, shared_bytes, &stream->failure) != STATUS_OK) {
+        pthread_mutex_unlock(&device->mutex);
+        return false;
+    }
+    stream->mode = thread_pool_set_mode();
+    return true;
+}
+
+void operation_end(BackendStream *stream)
+{
+    thread_pool_restore_mode(stream->mode);
+    pthread_mutex_unlock(&stream->device->mutex);
+}
+
+void operation_run(BackendStream *stream, ThreadPoolTask task, void *context, size_t count)
+{
+    thread_pool_run(stream->device->pool, task, context, count);
+}
+
+static void copy_to_device(BackendStream *stream, DeviceView to, const void *from, size_t size_bytes)
+{
+    if (stream->failure.code == STATUS_OK && size_bytes > 0) {
+        memcpy(host_view(to, size_bytes, 1), from, size_bytes);
+    }
+}
+
+static void copy_to_host(BackendStream *stream, void *to, DeviceView from, size_t size_bytes)
+{
+    if (stream->failure.code == STATUS_OK && size_bytes > 0) {
+        memcpy(to, host_view(from, size_bytes, 1), size_bytes);
+    }
+}
+
+static void copy(BackendStream *stream, DeviceView to, DeviceView from, size_t size_bytes)
+{
+    if (stream->failure.code == STATUS_OK && size_bytes > 0) {
+        memcpy(host_view(to, size_bytes, 1), host_view(from, size_bytes, 1), size_bytes);
+    }
+}
+
+enum { FILL_CHUNK_BYTES = 1 << 20 };
+
+typedef struct FillJob {
+    unsigned char *bytes;
+    size_t size_bytes;
+} FillJob;
+
+static void fill_task(void *context, int thread, size_t index)
+{
+    FillJob *job = context;
+    size_t begin = index * FILL_CHUNK_BYTES;
+    (void)thread;
+    memset(job->bytes + begin, 0, chunk_end(index, FILL_CHUNK_BYTES, job->size_bytes) - begin);
+}
+
+static void fill_zero(BackendStream *stream, DeviceView to, size_t size_bytes)
+{
+    if (size_bytes > 0 && operation_begin(stream, 0, 0)) {
+        FillJob job = {host_view(to, size_bytes, 1), size_bytes};
+        operation_run(stream, fill_task, &job, chunk_count(size_bytes, FILL_CHUNK_BYTES));
+        operation_end(stream);
+    }
+}
+
+static void matrix_refresh(BackendStream *stream, BackendMatrix *matrix)
+{
+    (void)stream;
+    matrix->packed = false; /* packed by the next product that wants it, whose threads then have it in their caches */
+}
+
+static Status matrix_create(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, int32_t n, int32_t k,
+                            Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    BackendMatrix *made = memory_allocate(1, sizeof *made);
+    (void)host_floats(weight, (size_t)n * (size_t)k);
+    *made = (BackendMatrix){.weight = weight, .n = n, .k = k};
+    if (device->panels) {
+        size_t columns = device->level->tile_columns, panels = chunk_count((size_t)n, columns);
+        TRY(cpu_buffer_create(&made->panels, device, panels * columns * (size_t)k * sizeof(float), diagnostic));
+    }
+    *matrix = made;
+    made = NULL;
+out:
+    free(made);
+    return status;
+}
+
+static void matrix_destroy(BackendMatrix **matrix)
+{
+    if (*matrix != NULL) {
+        cpu_buffer_destroy(&(*matrix)->panels);
+        free(*matrix);
+    }
+    *matrix = NULL;
+}
+
+const Backend *nersweep_backend_entry(void);
+
+__attribute__((visibility("default"))) const Backend *nersweep_backend_entry(void)
+{
+    static const Backend table = {
+        .version = BACKEND_VERSION,
+        .name = "cpu",
+        .device_open = device_open,
+        .device_close = device_close,
+        .device_describe = device_describe,
+        .buffer_create = cpu_buffer_create,
+        .buffer_destroy = cpu_buffer_destroy,
+        .buffer_host_pointer = buffer_host_pointer,
+        .stream_create = stream_create,
+        .stream_destroy = stream_destroy,
+        .stream_synchronize = stream_synchronize,
+        .copy_to_device = copy_to_device,
+        .copy_to_host = copy_to_host,
+        .copy = copy,
+        .fill_zero = fill_zero,
+        .matrix_create = matrix_create,
+        .matrix_destroy = matrix_destroy,
+        .matrix_refresh = matrix_refresh,
+        .embedding_forward = cpu_embedding_forward,
+        .embedding_backward = cpu_embedding_backward,
+        .norm_forward = cpu_norm_forward,
+        .norm_backward = cpu_norm_backward,
+        .linear_forward = cpu_linear_forward,
+        .linear_backward_input = cpu_linear_backward_input,
+        .linear_backward_weight = cpu_linear_backward_weight,
+        .attention_forward = cpu_attention_forward,
+        .attention_backward = cpu_attention_backward,
+        .cross_entropy = cpu_cross_entropy,
+        .sum_of_squares = cpu_sum_of_squares,
+        .adamw = cpu_adamw,
+    };
+    return &table;
+}

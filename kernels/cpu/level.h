@@ -1,0 +1,130 @@
+/* The inner loops of the CPU backend, once per set of processor features ("level"), on plain pointers and one thread.
+ *
+ * level_avx512.c, level_avx2.c and level_portable.c are the same code (simd/) over other vectors, each compiled for its processor; the
+ * operations above choose a level when the device is opened and split the work. Nothing here allocates. */
+#ifndef NERSWEEP_KERNELS_CPU_LEVEL_H
+#define NERSWEEP_KERNELS_CPU_LEVEL_H
+
+#include "kernels/backend.h"
+#include "kernels/cpu/host_buffer.h"
+
+typedef struct EmbeddingJob {
+    HostBlock pieces;
+    size_t d;
+    const float *word, *position, *type;
+    float *out;                          /* [T, d] */
+    const float *d_out;                  /* [T, d] */
+    float *d_word, *d_position, *d_type; /* NULL: not wanted */
+} EmbeddingJob;
+
+typedef struct NormJob {
+    HostBlock pieces;
+    size_t d;
+    const float *x, *residual, *gamma, *beta, *d_y; /* residual may be NULL */
+    float epsilon;
+    Dropout dropout_in, dropout_out;
+    float *sum, *y, *mean, *rstd;
+    float *d_sum, *d_x; /* d_x may be NULL */
+    float *d_gamma, *d_beta;
+    float *partial; /* backward: [chunk][2 d] sums of d_gamma and d_beta over the rows of one chunk */
+} NormJob;
+
+typedef struct AttentionJob {
+    HostBlock pieces;
+    size_t heads, width;
+    Dropout dropout;
+    const float *qkv;
+    float *context, *log_sum_exp;
+    const float *d_context;
+    float *d_qkv;
+} AttentionJob;
+
+typedef struct LossJob {
+    const float *logits, *weights, *class_weights; /* class_weights may be NULL */
+    const int32_t *labels;
+    float smoothing, gradient_scale;
+    size_t label_count;
+    float *d_logits; /* may be NULL */
+} LossJob;
+
+typedef struct AdamwJob {
+    float *parameter, *first_moment, *second_moment;
+    const float *gradient;
+    AdamwStep step;
+    float decay;        /* 1 - learning rate * weight decay */
+    float rate;         /* learning rate / (1 - beta1^t) */
+    float root_scale;   /* 1 / sqrt(1 - beta2^t) */
+    float keep1, take1; /* beta1, 1 - beta1 */
+    float keep2, take2;
+} AdamwJob;
+
+/* What happens to a product of rows with a matrix before it is stored. */
+typedef struct ProductEnd {
+    float *out;             /* [rows, out_row] */
+    size_t out_row;         /* columns of the whole product */
+    const float *bias;      /* [out_row] or NULL */
+    bool gelu;              /* out = gelu(product + bias) */
+    float *pre;             /* with gelu: product + bias is kept here, like out; or NULL */
+    const float *slope_pre; /* out = product * gelu'(slope_pre), like out; or NULL */
+    bool accumulate;        /* out += */
+} ProductEnd;
+
+/* out[r][j] = sum over i < depth of a[r a_row + i] * b[i][j] for a panel b of tile_columns columns, [depth][tile_columns]. */
+typedef struct PanelJob {
+    const float *a;
+    size_t a_row, depth;
+    ProductEnd end;
+} PanelJob;
+
+/* d_weight[j][i] += sum over rows of d_y[row][j] x[row][i] over operands packed along the rows. */
+typedef struct WeightJob {
+    const float *x, *d_y;
+    size_t n, k;
+    size_t rows;                  /* of this pass */
+    float *panels_d_y, *panels_x; /* packed: [n / tile_rows][rows][tile_rows], [k / tile_columns][rows][tile_columns] */
+    size_t step_d_y, step_x;      /* floats from one panel to the next */
+    float *d_weight, *d_bias;     /* d_bias may be NULL */
+} WeightJob;
+
+typedef struct Level {
+    const char *name;
+    bool panels; /* has products of its own that beat a BLAS */
+    size_t tile_rows, tile_columns;
+
+    void (*embedding_forward)(const EmbeddingJob *job, size_t first, size_t last);      /* rows */
+    void (*embedding_backward)(const EmbeddingJob *job, size_t first, size_t last);     /* columns */
+    size_t (*norm_scratch)(size_t d);                                                   /* bytes per thread */
+    void (*norm_forward)(const NormJob *job, size_t first, size_t last, void *scratch); /* rows */
+    void (*norm_backward)(const NormJob *job, size_t first, size_t last, float *partial, void *scratch);
+    size_t (*attention_scratch)(size_t longest, size_t width);
+    void (*attention_forward)(const AttentionJob *job, size_t sequence, size_t head, void *scratch);
+    void (*attention_backward)(const AttentionJob *job, size_t sequence, size_t head, void *scratch);
+    double (*cross_entropy)(const LossJob *job, size_t first, size_t last); /* rows; the sum of their losses */
+    double (*sum_of_squares)(const float *x, size_t count);
+    void (*adamw)(const AdamwJob *job, size_t first, size_t last);
+    void (*add_rows)(float *to, const float *rows, size_t row_stride, size_t row_count, size_t count); /* to[i] += sum over rows */
+
+    /* in: the product of rows first .. last - 1 and columns column .. column + columns - 1, rows in_row apart; may be the place of out. */
+    void (*product_end)(const ProductEnd *end, const float *in, size_t in_row, size_t first, size_t last, size_t column,
+                        size_t columns);
+
+    /* Panels, for levels that have them. Panel columns beyond the matrix are zero. */
+    void (*pack_transposed)(const float *weight, size_t n, size_t k, size_t column,
+                            float *panel); /* [k][..] of W^T, outputs column .. */
+    void (*pack_plain)(const float *weight, size_t n, size_t k, size_t column, float *panel); /* [n][..] of W, inputs column .. */
+    void (*product_panel)(const PanelJob *job, const float *panel, size_t first, size_t last, size_t column);
+    void (*pack_x)(const WeightJob *job, size_t panel);
+    void (*pack_d_y)(const WeightJob *job, size_t first_panel, size_t last_panel); /* adds d_bias too */
+    void (*product_weight)(const WeightJob *job, size_t x_panel, size_t first_d_y_panel, size_t last_d_y_panel);
+} Level;
+
+extern const Level level_portable;
+#ifdef NERSWEEP_CPU_X86
+extern const Level level_avx2;
+extern const Level level_avx512;
+#endif
+
+/* The best level of this processor, or of what $NERSWEEP_CPU_FEATURES (avx512, avx2, portable) allows of it. */
+NODISCARD Status level_choose(const Level **level, Diagnostic *diagnostic);
+
+#endif

@@ -1,0 +1,4 @@
+/* The inner loops for one set of processor features; the compiler flags of this file are in CMakeLists.txt. */
+#include "kernels/cpu/simd/avx512.h"
+
+#include "kernels/cpu/simd/level_table.h"

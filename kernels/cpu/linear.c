@@ -1,0 +1,301 @@
+/* Linear layers: by the level's panels, or by the BLAS. */
+#include "kernels/cpu/blas.h"
+#include "kernels/cpu/device.h"
+
+/* -- Panels. Sums do not depend on how rows and columns are split, so tasks may be cut to suit the number of threads. */
+
+enum { TASKS_PER_THREAD = 4, PASS_ROWS = 640, D_Y_GROUP = 8, WEIGHT_GROUP = 16 };
+
+typedef struct PackTask {
+    const Level *level;
+    const float *weight;
+    size_t n, k;
+    float *panels;
+    bool transposed;
+} PackTask;
+
+static void pack_task(void *context, int thread, size_t index)
+{
+    const PackTask *task = context;
+    size_t columns = task->level->tile_columns;
+    (void)thread;
+    if (task->transposed) {
+        task->level->pack_transposed(task->weight, task->n, task->k, index * columns, task->panels + index * columns * task->k);
+    } else {
+        task->level->pack_plain(task->weight, task->n, task->k, index * columns, task->panels + index * columns * task->n);
+    }
+}
+
+typedef struct ProductTask {
+    const Level *level;
+    PanelJob job;
+    const float *panels;
+    size_t rows, rows_per_task, panel_count;
+} ProductTask;
+
+static void product_task(void *context, int thread, size_t index)
+{
+    const ProductTask *task = context;
+    size_t panel = index % task->panel_count, part = index / task->panel_count, columns = task->level->tile_columns;
+    (void)thread;
+    task->level->product_panel(&task->job, task->panels + panel * columns * task->job.depth, part * task->rows_per_task,
+                               chunk_end(part, task->rows_per_task, task->rows), panel * columns);
+}
+
+static void product_run(BackendStream *stream, const PanelJob *job, const float *panels, size_t rows)
+{
+    BackendDevice *device = stream->device;
+    size_t tile_rows = device->level->tile_rows;
+    ProductTask task = {.level = device->level, .job = *job, .panels = panels, .rows = rows};
+    task.panel_count = chunk_count(job->end.out_row, device->level->tile_columns);
+    size_t parts = chunk_count((size_t)device->thread_count * TASKS_PER_THREAD, task.panel_count);
+    task.rows_per_task = chunk_count(chunk_count(rows, parts), tile_rows) * tile_rows;
+    operation_run(stream, product_task, &task, task.panel_count * chunk_count(rows, task.rows_per_task));
+}
+
+static void panels_forward(BackendStream *stream, BackendMatrix *matrix, const float *x, size_t rows, const ProductEnd *end)
+{
+    BackendDevice *device = stream->device;
+    size_t n = (size_t)matrix->n, k = (size_t)matrix->k;
+    float *panels = (float *)(void *)matrix->panels->bytes;
+    if (!matrix->packed) {
+        PackTask pack = {device->level, host_floats(matrix->weight, n * k), n, k, panels, true};
+        operation_run(stream, pack_task, &pack, chunk_count(n, device->level->tile_columns));
+        matrix->packed = true;
+    }
+    product_run(stream, &(PanelJob){.a = x, .a_row = k, .depth = k, .end = *end}, panels, rows);
+}
+
+/* The panels of W are made anew for each product: that costs what reading a kept copy would, and needs no memory per matrix. */
+static void panels_backward_input(BackendStream *stream, const BackendMatrix *matrix, const float *d_y, size_t rows,
+                                  const ProductEnd *end)
+{
+    BackendDevice *device = stream->device;
+    size_t n = (size_t)matrix->n, k = (size_t)matrix->k;
+    PackTask pack = {device->level, host_floats(matrix->weight, n * k), n, k, device->shared, false};
+    operation_run(stream, pack_task, &pack, chunk_count(k, device->level->tile_columns));
+    product_run(stream, &(PanelJob){.a = d_y, .a_row = n, .depth = n, .end = *end}, device->shared, rows);
+}
+
+typedef struct WeightTask {
+    const Level *level;
+    WeightJob job;
+    size_t x_panels, d_y_panels, groups; /* groups of d_y panels */
+} WeightTask;
+
+static void weight_pack_task(void *context, int thread, size_t index)
+{
+    const WeightTask *task = context;
+    (void)thread;
+    if (index < task->x_panels) {
+        task->level->pack_x(&task->job, index);
+    } else {
+        size_t group = index - task->x_panels;
+        task->level->pack_d_y(&task->job, group * D_Y_GROUP, chunk_end(group, D_Y_GROUP, task->d_y_panels));
+    }
+}
+
+static void weight_task(void *context, int thread, size_t index)
+{
+    const WeightTask *task = context;
+    size_t group = index % task->groups;
+    (void)thread;
+    task->level->product_weight(&task->job, index / task->groups, group * WEIGHT_GROUP,
+                                chunk_end(group, WEIGHT_GROUP, task->d_y_panels));
+}
+
+/* Floats from one packed panel to the next: whole cache lines and an odd number of them, lest all panels start in the same sets of a cache,
+ * and room for what pack_d_y writes beyond the last row. */
+static size_t panel_step(size_t floats)
+{
+    return (chunk_count(floats + 16, 16) | 1) * 16;
+}
+
+/* Passes of at most PASS_ROWS rows, alike in size, keep a panel in the second cache. */
+static size_t pass_rows(size_t rows)
+{
+    return chunk_count(rows, chunk_count(rows, PASS_ROWS));
+}
+
+static size_t weight_shared_bytes(const Level *level, size_t rows, size_t n, size_t k)
+{
+    size_t pass = pass_rows(rows);
+    size_t floats = chunk_count(n, level->tile_rows) * panel_step(pass * level->tile_rows) +
+                    chunk_count(k, level->tile_columns) * panel_step(pass * level->tile_columns);
+    return floats * sizeof(float);
+}
+
+static void panels_backward_weight(BackendStream *stream, const float *x, const float *d_y, size_t rows, size_t n, size_t k,
+                                   float *d_weight, float *d_bias)
+{
+    const Level *level = stream->device->level;
+    size_t pass = pass_rows(rows);
+    WeightTask task = {.level = level, .job = {.n = n, .k = k, .d_weight = d_weight, .d_bias = d_bias}};
+    task.x_panels = chunk_count(k, level->tile_columns);
+    task.d_y_panels = chunk_count(n, level->tile_rows);
+    task.groups = chunk_count(task.d_y_panels, WEIGHT_GROUP);
+    task.job.step_d_y = panel_step(pass * level->tile_rows);
+    task.job.step_x = panel_step(pass * level->tile_columns);
+    task.job.panels_d_y = stream->device->shared;
+    task.job.panels_x = task.job.panels_d_y + task.d_y_panels * task.job.step_d_y;
+    for (size_t first = 0; first < rows; first += pass) {
+        task.job.rows = rows - first < pass ? rows - first : pass;
+        task.job.x = x + first * k;
+        task.job.d_y = d_y + first * n;
+        operation_run(stream, weight_pack_task, &task, task.x_panels + chunk_count(task.d_y_panels, D_Y_GROUP));
+        operation_run(stream, weight_task, &task, task.x_panels * task.groups);
+    }
+}
+
+/* -- BLAS. The library may add in another order for another size of product, so chunks follow from the shape alone. */
+
+enum { BLAS_ROWS = 256, BLAS_COLUMNS = 192 };
+
+typedef struct BlasTask {
+    const Level *level;
+    BackendDevice *device;
+    const float *a, *b;
+    bool a_transposed, b_transposed;
+    size_t rows, columns, depth; /* of the whole product */
+    size_t a_row, b_row;
+    ProductEnd end;
+    bool ends;  /* something is left to do after the product */
+    bool apart; /* the product goes to scratch memory first */
+} BlasTask;
+
+static void blas_task(void *context, int thread, size_t index)
+{
+    const BlasTask *task = context;
+    size_t across = chunk_count(task->columns, BLAS_COLUMNS);
+    size_t row = index / across * BLAS_ROWS, column = index % across * BLAS_COLUMNS;
+    size_t row_end = chunk_end(index / across, BLAS_ROWS, task->rows),
+           column_end = chunk_end(index % across, BLAS_COLUMNS, task->columns);
+    const float *a = task->a_transposed ? task->a + row : task->a + row * task->a_row;
+    const float *b = task->b_transposed ? task->b + column * task->b_row : task->b + column;
+    float *out = task->apart ? task->device->scratch[thread] : task->end.out + row * task->end.out_row + column;
+    size_t out_row = task->apart ? BLAS_COLUMNS : task->end.out_row;
+    float beta = task->end.accumulate && !task->apart ? 1.0f : 0.0f;
+    blas_product(task->a_transposed, task->b_transposed, row_end - row, column_end - column, task->depth, a, task->a_row, b,
+                 task->b_row, beta, out, out_row);
+    if (task->ends) {
+        task->level->product_end(&task->end, out, out_row, row, row_end, column, column_end - column);
+    }
+}
+
+static void blas_run(BackendStream *stream, BlasTask *task)
+{
+    task->device = stream->device;
+    task->level = stream->device->level;
+    task->apart = task->end.accumulate && task->end.slope_pre != NULL;
+    task->ends = task->end.bias != NULL || task->end.gelu || task->end.slope_pre != NULL;
+    operation_run(stream, blas_task, task, chunk_count(task->rows, BLAS_ROWS) * chunk_count(task->columns, BLAS_COLUMNS));
+}
+
+typedef struct BiasTask {
+    const Level *level;
+    float *d_bias;
+    const float *d_y;
+    size_t rows, n;
+} BiasTask;
+
+static void bias_task(void *context, int thread, size_t index)
+{
+    enum { COLUMNS = 64, ROWS = 128 };
+    const BiasTask *task = context;
+    size_t first = index * COLUMNS, last = chunk_end(index, COLUMNS, task->n);
+    (void)thread;
+    for (size_t row = 0; row < task->rows; row += ROWS) {
+        size_t rows = task->rows - row < ROWS ? task->rows - row : ROWS;
+        task->level->add_rows(task->d_bias + first, task->d_y + row * task->n + first, task->n, rows, last - first);
+    }
+}
+
+/* -- Operations. */
+
+void cpu_linear_forward(BackendStream *stream, BackendMatrix *weight, DeviceView bias, DeviceView x, int32_t rows,
+                        LinearEpilogue epilogue, DeviceView pre, DeviceView y)
+{
+    size_t n = (size_t)weight->n, k = (size_t)weight->k, row_count = (size_t)rows;
+    if (row_count == 0 || !operation_begin(stream, 0, 0)) {
+        return;
+    }
+    const float *in = host_floats(x, row_count * k);
+    ProductEnd end = {
+        .out = host_floats(y, row_count * n),
+        .out_row = n,
+        .bias = host_floats_or_null(bias, n),
+        .gelu = epilogue == LINEAR_GELU,
+        .pre = epilogue == LINEAR_GELU ? host_floats_or_null(pre, row_count * n) : NULL,
+    };
+    if (stream->device->panels) {
+        panels_forward(stream, weight, in, row_count, &end);
+    } else {
+        const float *w = host_floats(weight->weight, n * k);
+        BlasTask task = {
+            .a = in, .b = w, .b_transposed = true, .rows = row_count, .columns = n, .depth = k, .a_row = k, .b_row = k, .end = end};
+        blas_run(stream, &task);
+    }
+    operation_end(stream);
+}
+
+void cpu_linear_backward_input(BackendStream *stream, BackendMatrix *weight, DeviceView d_y, int32_t rows, DeviceView pre,
+                               bool accumulate, DeviceView d_x)
+{
+    size_t n = (size_t)weight->n, k = (size_t)weight->k, row_count = (size_t)rows;
+    const BackendDevice *device = stream->device;
+    size_t shared =
+        device->panels ? chunk_count(k, device->level->tile_columns) * device->level->tile_columns * n * sizeof(float) : 0;
+    if (row_count == 0 || !operation_begin(stream, device->panels ? 0 : BLAS_ROWS * BLAS_COLUMNS * sizeof(float), shared)) {
+        return;
+    }
+    const float *in = host_floats(d_y, row_count * n);
+    ProductEnd end = {
+        .out = host_floats(d_x, row_count * k),
+        .out_row = k,
+        .slope_pre = host_floats_or_null(pre, row_count * k),
+        .accumulate = accumulate,
+    };
+    if (device->panels) {
+        panels_backward_input(stream, weight, in, row_count, &end);
+    } else {
+        const float *w = host_floats(weight->weight, n * k);
+        BlasTask task = {.a = in, .b = w, .rows = row_count, .columns = k, .depth = n, .a_row = n, .b_row = k, .end = end};
+        blas_run(stream, &task);
+    }
+    operation_end(stream);
+}
+
+void cpu_linear_backward_weight(BackendStream *stream, DeviceView x, DeviceView d_y, int32_t rows, int32_t n, int32_t k,
+                                DeviceView d_weight, DeviceView d_bias)
+{
+    size_t outputs = (size_t)n, inputs = (size_t)k, row_count = (size_t)rows;
+    const BackendDevice *device = stream->device;
+    if (row_count == 0) {
+        return;
+    }
+    size_t shared = device->panels ? weight_shared_bytes(device->level, row_count, outputs, inputs) : 0;
+    if (!operation_begin(stream, 0, shared)) {
+        return;
+    }
+    const float *in = host_floats(x, row_count * inputs), *d_out = host_floats(d_y, row_count * outputs);
+    float *d_w = host_floats(d_weight, outputs * inputs), *d_b = host_floats_or_null(d_bias, outputs);
+    if (device->panels) {
+        panels_backward_weight(stream, in, d_out, row_count, outputs, inputs, d_w, d_b);
+    } else {
+        BlasTask task = {.a = d_out,
+                         .b = in,
+                         .a_transposed = true,
+                         .rows = outputs,
+                         .columns = inputs,
+                         .depth = row_count,
+                         .a_row = outputs,
+                         .b_row = inputs,
+                         .end = {.out = d_w, .out_row = inputs, .accumulate = true}};
+        blas_run(stream, &task);
+        BiasTask bias = {device->level, d_b, d_out, row_count, outputs};
+        if (d_b != NULL) {
+            operation_run(stream, bias_task, &bias, chunk_count(outputs, 64));
+        }
+    }
+    operation_end(stream);
+}

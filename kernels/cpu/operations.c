@@ -1,0 +1,318 @@
+/* Everything but the products: each operation is cut into tasks by the shape alone, never by the number of threads. */
+#include <math.h>
+
+#include "kernels/cpu/device.h"
+
+enum {
+    ROW_CHUNK = 32,         /* rows of a task; sums over rows are partial sums over such chunks */
+    COLUMN_CHUNK = 64,      /* columns of a task where rows must stay in order */
+    ELEMENT_CHUNK = 1 << 16 /* elements of a task on a flat array */
+};
+
+typedef struct Task {
+    BackendDevice *device;
+    const void *job;
+    size_t count; /* rows, columns or elements */
+    double *sums; /* one per chunk */
+} Task;
+
+static void embedding_forward_task(void *context, int thread, size_t index)
+{
+    const Task *task = context;
+    (void)thread;
+    task->device->level->embedding_forward(task->job, index * ROW_CHUNK, chunk_end(index, ROW_CHUNK, task->count));
+}
+
+void cpu_embedding_forward(BackendStream *stream, const DeviceBlock *block, DeviceView word, DeviceView position, DeviceView type,
+                           int32_t d, DeviceView out)
+{
+    if (!operation_begin(stream, 0, 0)) {
+        return;
+    }
+    EmbeddingJob job = {
+        .pieces = host_block(block),
+        .d = (size_t)d,
+        .word = host_floats(word, (size_t)d), /* the tables' heights are not known here; ids were checked with the block */
+        .position = host_floats(position, (size_t)d),
+        .type = host_floats(type, (size_t)d),
+        .out = host_floats(out, (size_t)block->piece_count * (size_t)d),
+    };
+    Task task = {.device = stream->device, .job = &job, .count = (size_t)block->piece_count};
+    operation_run(stream, embedding_forward_task, &task, chunk_count(task.count, ROW_CHUNK));
+    operation_end(stream);
+}
+
+static void embedding_backward_task(void *context, int thread, size_t index)
+{
+    const Task *task = context;
+    (void)thread;
+    task->device->level->embedding_backward(task->job, index * COLUMN_CHUNK, chunk_end(index, COLUMN_CHUNK, task->count));
+}
+
+void cpu_embedding_backward(BackendStream *stream, const DeviceBlock *block, DeviceView d_out, int32_t d, DeviceView d_word,
+                            DeviceView d_position, DeviceView d_type)
+{
+    if (!operation_begin(stream, 0, 0)) {
+        return;
+    }
+    EmbeddingJob job = {
+        .pieces = host_block(block),
+        .d = (size_t)d,
+        .d_out = host_floats(d_out, (size_t)block->piece_count * (size_t)d),
+        .d_word = host_floats_or_null(d_word, (size_t)d),
+        .d_position = host_floats_or_null(d_position, (size_t)d),
+        .d_type = host_floats_or_null(d_type, (size_t)d),
+    };
+    Task task = {.device = stream->device, .job = &job, .count = (size_t)d};
+    operation_run(stream, embedding_backward_task, &task, chunk_count(task.count, COLUMN_CHUNK));
+    operation_end(stream);
+}
+
+static void norm_forward_task(void *context, int thread, size_t index)
+{
+    const Task *task = context;
+    size_t first = index * ROW_CHUNK, last = chunk_end(index, ROW_CHUNK, task->count);
+    task->device->level->norm_forward(task->job, first, last, task->device->scratch[thread]);
+}
+
+void cpu_norm_forward(BackendStream *stream, const DeviceBlock *block, DeviceView x, DeviceView residual, DeviceView gamma,
+                      DeviceView beta, float epsilon, int32_t d, Dropout dropout_in, Dropout dropout_out, DeviceView sum,
+                      DeviceView y, DeviceView mean, DeviceView rstd)
+{
+    size_t rows = (size_t)block->piece_count, width = (size_t)d;
+    if (!operation_begin(stream, stream->device->level->norm_scratch(width), 0)) {
+        return;
+    }
+    NormJob job = {
+        .pieces = host_block(block),
+        .d = width,
+        .x = host_floats(x, rows * width),
+        .residual = host_floats_or_null(residual, rows * width),
+        .gamma = host_floats(gamma, width),
+        .beta = host_floats(beta, width),
+        .epsilon = epsilon,
+        .dropout_in = dropout_in,
+        .dropout_out = dropout_out,
+        .sum = host_floats(sum, rows * width),
+        .y = host_floats(y, rows * width),
+        .mean = host_floats(mean, rows),
+        .rstd = host_floats(rstd, rows),
+    };
+    Task task = {.device = stream->device, .job = &job, .count = rows};
+    operation_run(stream, norm_forward_task, &task, chunk_count(rows, ROW_CHUNK));
+    operation_end(stream);
+}
+
+static void norm_backward_task(void *context, int thread, size_t index)
+{
+    const Task *task = context;
+    const NormJob *job = task->job;
+    size_t first = index * ROW_CHUNK, last = chunk_end(index, ROW_CHUNK, task->count);
+    float *partial = job->partial == NULL ? NULL : job->partial + index * 2 * job->d;
+    task->device->level->norm_backward(job, first, last, partial, task->device->scratch[thread]);
+}
+
+void cpu_norm_backward(BackendStream *stream, const DeviceBlock *block, DeviceView d_y, DeviceView sum, DeviceView mean,
+                       DeviceView rstd, DeviceView gamma, int32_t d, Dropout dropout_in, Dropout dropout_out, DeviceView d_sum,
+                       DeviceView d_x, DeviceView d_gamma, DeviceView d_beta)
+{
+    size_t rows = (size_t)block->piece_count, width = (size_t)d, chunks = chunk_count(rows, ROW_CHUNK);
+    const Level *level = stream->device->level;
+    if (!operation_begin(stream, level->norm_scratch(width), chunks * 2 * width * sizeof(float))) {
+        return;
+    }
+    NormJob job = {
+        .pieces = host_block(block),
+        .d = width,
+        .gamma = host_floats(gamma, width),
+        .d_y = host_floats(d_y, rows * width),
+        .dropout_in = dropout_in,
+        .dropout_out = dropout_out,
+        .sum = host_floats(sum, rows * width),
+        .mean = host_floats(mean, rows),
+        .rstd = host_floats(rstd, rows),
+        .d_sum = host_floats(d_sum, rows * width),
+        .d_x = host_floats_or_null(d_x, rows * width),
+        .d_gamma = host_floats_or_null(d_gamma, width),
+        .d_beta = host_floats_or_null(d_beta, width),
+    };
+    job.partial = job.d_gamma == NULL && job.d_beta == NULL ? NULL : stream->device->shared;
+    Task task = {.device = stream->device, .job = &job, .count = rows};
+    operation_run(stream, norm_backward_task, &task, chunks);
+    if (job.d_gamma != NULL) {
+        level->add_rows(job.d_gamma, job.partial, 2 * width, chunks, width);
+    }
+    if (job.d_beta != NULL) {
+        level->add_rows(job.d_beta, job.partial + width, 2 * width, chunks, width);
+    }
+    operation_end(stream);
+}
+
+static void attention_forward_task(void *context, int thread, size_t index)
+{
+    const Task *task = context;
+    const AttentionJob *job = task->job;
+    task->device->level->attention_forward(job, index / job->heads, index % job->heads, task->device->scratch[thread]);
+}
+
+static void attention_backward_task(void *context, int thread, size_t index)
+{
+    const Task *task = context;
+    const AttentionJob *job = task->job;
+    task->device->level->attention_backward(job, index / job->heads, index % job->heads, task->device->scratch[thread]);
+}
+
+/* The longest sequence as it is, not as the block claims: scratch memory is sized by it. */
+static size_t block_longest(const HostBlock *pieces)
+{
+    int32_t longest = 0;
+    for (int32_t s = 0; s < pieces->sequence_count; s++) {
+        int32_t length = pieces->sequence_start[s + 1] - pieces->sequence_start[s];
+        ASSERT(length >= 0);
+        longest = length > longest ? length : longest;
+    }
+    ASSERT(pieces->sequence_count == 0 || pieces->sequence_start[pieces->sequence_count] <= pieces->piece_count);
+    return (size_t)longest;
+}
+
+void cpu_attention_forward(BackendStream *stream, const DeviceBlock *block, DeviceView qkv, int32_t heads, int32_t head_width,
+                           Dropout dropout, DeviceView context, DeviceView log_sum_exp)
+{
+    size_t rows = (size_t)block->piece_count, width = (size_t)head_width, d = (size_t)heads * width;
+    HostBlock pieces = host_block(block);
+    if (!operation_begin(stream, stream->device->level->attention_scratch(block_longest(&pieces), width), 0)) {
+        return;
+    }
+    AttentionJob job = {
+        .pieces = pieces,
+        .heads = (size_t)heads,
+        .width = width,
+        .dropout = dropout,
+        .qkv = host_floats(qkv, rows * 3 * d),
+        .context = host_floats(context, rows * d),
+        .log_sum_exp = host_floats(log_sum_exp, rows * (size_t)heads),
+    };
+    Task task = {.device = stream->device, .job = &job};
+    operation_run(stream, attention_forward_task, &task, (size_t)block->sequence_count * (size_t)heads);
+    operation_end(stream);
+}
+
+void cpu_attention_backward(BackendStream *stream, const DeviceBlock *block, DeviceView qkv, DeviceView context,
+                            DeviceView log_sum_exp, DeviceView d_context, int32_t heads, int32_t head_width, Dropout dropout,
+                            DeviceView d_qkv)
+{
+    size_t rows = (size_t)block->piece_count, width = (size_t)head_width, d = (size_t)heads * width;
+    HostBlock pieces = host_block(block);
+    if (!operation_begin(stream, stream->device->level->attention_scratch(block_longest(&pieces), width), 0)) {
+        return;
+    }
+    AttentionJob job = {
+        .pieces = pieces,
+        .heads = (size_t)heads,
+        .width = width,
+        .dropout = dropout,
+        .qkv = host_floats(qkv, rows * 3 * d),
+        .context = host_floats(context, rows * d),
+        .log_sum_exp = host_floats(log_sum_exp, rows * (size_t)heads),
+        .d_context = host_floats(d_context, rows * d),
+        .d_qkv = host_floats(d_qkv, rows * 3 * d),
+    };
+    Task task = {.device = stream->device, .job = &job};
+    operation_run(stream, attention_backward_task, &task, (size_t)block->sequence_count * (size_t)heads);
+    operation_end(stream);
+}
+
+static void cross_entropy_task(void *context, int thread, size_t index)
+{
+    const Task *task = context;
+    (void)thread;
+    task->sums[index] = task->device->level->cross_entropy(task->job, index * ROW_CHUNK, chunk_end(index, ROW_CHUNK, task->count));
+}
+
+static double sum_in_order(const double *sums, size_t count)
+{
+    double total = 0.0;
+    for (size_t i = 0; i < count; i++) {
+        total += sums[i];
+    }
+    return total;
+}
+
+void cpu_cross_entropy(BackendStream *stream, DeviceView logits, DeviceView labels, DeviceView weights, DeviceView class_weights,
+                       float label_smoothing, float gradient_scale, int32_t rows, int32_t label_count, DeviceView loss_sum,
+                       DeviceView d_logits)
+{
+    size_t row_count = (size_t)rows, classes = (size_t)label_count, chunks = chunk_count(row_count, ROW_CHUNK);
+    if (!operation_begin(stream, 0, (chunks + 1) * sizeof(double))) {
+        return;
+    }
+    LossJob job = {
+        .logits = host_floats(logits, row_count * classes),
+        .weights = host_floats(weights, row_count),
+        .class_weights = host_floats_or_null(class_weights, classes),
+        .labels = host_integers(labels, row_count),
+        .smoothing = label_smoothing,
+        .gradient_scale = gradient_scale,
+        .label_count = classes,
+        .d_logits = host_floats_or_null(d_logits, row_count * classes),
+    };
+    Task task = {.device = stream->device, .job = &job, .count = row_count, .sums = stream->device->shared};
+    operation_run(stream, cross_entropy_task, &task, chunks);
+    *host_double(loss_sum) += sum_in_order(task.sums, chunks);
+    operation_end(stream);
+}
+
+static void sum_of_squares_task(void *context, int thread, size_t index)
+{
+    const Task *task = context;
+    const float *x = task->job;
+    size_t first = index * ELEMENT_CHUNK;
+    (void)thread;
+    task->sums[index] = task->device->level->sum_of_squares(x + first, chunk_end(index, ELEMENT_CHUNK, task->count) - first);
+}
+
+void cpu_sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sum)
+{
+    size_t chunks = chunk_count(count, ELEMENT_CHUNK);
+    if (!operation_begin(stream, 0, (chunks + 1) * sizeof(double))) {
+        return;
+    }
+    Task task = {.device = stream->device, .job = host_floats(x, count), .count = count, .sums = stream->device->shared};
+    operation_run(stream, sum_of_squares_task, &task, chunks);
+    *host_double(sum) += sum_in_order(task.sums, chunks);
+    operation_end(stream);
+}
+
+static void adamw_task(void *context, int thread, size_t index)
+{
+    const Task *task = context;
+    (void)thread;
+    task->device->level->adamw(task->job, index * ELEMENT_CHUNK, chunk_end(index, ELEMENT_CHUNK, task->count));
+}
+
+void cpu_adamw(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment, DeviceView second_moment,
+               size_t count, const AdamwStep *step)
+{
+    double rate = (double)step->learning_rate, beta1 = (double)step->beta1, beta2 = (double)step->beta2;
+    ASSERT(step->t >= 1);
+    if (!operation_begin(stream, 0, 0)) {
+        return;
+    }
+    AdamwJob job = {
+        .parameter = host_floats(parameter, count),
+        .first_moment = host_floats(first_moment, count),
+        .second_moment = host_floats(second_moment, count),
+        .gradient = host_floats(gradient, count),
+        .step = *step,
+        .decay = (float)(1.0 - rate * (double)step->weight_decay),
+        .rate = (float)(rate / (1.0 - pow(beta1, (double)step->t))),
+        .root_scale = (float)(1.0 / sqrt(1.0 - pow(beta2, (double)step->t))),
+        .keep1 = step->beta1,
+        .take1 = (float)(1.0 - beta1),
+        .keep2 = step->beta2,
+        .take2 = (float)(1.0 - beta2),
+    };
+    Task task = {.device = stream->device, .job = &job, .count = count};
+    operation_run(stream, adamw_task, &task, chunk_count(count, ELEMENT_CHUNK));
+    operation_end(stream);
+}

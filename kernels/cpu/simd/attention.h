@@ -1,0 +1,214 @@
+/* Attention of one head over one sequence, in blocks of queries so that scratch memory grows with the length, not with its square.
+ *
+ * Formulas as in reference/attention.c. Products of a head are tile products too; operands are padded with zeros to whole tiles. Columns of
+ * score rows beyond the sequence hold numbers that nobody reads. */
+#ifndef NERSWEEP_KERNELS_CPU_SIMD_ATTENTION_H
+#define NERSWEEP_KERNELS_CPU_SIMD_ATTENTION_H
+
+#include "kernels/cpu/level.h"
+#include "kernels/cpu/simd/tile.h"
+
+enum { QUERY_ROWS = 48 };
+
+/* One head's view of the job, and its scratch. */
+typedef struct HeadWork {
+    size_t first, length, width, d; /* pieces of the sequence; head width; hidden width */
+    size_t padded_length, padded_width;
+    const float *q, *k, *v; /* the head's columns of the sequence's first row, rows 3 d apart */
+    float scale;            /* 1 / sqrt(w) */
+    Mask mask;
+    uint32_t site;
+    uint64_t *bits;           /* mask of one row */
+    float *keys_t, *values_t; /* [w][padded_length] */
+    const float *keys,
+        *values; /* rows of padded_width columns, row_step apart: packed, or in place where the width is whole tiles */
+    size_t row_step;
+    float *scores, *d_scores; /* [QUERY_ROWS][padded_length] */
+    float *queries, *d_out;   /* [QUERY_ROWS][padded_width]: backward's operands, or forward's context in queries */
+    float *d_query;
+    float *d_keys, *d_values; /* [length][padded_width] */
+} HeadWork;
+
+static size_t round_up(size_t x, size_t step)
+{
+    return (x + step - 1) / step * step;
+}
+
+static size_t attention_scratch(size_t longest, size_t width)
+{
+    size_t length = round_up(longest, TILE_COLUMNS), columns = round_up(width, TILE_COLUMNS), bits = 2 * (length / 64 + 1);
+    size_t floats =
+        round_up(bits, LANES) + 2 * width * length + 2 * QUERY_ROWS * length + 3 * QUERY_ROWS * columns + 4 * length * columns;
+    return (floats + 16 * LANES) * sizeof(float);
+}
+
+static float *scratch_take(float **at, size_t count)
+{
+    float *taken = *at;
+    *at += round_up(count, LANES);
+    return taken;
+}
+
+/* Rows of a head as an operand of whole tiles: in place, or packed into scratch. */
+static const float *head_rows(const HeadWork *work, const float *rows, float **at)
+{
+    if (work->width == work->padded_width) {
+        return rows;
+    }
+    float *packed = scratch_take(at, work->length * work->padded_width);
+    tile_copy(rows, 3 * work->d, work->length, work->width, packed, work->padded_width);
+    return packed;
+}
+
+static HeadWork head_work(const AttentionJob *job, size_t sequence, size_t head, bool backward, void *scratch)
+{
+    size_t first = (size_t)job->pieces.sequence_start[sequence], length = (size_t)job->pieces.sequence_start[sequence + 1] - first;
+    size_t d = job->heads * job->width;
+    float *at = scratch;
+    HeadWork work = {
+        .first = first,
+        .length = length,
+        .width = job->width,
+        .d = d,
+        .padded_length = round_up(length, TILE_COLUMNS),
+        .padded_width = round_up(job->width, TILE_COLUMNS),
+        .scale = (float)(1.0 / sqrt((double)job->width)),
+        .mask = mask_of(job->dropout),
+        .site = job->dropout.site | (uint32_t)head << 16,
+    };
+    work.q = job->qkv + first * 3 * d + head * job->width;
+    work.k = work.q + d;
+    work.v = work.k + d;
+    work.bits = (uint64_t *)(void *)scratch_take(&at, 2 * (work.padded_length / 64 + 1));
+    work.keys_t = scratch_take(&at, work.width * work.padded_length);
+    tile_transpose(work.k, 3 * d, length, work.width, work.keys_t, work.padded_length, work.padded_length);
+    work.scores = scratch_take(&at, QUERY_ROWS * work.padded_length);
+    work.queries = scratch_take(&at, QUERY_ROWS * work.padded_width);
+    work.row_step = work.width == work.padded_width ? 3 * d : work.padded_width;
+    work.values = work.keys = NULL;
+    if (!backward) {
+        work.values = head_rows(&work, work.v, &at);
+        return work;
+    }
+    work.values_t = scratch_take(&at, work.width * work.padded_length);
+    tile_transpose(work.v, 3 * d, length, work.width, work.values_t, work.padded_length, work.padded_length);
+    work.keys = head_rows(&work, work.k, &at);
+    work.d_scores = scratch_take(&at, QUERY_ROWS * work.padded_length);
+    work.d_out = scratch_take(&at, QUERY_ROWS * work.padded_width);
+    work.d_query = scratch_take(&at, QUERY_ROWS * work.padded_width);
+    work.d_keys = scratch_take(&at, length * work.padded_width);
+    work.d_values = scratch_take(&at, length * work.padded_width);
+    return work;
+}
+
+static void head_mask(const HeadWork *work, const AttentionJob *job, size_t query)
+{
+    size_t t = work->first + query;
+    mask_row(&work->mask, job->pieces.slots[t], (uint32_t)job->pieces.positions[t], work->site, work->length, work->bits);
+}
+
+/* A row of scaled scores becomes exp(score - largest) with dropout's zeros; returns the sum before dropout, its logarithm in *log_sum. */
+static float softmax_row(const HeadWork *work, float *row, float *log_sum)
+{
+    Floats scale = floats_set(work->scale), largest = floats_set(-INFINITY), total = floats_zero();
+    for (size_t j = work->length; j % LANES != 0; j++) {
+        row[j] = -1e30f;
+    }
+    for (size_t j = 0; j < work->length; j += LANES) {
+        largest = floats_larger(largest, floats_multiply(floats_load(row + j), scale));
+    }
+    float top = floats_largest(largest);
+    for (size_t j = 0; j < work->length; j += LANES) {
+        Floats e = floats_exp(floats_subtract(floats_multiply(floats_load(row + j), scale), floats_set(top)));
+        total = floats_add(total, e);
+        floats_store(row + j, mask_apply(&work->mask, work->bits, j, e));
+    }
+    float sum = floats_sum(total);
+    *log_sum = top + logf(sum);
+    return sum;
+}
+
+static void attention_forward(const AttentionJob *job, size_t sequence, size_t head, void *scratch)
+{
+    HeadWork work = head_work(job, sequence, head, false, scratch);
+    size_t d = work.d;
+    float factors[QUERY_ROWS];
+    for (size_t begin = 0; begin < work.length; begin += QUERY_ROWS) {
+        size_t rows = work.length - begin < QUERY_ROWS ? work.length - begin : QUERY_ROWS;
+        tile_product(rows, work.padded_length, false, work.width, work.q + begin * 3 * d, 3 * d, 1, work.keys_t, work.padded_length,
+                     work.scores, work.padded_length);
+        for (size_t i = 0; i < rows; i++) {
+            float *log_sum = job->log_sum_exp + (work.first + begin + i) * job->heads + head;
+            head_mask(&work, job, begin + i);
+            factors[i] = 1.0f / softmax_row(&work, work.scores + i * work.padded_length, log_sum);
+        }
+        tile_product(rows, work.padded_width, false, work.length, work.scores, work.padded_length, 1, work.values, work.row_step,
+                     work.queries, work.padded_width);
+        for (size_t i = 0; i < rows; i++) {
+            float *out = job->context + (work.first + begin + i) * d + head * work.width;
+            for (size_t c = 0; c < work.width; c += LANES) {
+                Floats v = floats_load(work.queries + i * work.padded_width + c);
+                floats_store_upto(out + c, floats_multiply(v, floats_set(factors[i])), work.width - c);
+            }
+        }
+    }
+}
+
+static float head_dot(const float *a, const float *b, size_t count)
+{
+    Floats total = floats_zero();
+    for (size_t c = 0; c < count; c += LANES) {
+        total = floats_multiply_add(floats_load_upto(a + c, count - c), floats_load_upto(b + c, count - c), total);
+    }
+    return floats_sum(total);
+}
+
+/* scores: q k becomes probabilities with dropout; d_scores: d_out v becomes the gradient of q k. */
+static void softmax_row_backward(const HeadWork *work, float *row, float *d_row, float log_sum, float along)
+{
+    Floats scale = floats_set(work->scale), top = floats_set(log_sum), shift = floats_set(along);
+    for (size_t j = 0; j < work->length; j += LANES) {
+        Floats p = floats_exp(floats_subtract(floats_multiply(floats_load(row + j), scale), top));
+        Floats d_p = mask_apply(&work->mask, work->bits, j, floats_load(d_row + j));
+        floats_store(row + j, mask_apply(&work->mask, work->bits, j, p));
+        floats_store(d_row + j, floats_multiply(floats_multiply(p, scale), floats_subtract(d_p, shift)));
+    }
+}
+
+static void head_store(const float *from, size_t from_row, size_t rows, size_t width, float *to, size_t to_row)
+{
+    for (size_t i = 0; i < rows; i++) {
+        for (size_t c = 0; c < width; c += LANES) {
+            floats_store_upto(to + i * to_row + c, floats_load(from + i * from_row + c), width - c);
+        }
+    }
+}
+
+static void attention_backward(const AttentionJob *job, size_t sequence, size_t head, void *scratch)
+{
+    HeadWork work = head_work(job, sequence, head, true, scratch);
+    size_t d = work.d, length = work.padded_length, columns = work.padded_width;
+    float *d_q = job->d_qkv + work.first * 3 * d + head * work.width;
+    for (size_t begin = 0; begin < work.length; begin += QUERY_ROWS) {
+        size_t rows = work.length - begin < QUERY_ROWS ? work.length - begin : QUERY_ROWS, t = work.first + begin;
+        const float *q = work.q + begin * 3 * d, *d_out = job->d_context + t * d + head * work.width;
+        tile_product(rows, length, false, work.width, q, 3 * d, 1, work.keys_t, length, work.scores, length);
+        tile_product(rows, length, false, work.width, d_out, d, 1, work.values_t, length, work.d_scores, length);
+        for (size_t i = 0; i < rows; i++) {
+            float log_sum = job->log_sum_exp[(t + i) * job->heads + head];
+            float along = head_dot(d_out + i * d, job->context + (t + i) * d + head * work.width, work.width);
+            head_mask(&work, job, begin + i);
+            softmax_row_backward(&work, work.scores + i * length, work.d_scores + i * length, log_sum, along);
+        }
+        tile_copy(q, 3 * d, rows, work.width, work.queries, columns);
+        tile_copy(d_out, d, rows, work.width, work.d_out, columns);
+        tile_product(rows, columns, false, work.length, work.d_scores, length, 1, work.keys, work.row_step, work.d_query, columns);
+        tile_product(work.length, columns, begin > 0, rows, work.d_scores, 1, length, work.queries, columns, work.d_keys, columns);
+        tile_product(work.length, columns, begin > 0, rows, work.scores, 1, length, work.d_out, columns, work.d_values, columns);
+        head_store(work.d_query, columns, rows, work.width, d_q + begin * 3 * d, 3 * d);
+    }
+    head_store(work.d_keys, columns, work.length, work.width, d_q + d, 3 * d);
+    head_store(work.d_values, columns, work.length, work.width, d_q + 2 * d, 3 * d);
+}
+
+#endif

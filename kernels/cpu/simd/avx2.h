@@ -1,0 +1,165 @@
+/* Vector primitives with AVX2, FMA and BMI2 (8 lanes). See avx512.h for what each is. */
+#ifndef NERSWEEP_KERNELS_CPU_SIMD_AVX2_H
+#define NERSWEEP_KERNELS_CPU_SIMD_AVX2_H
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { LANES = 8 };
+#define TILE_ROWS 6
+#define LEVEL_NAME "avx2"
+#define LEVEL_TABLE level_avx2
+#define LEVEL_PANELS true
+
+typedef __m256 Floats;
+typedef __m256i Words;
+
+static inline __m256i lane_numbers(void)
+{
+    return _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
+}
+static inline __m256i first_lanes(size_t n)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lane_numbers());
+}
+
+static inline Floats floats_zero(void)
+{
+    return _mm256_setzero_ps();
+}
+static inline Floats floats_set(float x)
+{
+    return _mm256_set1_ps(x);
+}
+static inline Floats floats_load(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+static inline void floats_store(float *p, Floats v)
+{
+    _mm256_storeu_ps(p, v);
+}
+static inline Floats floats_load_first(const float *p, size_t n)
+{
+    return _mm256_maskload_ps(p, first_lanes(n));
+}
+static inline void floats_store_first(float *p, Floats v, size_t n)
+{
+    _mm256_maskstore_ps(p, first_lanes(n), v);
+}
+static inline Floats floats_add(Floats a, Floats b)
+{
+    return _mm256_add_ps(a, b);
+}
+static inline Floats floats_subtract(Floats a, Floats b)
+{
+    return _mm256_sub_ps(a, b);
+}
+static inline Floats floats_multiply(Floats a, Floats b)
+{
+    return _mm256_mul_ps(a, b);
+}
+static inline Floats floats_divide(Floats a, Floats b)
+{
+    return _mm256_div_ps(a, b);
+}
+static inline Floats floats_multiply_add(Floats a, Floats b, Floats c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+static inline Floats floats_subtract_product(Floats c, Floats a, Floats b)
+{
+    return _mm256_fnmadd_ps(a, b, c);
+}
+static inline Floats floats_smaller(Floats a, Floats b)
+{
+    return _mm256_min_ps(a, b);
+}
+static inline Floats floats_larger(Floats a, Floats b)
+{
+    return _mm256_max_ps(a, b);
+}
+static inline Floats floats_root(Floats a)
+{
+    return _mm256_sqrt_ps(a);
+}
+static inline Floats floats_round(Floats a)
+{
+    return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+static inline Floats floats_scale(Floats a, Floats n)
+{
+    __m256i exponent = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+    return _mm256_mul_ps(a, _mm256_castsi256_ps(exponent));
+}
+static inline Floats floats_choose_negative(Floats x, Floats if_negative, Floats otherwise)
+{
+    return _mm256_blendv_ps(otherwise, if_negative, _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LT_OQ));
+}
+static inline Floats floats_keep(Floats v, uint32_t bits)
+{
+    __m256i own = _mm256_sllv_epi32(_mm256_set1_epi32(1), lane_numbers());
+    __m256i kept = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)bits), own), own);
+    return _mm256_and_ps(v, _mm256_castsi256_ps(kept));
+}
+static inline float floats_sum(Floats v)
+{
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+static inline float floats_largest(Floats v)
+{
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+
+static inline void floats_transpose(Floats v[LANES])
+{
+    Floats a[LANES];
+    for (int i = 0; i < LANES; i += 4) {
+        __m256d low = _mm256_castps_pd(_mm256_unpacklo_ps(v[i], v[i + 1])),
+                high = _mm256_castps_pd(_mm256_unpackhi_ps(v[i], v[i + 1]));
+        __m256d low2 = _mm256_castps_pd(_mm256_unpacklo_ps(v[i + 2], v[i + 3]));
+        __m256d high2 = _mm256_castps_pd(_mm256_unpackhi_ps(v[i + 2], v[i + 3]));
+        a[i] = _mm256_castpd_ps(_mm256_unpacklo_pd(low, low2));
+        a[i + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(low, low2));
+        a[i + 2] = _mm256_castpd_ps(_mm256_unpacklo_pd(high, high2));
+        a[i + 3] = _mm256_castpd_ps(_mm256_unpackhi_pd(high, high2));
+    }
+    for (int i = 0; i < 4; i++) {
+        v[i] = _mm256_permute2f128_ps(a[i], a[i + 4], 0x20);
+        v[i + 4] = _mm256_permute2f128_ps(a[i], a[i + 4], 0x31);
+    }
+}
+
+static inline Words words_set(uint32_t x)
+{
+    return _mm256_set1_epi32((int)x);
+}
+static inline Words words_count_from(uint32_t first)
+{
+    return _mm256_add_epi32(words_set(first), lane_numbers());
+}
+static inline Words words_xor(Words a, Words b, Words c)
+{
+    return _mm256_xor_si256(_mm256_xor_si256(a, b), c);
+}
+static inline Words words_multiply(Words a, Words b, Words *high)
+{
+    Words even = _mm256_mul_epu32(a, b), odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), b);
+    *high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+    return _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
+}
+static inline uint32_t words_at_least(Words a, Words b)
+{
+    return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(a, b), a)));
+}
+static inline uint64_t bits_spread(uint32_t bits)
+{
+    return _pdep_u64(bits, 0x1111111111111111u);
+}
+
+#endif

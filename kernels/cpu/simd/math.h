@@ -1,0 +1,145 @@
+/* exp, GELU and its derivative on vectors, and dropout masks: written once over the primitives of avx512.h, avx2.h or portable.h, one of
+ * which the including file has included before. */
+#ifndef NERSWEEP_KERNELS_CPU_SIMD_MATH_H
+#define NERSWEEP_KERNELS_CPU_SIMD_MATH_H
+
+#include <math.h>
+
+#include "kernels/backend.h"
+
+/* The full vector at p, or its first lanes where fewer than LANES remain. */
+static inline Floats floats_load_upto(const float *p, size_t remaining)
+{
+    return remaining >= LANES ? floats_load(p) : floats_load_first(p, remaining);
+}
+static inline void floats_store_upto(float *p, Floats v, size_t remaining)
+{
+    if (remaining >= LANES) {
+        floats_store(p, v);
+    } else {
+        floats_store_first(p, v, remaining);
+    }
+}
+/* Bits for floats_keep that keep the lanes below remaining. */
+static inline uint32_t first_bits(size_t remaining)
+{
+    return remaining >= LANES ? (uint32_t)((UINT64_C(1) << LANES) - 1) : (1u << remaining) - 1;
+}
+
+/* exp(x) for x <= 80, about 1 ulp; below -87 it stays at 1.6e-38. x = n ln 2 + r with |r| <= ln 2 / 2, where Taylor's polynomial of
+ * degree 7 is off by less than 6e-9 of the value. ln 2 in two parts, the first exact in a product with n. */
+static inline Floats floats_exp(Floats x)
+{
+    x = floats_smaller(floats_set(80.0f), floats_larger(floats_set(-87.0f), x));
+    Floats n = floats_round(floats_multiply(x, floats_set(1.44269504089f)));
+    Floats r = floats_subtract_product(x, n, floats_set(0.693359375f));
+    r = floats_subtract_product(r, n, floats_set(-2.12194440055e-4f));
+    Floats p = floats_set(1.0f / 5040.0f);
+    p = floats_multiply_add(p, r, floats_set(1.0f / 720.0f));
+    p = floats_multiply_add(p, r, floats_set(1.0f / 120.0f));
+    p = floats_multiply_add(p, r, floats_set(1.0f / 24.0f));
+    p = floats_multiply_add(p, r, floats_set(1.0f / 6.0f));
+    p = floats_multiply_add(p, r, floats_set(0.5f));
+    p = floats_multiply_add(floats_multiply(p, r), r, floats_add(r, floats_set(1.0f)));
+    return floats_scale(p, n);
+}
+
+/* The normal distribution's cumulative function at x; *bell = exp(-x^2 / 2).
+ * It is erfc(u) / 2 for x = -u sqrt(2) <= 0, so that the tail keeps its relative precision, and 1 minus that for x > 0.
+ * erfc(u) = exp(-u^2) t P(t), t = 1 / (1 + 0.3 u): P is a Chebyshev fit over u in 0 .. 10, off by less than 2.5e-8 of the value. */
+static inline Floats floats_normal(Floats x, Floats *bell)
+{
+    Floats size = floats_larger(x, floats_subtract(floats_zero(), x));
+    Floats e = floats_exp(floats_multiply(floats_multiply(x, x), floats_set(-0.5f)));
+    Floats t = floats_divide(floats_set(1.0f), floats_multiply_add(size, floats_set(0.3f * 0.70710678119f), floats_set(1.0f)));
+    Floats p = floats_set(-0.1307708773f);
+    p = floats_multiply_add(p, t, floats_set(0.4919342706f));
+    p = floats_multiply_add(p, t, floats_set(-0.5261516628f));
+    p = floats_multiply_add(p, t, floats_set(0.5645142422f));
+    p = floats_multiply_add(p, t, floats_set(-0.1069833625f));
+    p = floats_multiply_add(p, t, floats_set(0.2205391691f));
+    p = floats_multiply_add(p, t, floats_set(0.1467960222f));
+    p = floats_multiply_add(p, t, floats_set(0.1709491199f));
+    p = floats_multiply_add(p, t, floats_set(0.1691730577f));
+    Floats tail = floats_multiply(floats_multiply(floats_multiply(p, t), e), floats_set(0.5f));
+    *bell = e;
+    return floats_choose_negative(x, tail, floats_subtract(floats_set(1.0f), tail));
+}
+
+static inline Floats floats_gelu(Floats x)
+{
+    Floats bell;
+    return floats_multiply(x, floats_normal(x, &bell));
+}
+
+static inline Floats floats_gelu_derivative(Floats x)
+{
+    Floats bell, below = floats_normal(x, &bell);
+    return floats_multiply_add(floats_multiply(x, floats_set(0.39894228040f)), bell, below);
+}
+
+/* A dropout as the loops want it: an element is kept where its word is at least threshold. */
+typedef struct Mask {
+    PhiloxKey key;
+    uint32_t threshold;
+    float scale; /* of kept elements */
+    bool on;
+} Mask;
+
+/* word >> 8 >= probability 2^24 is what "uniform number >= probability" means in exact arithmetic. */
+static inline Mask mask_of(Dropout dropout)
+{
+    ASSERT(dropout.probability >= 0.0f && dropout.probability < 1.0f);
+    return (Mask){
+        .key = dropout.key,
+        .threshold = (uint32_t)ceil((double)dropout.probability * 16777216.0) << 8,
+        .scale = (float)(1.0 / (1.0 - (double)dropout.probability)),
+        .on = dropout.probability > 0.0f,
+    };
+}
+
+/* Bit i of the result: channel 4 quad + i is kept, for 4 LANES channels. Philox with one counter per lane. */
+static inline uint64_t mask_bits(const Mask *mask, uint32_t slot, uint32_t position, uint32_t quad, uint32_t site)
+{
+    Words c0 = words_set(slot), c1 = words_set(position), c2 = words_count_from(quad), c3 = words_set(site);
+    const Words first = words_set(0xD2511F53u), second = words_set(0xCD9E8D57u);
+    uint32_t k0 = mask->key.word[0], k1 = mask->key.word[1];
+    for (int round = 0; round < 10; round++) {
+        Words high0, high1, low0 = words_multiply(c0, first, &high0), low1 = words_multiply(c2, second, &high1);
+        c0 = words_xor(high1, c1, words_set(k0));
+        c2 = words_xor(high0, c3, words_set(k1));
+        c1 = low1;
+        c3 = low0;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    Words threshold = words_set(mask->threshold);
+    return bits_spread(words_at_least(c0, threshold)) | bits_spread(words_at_least(c1, threshold)) << 1 |
+           bits_spread(words_at_least(c2, threshold)) << 2 | bits_spread(words_at_least(c3, threshold)) << 3;
+}
+
+/* The mask of a row: bit c % 64 of bits[c / 64] for channel c < count. Nothing where dropout is off. */
+static inline void mask_row(const Mask *mask, uint32_t slot, uint32_t position, uint32_t site, size_t count, uint64_t *bits)
+{
+    if (!mask->on) {
+        return;
+    }
+    for (size_t c = 0; c < count; c += 64) {
+        uint64_t word = 0;
+        for (size_t part = 0; part < 64; part += 4 * LANES) {
+            word |= mask_bits(mask, slot, position, (uint32_t)((c + part) / 4), site) << part;
+        }
+        bits[c / 64] = word;
+    }
+}
+
+/* v, the vector at channel c (a multiple of LANES), with dropout. */
+static inline Floats mask_apply(const Mask *mask, const uint64_t *bits, size_t c, Floats v)
+{
+    if (!mask->on) {
+        return v;
+    }
+    return floats_keep(floats_multiply(v, floats_set(mask->scale)), (uint32_t)(bits[c / 64] >> (c % 64)) & first_bits(LANES));
+}
+
+#endif

@@ -1,0 +1,323 @@
+#include "tests/kernels/guarded_backend.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/base/memory.h"
+#include "kernels/cpu/reference/reference.h"
+
+enum { VIEW_COUNT_MAX = 20 };
+
+static size_t mapped_bytes(const BackendBuffer *buffer)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (buffer->size_bytes + page) / page * page;
+}
+
+static void buffer_protect(BackendBuffer *buffer, int protection)
+{
+    ASSERT(mprotect(buffer->owner, mapped_bytes(buffer), protection) == 0);
+}
+
+/* Buffers that an operation names, open until access_end. */
+typedef struct Access {
+    BackendBuffer *buffers[VIEW_COUNT_MAX];
+    size_t count;
+} Access;
+
+static void access_add(Access *access, DeviceView view)
+{
+    if (view.buffer == NULL) {
+        return;
+    }
+    ASSERT(access->count < VIEW_COUNT_MAX);
+    access->buffers[access->count++] = view.buffer;
+    buffer_protect(view.buffer, PROT_READ | PROT_WRITE);
+}
+
+static Access access_begin(const DeviceView *views, size_t count)
+{
+    Access access = {.count = 0};
+    for (size_t i = 0; i < count; i++) {
+        access_add(&access, views[i]);
+    }
+    return access;
+}
+
+static void access_end(Access *access)
+{
+    for (size_t i = 0; i < access->count; i++) {
+        buffer_protect(access->buffers[i], PROT_NONE);
+    }
+}
+
+#define ACCESS(...) access_begin((const DeviceView[]){__VA_ARGS__}, sizeof((const DeviceView[]){__VA_ARGS__}) / sizeof(DeviceView))
+#define BLOCK_VIEWS(block) (block)->ids, (block)->positions, (block)->slots, (block)->sequence_start
+
+static DeviceView matrix_view(const BackendMatrix *matrix)
+{
+    return (DeviceView){matrix->copy, 0};
+}
+
+static Status device_open(BackendDevice **device, const BackendOptions *options, Diagnostic *diagnostic)
+{
+    return backend_reference()->device_open(device, options, diagnostic);
+}
+
+static void device_close(BackendDevice **device)
+{
+    backend_reference()->device_close(device);
+}
+
+static void device_describe(const BackendDevice *device, char *text, size_t text_size)
+{
+    (void)device;
+    snprintf(text, text_size, "guarded: the reference on memory that the host cannot touch");
+}
+
+static Status buffer_create(BackendBuffer **buffer, BackendDevice *device, size_t size_bytes, Diagnostic *diagnostic)
+{
+    BackendBuffer *made = memory_allocate(1, sizeof *made);
+    (void)device;
+    made->size_bytes = size_bytes;
+    made->owner = mmap(NULL, mapped_bytes(made), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (made->owner == MAP_FAILED) {
+        free(made);
+        return FAIL(diagnostic, STATUS_OUT_OF_MEMORY, "out of memory: a buffer of %zu bytes", size_bytes);
+    }
+    made->bytes = made->owner;
+    *buffer = made;
+    return STATUS_OK;
+}
+
+static void buffer_destroy(BackendBuffer **buffer)
+{
+    if (*buffer != NULL) {
+        munmap((*buffer)->owner, mapped_bytes(*buffer));
+        free(*buffer);
+    }
+    *buffer = NULL;
+}
+
+static void *buffer_host_pointer(BackendBuffer *buffer)
+{
+    (void)buffer;
+    return NULL;
+}
+
+const volatile unsigned char *guarded_buffer_bytes(const BackendBuffer *buffer)
+{
+    return buffer->bytes;
+}
+
+static Status stream_create(BackendStream **stream, BackendDevice *device, Diagnostic *diagnostic)
+{
+    return backend_reference()->stream_create(stream, device, diagnostic);
+}
+
+static void stream_destroy(BackendStream **stream)
+{
+    backend_reference()->stream_destroy(stream);
+}
+
+static Status stream_synchronize(BackendStream *stream, Diagnostic *diagnostic)
+{
+    return backend_reference()->stream_synchronize(stream, diagnostic);
+}
+
+static void copy_to_device(BackendStream *stream, DeviceView to, const void *from, size_t size_bytes)
+{
+    Access access = ACCESS(to);
+    backend_reference()->copy_to_device(stream, to, from, size_bytes);
+    access_end(&access);
+}
+
+static void copy_to_host(BackendStream *stream, void *to, DeviceView from, size_t size_bytes)
+{
+    Access access = ACCESS(from);
+    backend_reference()->copy_to_host(stream, to, from, size_bytes);
+    access_end(&access);
+}
+
+static void copy(BackendStream *stream, DeviceView to, DeviceView from, size_t size_bytes)
+{
+    Access access = ACCESS(to, from);
+    backend_reference()->copy(stream, to, from, size_bytes);
+    access_end(&access);
+}
+
+static void fill_zero(BackendStream *stream, DeviceView to, size_t size_bytes)
+{
+    Access access = ACCESS(to);
+    backend_reference()->fill_zero(stream, to, size_bytes);
+    access_end(&access);
+}
+
+static void matrix_refresh(BackendStream *stream, BackendMatrix *matrix)
+{
+    copy(stream, matrix_view(matrix), matrix->weight, (size_t)matrix->n * (size_t)matrix->k * sizeof(float));
+}
+
+static Status matrix_create(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, int32_t n, int32_t k,
+                            Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    BackendMatrix *made = memory_allocate(1, sizeof *made);
+    *made = (BackendMatrix){.weight = weight, .n = n, .k = k};
+    TRY(buffer_create(&made->copy, device, (size_t)n * (size_t)k * sizeof(float), diagnostic));
+    matrix_refresh(NULL, made);
+    *matrix = made;
+    made = NULL;
+out:
+    free(made);
+    return status;
+}
+
+static void matrix_destroy(BackendMatrix **matrix)
+{
+    if (*matrix != NULL) {
+        buffer_destroy(&(*matrix)->copy);
+        free(*matrix);
+    }
+    *matrix = NULL;
+}
+
+static void embedding_forward(BackendStream *stream, const DeviceBlock *block, DeviceView word, DeviceView position,
+                              DeviceView type, int32_t d, DeviceView out)
+{
+    Access access = ACCESS(BLOCK_VIEWS(block), word, position, type, out);
+    reference_embedding_forward(stream, block, word, position, type, d, out);
+    access_end(&access);
+}
+
+static void embedding_backward(BackendStream *stream, const DeviceBlock *block, DeviceView d_out, int32_t d, DeviceView d_word,
+                               DeviceView d_position, DeviceView d_type)
+{
+    Access access = ACCESS(BLOCK_VIEWS(block), d_out, d_word, d_position, d_type);
+    reference_embedding_backward(stream, block, d_out, d, d_word, d_position, d_type);
+    access_end(&access);
+}
+
+static void norm_forward(BackendStream *stream, const DeviceBlock *block, DeviceView x, DeviceView residual, DeviceView gamma,
+                         DeviceView beta, float epsilon, int32_t d, Dropout dropout_in, Dropout dropout_out, DeviceView sum,
+                         DeviceView y, DeviceView mean, DeviceView rstd)
+{
+    Access access = ACCESS(BLOCK_VIEWS(block), x, residual, gamma, beta, sum, y, mean, rstd);
+    reference_norm_forward(stream, block, x, residual, gamma, beta, epsilon, d, dropout_in, dropout_out, sum, y, mean, rstd);
+    access_end(&access);
+}
+
+static void norm_backward(BackendStream *stream, const DeviceBlock *block, DeviceView d_y, DeviceView sum, DeviceView mean,
+                          DeviceView rstd, DeviceView gamma, int32_t d, Dropout dropout_in, Dropout dropout_out, DeviceView d_sum,
+                          DeviceView d_x, DeviceView d_gamma, DeviceView d_beta)
+{
+    Access access = ACCESS(BLOCK_VIEWS(block), d_y, sum, mean, rstd, gamma, d_sum, d_x, d_gamma, d_beta);
+    reference_norm_backward(stream, block, d_y, sum, mean, rstd, gamma, d, dropout_in, dropout_out, d_sum, d_x, d_gamma, d_beta);
+    access_end(&access);
+}
+
+static void linear_forward(BackendStream *stream, BackendMatrix *weight, DeviceView bias, DeviceView x, int32_t rows,
+                           LinearEpilogue epilogue, DeviceView pre, DeviceView y)
+{
+    Access access = ACCESS(matrix_view(weight), bias, x, pre, y);
+    reference_linear_forward(stream, weight, bias, x, rows, epilogue, pre, y);
+    access_end(&access);
+}
+
+static void linear_backward_input(BackendStream *stream, BackendMatrix *weight, DeviceView d_y, int32_t rows, DeviceView pre,
+                                  bool accumulate, DeviceView d_x)
+{
+    Access access = ACCESS(matrix_view(weight), d_y, pre, d_x);
+    reference_linear_backward_input(stream, weight, d_y, rows, pre, accumulate, d_x);
+    access_end(&access);
+}
+
+static void linear_backward_weight(BackendStream *stream, DeviceView x, DeviceView d_y, int32_t rows, int32_t n, int32_t k,
+                                   DeviceView d_weight, DeviceView d_bias)
+{
+    Access access = ACCESS(x, d_y, d_weight, d_bias);
+    reference_linear_backward_weight(stream, x, d_y, rows, n, k, d_weight, d_bias);
+    access_end(&access);
+}
+
+static void attention_forward(BackendStream *stream, const DeviceBlock *block, DeviceView qkv, int32_t heads, int32_t head_width,
+                              Dropout dropout, DeviceView context, DeviceView log_sum_exp)
+{
+    Access access = ACCESS(BLOCK_VIEWS(block), qkv, context, log_sum_exp);
+    reference_attention_forward(stream, block, qkv, heads, head_width, dropout, context, log_sum_exp);
+    access_end(&access);
+}
+
+static void attention_backward(BackendStream *stream, const DeviceBlock *block, DeviceView qkv, DeviceView context,
+                               DeviceView log_sum_exp, DeviceView d_context, int32_t heads, int32_t head_width, Dropout dropout,
+                               DeviceView d_qkv)
+{
+    Access access = ACCESS(BLOCK_VIEWS(block), qkv, context, log_sum_exp, d_context, d_qkv);
+    reference_attention_backward(stream, block, qkv, context, log_sum_exp, d_context, heads, head_width, dropout, d_qkv);
+    access_end(&access);
+}
+
+static void cross_entropy(BackendStream *stream, DeviceView logits, DeviceView labels, DeviceView weights, DeviceView class_weights,
+                          float label_smoothing, float gradient_scale, int32_t rows, int32_t label_count, DeviceView loss_sum,
+                          DeviceView d_logits)
+{
+    Access access = ACCESS(logits, labels, weights, class_weights, loss_sum, d_logits);
+    reference_cross_entropy(stream, logits, labels, weights, class_weights, label_smoothing, gradient_scale, rows, label_count,
+                            loss_sum, d_logits);
+    access_end(&access);
+}
+
+static void sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sum)
+{
+    Access access = ACCESS(x, sum);
+    reference_sum_of_squares(stream, x, count, sum);
+    access_end(&access);
+}
+
+static void adamw(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
+                  DeviceView second_moment, size_t count, const AdamwStep *step)
+{
+    Access access = ACCESS(parameter, gradient, first_moment, second_moment);
+    reference_adamw(stream, parameter, gradient, first_moment, second_moment, count, step);
+    access_end(&access);
+}
+
+const Backend *backend_guarded(void)
+{
+    static const Backend table = {
+        .version = BACKEND_VERSION,
+        .name = "guarded",
+        .device_open = device_open,
+        .device_close = device_close,
+        .device_describe = device_describe,
+        .buffer_create = buffer_create,
+        .buffer_destroy = buffer_destroy,
+        .buffer_host_pointer = buffer_host_pointer,
+        .stream_create = stream_create,
+        .stream_destroy = stream_destroy,
+        .stream_synchronize = stream_synchronize,
+        .copy_to_device = copy_to_device,
+        .copy_to_host = copy_to_host,
+        .copy = copy,
+        .fill_zero = fill_zero,
+        .matrix_create = matrix_create,
+        .matrix_destroy = matrix_destroy,
+        .matrix_refresh = matrix_refresh,
+        .embedding_forward = embedding_forward,
+        .embedding_backward = embedding_backward,
+        .norm_forward = norm_forward,
+        .norm_backward = norm_backward,
+        .linear_forward = linear_forward,
+        .linear_backward_input = linear_backward_input,
+        .linear_backward_weight = linear_backward_weight,
+        .attention_forward = attention_forward,
+        .attention_backward = attention_backward,
+        .cross_entropy = cross_entropy,
+        .sum_of_squares = sum_of_squares,
+        .adamw = adamw,
+    };
+    return &table;
+}
