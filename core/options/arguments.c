@@ -158,7 +158,7 @@ out:
 static void help_flag(const OptionDescriptor *descriptor, Text *text)
 {
     bool on = descriptor->type == OPTION_BOOLEAN && descriptor->default_text && strcmp(descriptor->default_text, "true") == 0;
-    text_append_string(text, on ? "  --no-" : "  --");
+    text_append_string(text, on ? "  --[no-]" : "  --");
     for (const char *c = descriptor->name; *c; c++)
         text_append(text, *c == '_' ? "-" : c, 1);
     switch (descriptor->type) {
@@ -190,7 +190,8 @@ static void help_values(const OptionDescriptor *descriptor, Text *text)
     bool number = descriptor->type == OPTION_REAL || descriptor->type == OPTION_INTEGER || descriptor->type == OPTION_UNSIGNED;
     if (number || descriptor->choices)
         option_describe(descriptor, &values);
-    if (descriptor->type != OPTION_BOOLEAN && descriptor->default_text && descriptor->default_text[0])
+    bool plain = descriptor->type == OPTION_BOOLEAN && descriptor->default_text && strcmp(descriptor->default_text, "false") == 0;
+    if (!plain && descriptor->default_text && descriptor->default_text[0])
         text_format(&values, "%sdefault %s", values.size > 0 ? "; " : "", descriptor->default_text);
     if (values.size > 0)
         text_format(text, " (%s)", values.bytes);

@@ -161,6 +161,10 @@ static void wrong_usage_is_named(void **state)
             fail_msg("%s: %s", cases[i][0], parsed.diagnostic.message);
         parsed_free(&parsed);
     }
+    Parsed parsed;
+    assert_int_equal(parse(&parsed, "--xyz"), STATUS_USAGE); /* three letters away from --out and --dev, and nothing in common */
+    assert_string_equal(parsed.diagnostic.message, "unknown flag --xyz");
+    parsed_free(&parsed);
     OptionBinding binding = {&command_table, &(Command){0}};
     PositionalArray positional = {0};
     assert_int_equal(options_parse_arguments(&binding, 1, 1, (char *[]){(char[]){"--x"}}, &positional, NULL), STATUS_USAGE);
@@ -179,12 +183,14 @@ static void help_shows_one_line_for_each_option(void **state)
     assert_non_null(strstr(help.bytes, "  --learning-rate X  "));
     assert_non_null(strstr(help.bytes, "(a number above 0 and at most 1; default 5e-5)\n"));
     assert_non_null(strstr(help.bytes, "(one of linear, cosine, constant_with_warmup; default linear)\n"));
-    assert_non_null(strstr(help.bytes, "  --no-frozen-dropout  "));
+    assert_non_null(strstr(help.bytes, "  --[no-]frozen-dropout  "));
     text_clear(&help);
     options_help(&command_table, &help);
     assert_non_null(strstr(help.bytes, "  --dev TEXT (repeatable)"));
-    assert_non_null(strstr(help.bytes, "  --no-eval"));
+    assert_non_null(strstr(help.bytes, "  --[no-]eval"));
+    assert_non_null(strstr(help.bytes, "evaluate (default true)\n"));
     assert_non_null(strstr(help.bytes, "  --json"));
+    assert_non_null(strstr(help.bytes, "as JSON\n"));
     assert_null(strstr(help.bytes, "()"));
     text_free(&help);
 }
