@@ -1,0 +1,501 @@
+/* Text -> words -> pieces -> windows -> packed blocks -> logits -> decisions per unit -> spans.
+ *
+ * A "unit" is what gets one label: a piece (none, simple) or a word (first, average, max). Everything after the logits works on units, so that
+ * one path serves all aggregation strategies and evaluation (inference/decode.h). */
+#include "inference/predictor.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/io/file.h"
+#include "inference/notes.h"
+#include "model/folder.h"
+#include "shard/align.h"
+
+enum { BLOCK_PIECES = 4096, BLOCK_SEQUENCES = 512 };
+
+struct Predictor {
+    PredictorOptions options;
+    PredictionNotes notes;
+    const Backend *backend;
+    BackendDevice *device;
+    BertConfig config;
+    Model *model;
+    Wordpiece *wordpiece;
+    LabelSet *labels;
+    LabelTable *table;
+    TokenBlock *block;
+    float *logits; /* [BLOCK_PIECES, C] or more for one long window */
+    size_t logits_capacity;
+};
+
+/* One text on its way through. */
+typedef struct Passage {
+    const char *text;
+    Int32Array ids;
+    Int32Array word_of_piece;
+    Int32Array piece_start, piece_end; /* bytes of the text */
+    WordArray words;
+    WindowArray windows;
+    FloatArray logits;         /* [sum over windows of count, C], window after window */
+    ARRAY(size_t) logit_start; /* [windows] row of each window's first piece */
+} Passage;
+
+static void passage_free(Passage *passage)
+{
+    array_free(&passage->ids);
+    array_free(&passage->word_of_piece);
+    array_free(&passage->piece_start);
+    array_free(&passage->piece_end);
+    array_free(&passage->words);
+    array_free(&passage->windows);
+    array_free(&passage->logits);
+    array_free(&passage->logit_start);
+}
+
+bool aggregation_parse(const char *name, AggregationStrategy *strategy)
+{
+    static const char *const names[] = {"none", "simple", "first", "average", "max"};
+    for (int i = 0; i < 5; i++)
+        if (strcmp(names[i], name) == 0) {
+            *strategy = (AggregationStrategy)i;
+            return true;
+        }
+    return false;
+}
+
+static Status load_labels(Predictor *predictor, const char *folder, Diagnostic *diagnostic)
+{
+    if (predictor->config.label_count < 1)
+        return FAIL(diagnostic, STATUS_MISMATCH, "%s/config.json has no id2label: it is no token classifier", folder);
+    predictor->labels = label_set_create();
+    for (int32_t i = 0; i < predictor->config.label_count; i++)
+        if (label_set_add(predictor->labels, predictor->config.labels[i]) != i)
+            return FAIL(diagnostic, STATUS_MISMATCH, "%s/config.json: id2label has \"%s\" twice", folder,
+                        predictor->config.labels[i]);
+    return label_table_create(&predictor->table, predictor->labels, diagnostic);
+}
+
+static Status apply_options(Predictor *predictor, const PredictorOptions *options, const char *folder, Diagnostic *diagnostic)
+{
+    Status status = prediction_notes_read(&predictor->notes, folder, predictor->config.max_position_embeddings, diagnostic);
+    if (status != STATUS_OK)
+        return status;
+    PredictionNotes *notes = &predictor->notes;
+    if (options->words && !words_rule_parse(options->words, &notes->words))
+        return FAIL(diagnostic, STATUS_USAGE, "\"%s\" is no words rule: whitespace, treebank or bert is expected", options->words);
+    if (options->max_seq_length > 0)
+        notes->max_seq_length = options->max_seq_length;
+    if (options->stride >= 0)
+        notes->stride = options->stride;
+    if (notes->max_seq_length < 3 || notes->max_seq_length > predictor->config.max_position_embeddings)
+        return FAIL(diagnostic, STATUS_USAGE, "max_seq_length %lld is not between 3 and the model's %d positions",
+                    (long long)notes->max_seq_length, predictor->config.max_position_embeddings);
+    if (notes->stride >= notes->max_seq_length - 2)
+        return FAIL(diagnostic, STATUS_USAGE, "stride %lld leaves no step between windows of %lld pieces", (long long)notes->stride,
+                    (long long)notes->max_seq_length);
+    return STATUS_OK;
+}
+
+Status predictor_open(Predictor **out, const char *folder, const PredictorOptions *options, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    Predictor *predictor = memory_allocate(1, sizeof *predictor);
+    TokenizerFiles tokenizer = {0};
+    BackendOptions backend_options = {.thread_count = options->threads > 0 ? options->threads : 1};
+    char *config_path = path_join(folder, "config.json");
+    predictor->options = *options;
+    predictor->options.words = NULL; /* the caller's; already turned into the rule */
+    TRY(bert_config_read(&predictor->config, config_path, diagnostic));
+    TRY(load_labels(predictor, folder, diagnostic));
+    TRY(apply_options(predictor, options, folder, diagnostic));
+    TRY(model_folder_tokenizer(folder, &tokenizer, diagnostic));
+    TRY(wordpiece_open(&predictor->wordpiece, tokenizer.vocab_path, (WordpieceOptions){.lowercase = tokenizer.lowercase},
+                       diagnostic));
+    TRY(wordpiece_check_model(predictor->wordpiece, predictor->config.vocab_size, diagnostic));
+    TRY(backend_open(&predictor->backend, options->backend ? options->backend : "auto", diagnostic));
+    TRY(predictor->backend->device_open(&predictor->device, &backend_options, diagnostic));
+    TRY(model_create(&predictor->model, &predictor->config, predictor->backend, predictor->device, diagnostic));
+    TRY(model_folder_load(predictor->model, folder, MODEL_HEAD_REQUIRED, 0, diagnostic));
+    TRY(model_plan(predictor->model, BLOCK_PIECES + (int32_t)predictor->notes.max_seq_length, BLOCK_SEQUENCES, false, diagnostic));
+    predictor->block = token_block_create(BLOCK_PIECES, BLOCK_SEQUENCES);
+out:
+    tokenizer_files_free(&tokenizer);
+    free(config_path);
+    if (status != STATUS_OK)
+        predictor_close(&predictor);
+    *out = predictor;
+    return status;
+}
+
+void predictor_close(Predictor **out)
+{
+    Predictor *predictor = *out;
+    if (predictor == NULL)
+        return;
+    token_block_destroy(&predictor->block);
+    model_destroy(&predictor->model);
+    if (predictor->device)
+        predictor->backend->device_close(&predictor->device);
+    wordpiece_close(&predictor->wordpiece);
+    label_table_destroy(&predictor->table);
+    label_set_destroy(&predictor->labels);
+    bert_config_free(&predictor->config);
+    free(predictor->logits);
+    free(predictor);
+    *out = NULL;
+}
+
+const BertConfig *predictor_config(const Predictor *predictor)
+{
+    return &predictor->config;
+}
+
+/* Byte offset of code point `points` behind text[from]. */
+static int32_t skip_code_points(const char *text, int32_t from, int32_t points)
+{
+    while (points > 0) {
+        from++;
+        while (((unsigned char)text[from] & 0xC0) == 0x80)
+            from++;
+        points--;
+    }
+    return from;
+}
+
+/* Pieces of the passage's words. A word without pieces is [UNK], as shards feed it. */
+static Status passage_encode(Predictor *predictor, Passage *passage, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    WordpieceOutput output = {0};
+    for (size_t w = 0; w < passage->words.count; w++) {
+        Word word = passage->words.items[w];
+        wordpiece_output_clear(&output);
+        TRY(wordpiece_encode_token(predictor->wordpiece, passage->text + word.start, (size_t)(word.end - word.start), (int32_t)w,
+                                   &output, diagnostic));
+        int32_t point = 0, byte = word.start;
+        for (size_t i = 0; i < output.ids.count; i++) {
+            /* Starts rise from piece to piece, so each word is walked once. */
+            if (output.starts.items[i] >= point) {
+                byte = skip_code_points(passage->text, byte, output.starts.items[i] - point);
+                point = output.starts.items[i];
+            }
+            array_push(&passage->ids, output.ids.items[i]);
+            array_push(&passage->word_of_piece, (int32_t)w);
+            array_push(&passage->piece_start, byte);
+            array_push(&passage->piece_end, skip_code_points(passage->text, byte, output.ends.items[i] - point));
+        }
+        if (output.ids.count == 0) {
+            array_push(&passage->ids, wordpiece_specials(predictor->wordpiece)->unk);
+            array_push(&passage->word_of_piece, (int32_t)w);
+            array_push(&passage->piece_start, word.start);
+            array_push(&passage->piece_end, word.end);
+        }
+    }
+    windows_cut(passage->word_of_piece.items, (int32_t)passage->ids.count, predictor->notes.max_seq_length, predictor->notes.stride,
+                &passage->windows);
+out:
+    wordpiece_output_free(&output);
+    return status;
+}
+
+/* Which windows stand in the block that is being filled. */
+typedef struct BlockEntry {
+    Passage *passage;
+    int32_t count; /* pieces without specials */
+} BlockEntry;
+typedef ARRAY(BlockEntry) BlockEntryArray;
+
+static Status block_run(Predictor *predictor, BlockEntryArray *entries, Diagnostic *diagnostic)
+{
+    TokenBlock *block = predictor->block;
+    size_t label_count = (size_t)predictor->config.label_count, wanted = (size_t)block->piece_count * label_count;
+    if (entries->count == 0)
+        return STATUS_OK;
+    if (predictor->logits_capacity < wanted) {
+        predictor->logits = memory_reallocate(predictor->logits, wanted, sizeof(float));
+        predictor->logits_capacity = wanted;
+    }
+    Status status = model_forward(predictor->model, block, predictor->logits, diagnostic);
+    if (status != STATUS_OK)
+        return status;
+    for (size_t e = 0; e < entries->count; e++) {
+        Passage *passage = entries->items[e].passage;
+        size_t first = (size_t)block->sequence_start[e] + 1, floats = (size_t)entries->items[e].count * label_count;
+        array_reserve(&passage->logits, passage->logits.count + floats);
+        memcpy(passage->logits.items + passage->logits.count, predictor->logits + first * label_count, floats * sizeof(float));
+        array_push(&passage->logit_start, passage->logits.count / label_count);
+        passage->logits.count += floats;
+    }
+    entries->count = 0;
+    token_block_clear(block);
+    return STATUS_OK;
+}
+
+/* Runs the windows of all passages through the model, packed into common blocks. */
+static Status passages_forward(Predictor *predictor, Passage *passages, size_t count, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    BlockEntryArray entries = {0};
+    Int32Array ids = {0};
+    const WordpieceSpecials *specials = wordpiece_specials(predictor->wordpiece);
+    token_block_clear(predictor->block);
+    for (size_t p = 0; p < count; p++)
+        for (size_t w = 0; w < passages[p].windows.count; w++) {
+            Window window = passages[p].windows.items[w];
+            if (predictor->block->piece_count + window.count + 2 > BLOCK_PIECES || entries.count == BLOCK_SEQUENCES)
+                TRY(block_run(predictor, &entries, diagnostic));
+            ids.count = 0;
+            array_push(&ids, specials->cls);
+            for (int32_t i = 0; i < window.count; i++)
+                array_push(&ids, passages[p].ids.items[window.first + i]);
+            array_push(&ids, specials->sep);
+            token_block_append(predictor->block, ids.items, NULL, 1.0f, (int32_t)ids.count, (uint32_t)entries.count);
+            array_push(&entries, ((BlockEntry){&passages[p], window.count}));
+        }
+    TRY(block_run(predictor, &entries, diagnostic));
+out:
+    array_free(&entries);
+    array_free(&ids);
+    return status;
+}
+
+static void softmax(const float *logits, int32_t count, float *probabilities)
+{
+    float top = logits[0], sum = 0;
+    for (int32_t c = 1; c < count; c++)
+        top = logits[c] > top ? logits[c] : top;
+    for (int32_t c = 0; c < count; c++)
+        sum += probabilities[c] = expf(logits[c] - top);
+    for (int32_t c = 0; c < count; c++)
+        probabilities[c] /= sum;
+}
+
+static TokenDecision decide(const float *probabilities, int32_t count)
+{
+    int32_t best = 0;
+    for (int32_t c = 1; c < count; c++)
+        best = probabilities[c] > probabilities[best] ? c : best;
+    return (TokenDecision){best, probabilities[best]};
+}
+
+/* The decision of one unit from its pieces' probabilities [pieces, C], as Hugging Face's pipeline aggregates words. scratch: [C]. */
+static TokenDecision decide_unit(AggregationStrategy strategy, const float *probabilities, int32_t pieces, int32_t label_count,
+                                 float *scratch)
+{
+    if (strategy == AGGREGATE_AVERAGE) {
+        for (int32_t c = 0; c < label_count; c++) {
+            float sum = 0;
+            for (int32_t i = 0; i < pieces; i++)
+                sum += probabilities[(size_t)i * (size_t)label_count + (size_t)c];
+            scratch[c] = sum / (float)pieces;
+        }
+        return decide(scratch, label_count);
+    }
+    TokenDecision best = decide(probabilities, label_count);
+    for (int32_t i = 1; strategy == AGGREGATE_MAX && i < pieces; i++) {
+        TokenDecision other = decide(probabilities + (size_t)i * (size_t)label_count, label_count);
+        best = other.probability > best.probability ? other : best;
+    }
+    return best;
+}
+
+static bool units_are_pieces(AggregationStrategy strategy)
+{
+    return strategy == AGGREGATE_NONE || strategy == AGGREGATE_SIMPLE;
+}
+
+/* Unit that owns a piece, or the unit count behind the last piece. */
+static int32_t unit_of_piece(const Passage *passage, AggregationStrategy strategy, int32_t piece)
+{
+    if (piece >= (int32_t)passage->ids.count)
+        return units_are_pieces(strategy) ? (int32_t)passage->ids.count : (int32_t)passage->words.count;
+    return units_are_pieces(strategy) ? piece : passage->word_of_piece.items[piece];
+}
+
+typedef ARRAY(WindowDecisions) WindowDecisionsArray;
+
+/* Decisions of every window; decisions: room for the units of all windows. */
+static void passage_decide(Predictor *predictor, const Passage *passage, AggregationStrategy strategy, TokenDecision *decisions,
+                           WindowDecisionsArray *windows)
+{
+    int32_t label_count = predictor->config.label_count;
+    FloatArray probabilities = {0};
+    float *scratch = memory_allocate((size_t)label_count, sizeof(float));
+    for (size_t w = 0; w < passage->windows.count; w++) {
+        Window window = passage->windows.items[w];
+        const float *logits = passage->logits.items + passage->logit_start.items[w] * (size_t)label_count;
+        int32_t first_unit = unit_of_piece(passage, strategy, window.first), unit_count = 0;
+        array_reserve(&probabilities, (size_t)window.count * (size_t)label_count);
+        for (int32_t i = 0; i < window.count; i++)
+            softmax(logits + (size_t)i * (size_t)label_count, label_count, probabilities.items + (size_t)i * (size_t)label_count);
+        for (int32_t begin = 0, end; begin < window.count; begin = end) {
+            int32_t unit = unit_of_piece(passage, strategy, window.first + begin);
+            for (end = begin + 1; end < window.count && unit_of_piece(passage, strategy, window.first + end) == unit; end++)
+                ;
+            decisions[unit_count++] =
+                decide_unit(strategy, probabilities.items + (size_t)begin * (size_t)label_count, end - begin, label_count, scratch);
+        }
+        WindowDecisions entry = {.token_first = first_unit,
+                                 .token_end = first_unit + unit_count,
+                                 .owned_first = unit_of_piece(passage, strategy, window.owned_first),
+                                 .owned_end = unit_of_piece(passage, strategy, window.owned_end),
+                                 .decisions = decisions};
+        array_push(windows, entry);
+        decisions += unit_count;
+    }
+    free(scratch);
+    array_free(&probabilities);
+}
+
+static int32_t count_code_points(const char *text, int32_t from, int32_t to)
+{
+    int32_t count = 0;
+    for (int32_t i = from; i < to; i++)
+        count += ((unsigned char)text[i] & 0xC0) != 0x80;
+    return count;
+}
+
+/* Entities come sorted by start, so code points are counted in one walk over the text. */
+static void entities_count_code_points(const char *text, EntityArray *entities)
+{
+    int32_t byte = 0, point = 0;
+    for (size_t i = 0; i < entities->count; i++) {
+        Entity *entity = &entities->items[i];
+        point += count_code_points(text, byte, entity->start_byte);
+        byte = entity->start_byte;
+        entity->start = point;
+        entity->end = point + count_code_points(text, entity->start_byte, entity->end_byte);
+    }
+}
+
+static Entity make_entity(const Passage *passage, AggregationStrategy strategy, int32_t first_unit, int32_t last_unit,
+                          const char *type, float score)
+{
+    Entity entity = {.score = score};
+    snprintf(entity.type, sizeof entity.type, "%s", type);
+    if (units_are_pieces(strategy)) {
+        entity.start_byte = passage->piece_start.items[first_unit];
+        entity.end_byte = passage->piece_end.items[last_unit];
+        entity.first_word = passage->word_of_piece.items[first_unit];
+        entity.last_word = passage->word_of_piece.items[last_unit];
+        entity.index = strategy == AGGREGATE_NONE ? first_unit + 1 : 0;
+    } else {
+        entity.start_byte = passage->words.items[first_unit].start;
+        entity.end_byte = passage->words.items[last_unit].end;
+        entity.first_word = first_unit;
+        entity.last_word = last_unit;
+    }
+    return entity;
+}
+
+/* AGGREGATE_NONE: every piece whose label is not O, from the window that owns it. */
+static void pieces_as_entities(Predictor *predictor, const Passage *passage, const WindowDecisionsArray *windows,
+                               EntityArray *entities)
+{
+    for (size_t w = 0; w < windows->count; w++) {
+        const WindowDecisions *window = &windows->items[w];
+        for (int32_t unit = window->owned_first; unit < window->owned_end; unit++) {
+            TokenDecision decision = window->decisions[unit - window->token_first];
+            if (predictor->table->prefixes[decision.label] != PREFIX_O &&
+                (double)decision.probability >= predictor->options.min_confidence)
+                array_push(entities, make_entity(passage, AGGREGATE_NONE, unit, unit, predictor->config.labels[decision.label],
+                                                 decision.probability));
+        }
+    }
+}
+
+static void passage_entities(Predictor *predictor, const Passage *passage, EntityArray *entities)
+{
+    AggregationStrategy strategy = predictor->options.aggregation;
+    WindowDecisionsArray windows = {0};
+    ScoredSpanArray spans = {0};
+    size_t room = 1;
+    for (size_t w = 0; w < passage->windows.count; w++)
+        room += (size_t)passage->windows.items[w].count;
+    TokenDecision *decisions = memory_allocate(room, sizeof *decisions);
+    entities->count = 0;
+    passage_decide(predictor, passage, strategy, decisions, &windows);
+    if (strategy == AGGREGATE_NONE)
+        pieces_as_entities(predictor, passage, &windows, entities);
+    else
+        spans_merge_windows(predictor->table, windows.items, windows.count,
+                            unit_of_piece(passage, strategy, (int32_t)passage->ids.count), predictor->options.merge, &spans, NULL);
+    for (size_t i = 0; i < spans.count; i++) {
+        const ScoredSpan *scored = &spans.items[i];
+        if ((double)scored->score >= predictor->options.min_confidence)
+            array_push(entities, make_entity(passage, strategy, scored->span.start, scored->span.end - 1,
+                                             predictor->table->type_names[scored->span.type], scored->score));
+    }
+    entities_count_code_points(passage->text, entities);
+    array_free(&spans);
+    array_free(&windows);
+    free(decisions);
+}
+
+Status predictor_texts(Predictor *predictor, const char *const *texts, const size_t *sizes, size_t count, EntityArray *results,
+                       Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    Passage *passages = memory_allocate(count + 1, sizeof *passages);
+    for (size_t i = 0; i < count; i++) {
+        passages[i].text = texts[i];
+        TRY(words_split(predictor->notes.words, texts[i], sizes[i], &passages[i].words, diagnostic));
+        TRY(passage_encode(predictor, &passages[i], diagnostic));
+    }
+    TRY(passages_forward(predictor, passages, count, diagnostic));
+    for (size_t i = 0; i < count; i++)
+        passage_entities(predictor, &passages[i], &results[i]);
+out:
+    for (size_t i = 0; i < count; i++)
+        passage_free(&passages[i]);
+    free(passages);
+    return status;
+}
+
+Status predictor_text(Predictor *predictor, const char *text, size_t size, EntityArray *entities, Diagnostic *diagnostic)
+{
+    return predictor_texts(predictor, &text, &size, 1, entities, diagnostic);
+}
+
+Status predictor_tokens(Predictor *predictor, const char *const *tokens, int32_t n, const char **labels, float *scores,
+                        Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    Passage passage = {0};
+    Text text = {0};
+    WindowDecisionsArray windows = {0};
+    ScoredSpanArray spans = {0};
+    int32_t *label_ids = memory_allocate((size_t)n + 1, sizeof *label_ids);
+    TokenDecision *decisions = NULL;
+    for (int32_t i = 0; i < n; i++) {
+        Word word = {.start = (int32_t)text.size};
+        text_append_string(&text, tokens[i]);
+        word.end = (int32_t)text.size;
+        text_append(&text, " ", 1);
+        array_push(&passage.words, word);
+    }
+    passage.text = text.bytes;
+    TRY(passage_encode(predictor, &passage, diagnostic));
+    TRY(passages_forward(predictor, &passage, 1, diagnostic));
+    size_t room = 1;
+    for (size_t w = 0; w < passage.windows.count; w++)
+        room += (size_t)passage.windows.items[w].count;
+    decisions = memory_allocate(room, sizeof *decisions);
+    passage_decide(predictor, &passage, AGGREGATE_FIRST, decisions, &windows);
+    spans_merge_windows(predictor->table, windows.items, windows.count, n, predictor->options.merge, &spans, label_ids);
+    for (int32_t i = 0; i < n; i++)
+        labels[i] = predictor->config.labels[label_ids[i]];
+    for (size_t w = 0; scores && w < windows.count; w++)
+        for (int32_t i = windows.items[w].owned_first; i < windows.items[w].owned_end; i++)
+            scores[i] = windows.items[w].decisions[i - windows.items[w].token_first].probability;
+out:
+    passage_free(&passage);
+    text_free(&text);
+    array_free(&windows);
+    array_free(&spans);
+    free(label_ids);
+    free(decisions);
+    return status;
+}
