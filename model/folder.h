@@ -10,10 +10,11 @@
 /* What a folder says about its tokenizer. */
 typedef struct TokenizerFiles {
     char *vocab_path; /* FOLDER/vocab.txt; owned */
-    bool
-        lowercase; /* do_lower_case of tokenizer_config.json; without the file: true unless the vocabulary has cased frequent words */
-    bool lowercase_stated; /* false: guessed as above */
+    /* do_lower_case of tokenizer_config.json. Not stated there: guessed, true unless a piece outside brackets has an upper-case letter. */
+    bool lowercase;
+    bool lowercase_stated;
 } TokenizerFiles;
+/* STATUS_MISMATCH when the vocabulary has more pieces than the folder's config.json has embeddings. */
 NODISCARD Status model_folder_tokenizer(const char *folder, TokenizerFiles *files, Diagnostic *diagnostic);
 void tokenizer_files_free(TokenizerFiles *files);
 
