@@ -24,6 +24,9 @@ NODISCARD Status align_tokens(const Wordpiece *wordpiece, const char *const *tok
                               int32_t n, const LabelSet *labels, LabelScheme scheme, const DataOptions *options, AlignedPieces *pieces,
                               Diagnostic *diagnostic);
 
+/* Adds to a training label set what `inside` derives from its labels (I- of each type, and E- or L- where spans have an end). */
+void align_add_derived_labels(LabelSet *labels, SubwordLabels subword_labels);
+
 /* A window: pieces [first, first + count) of the sequence. The loss and the context rule count piece i of the sequence in this window
  * exactly when owned_first <= i < owned_end: where it has the more context. */
 typedef struct Window {
@@ -33,7 +36,7 @@ typedef struct Window {
 typedef ARRAY(Window) WindowArray;
 
 /* Cuts a sequence of piece_count pieces (token_index rising) into windows of at most max_seq_length - 2, overlapping by stride, on token
- * boundaries where a token fits. One window when it all fits; none when there are no pieces. Appends. */
+ * boundaries where a token fits. One window when it all fits; none when there are no pieces. 0 <= stride < max_seq_length - 2. Appends. */
 void windows_cut(const int32_t *token_index, int32_t piece_count, int64_t max_seq_length, int64_t stride, WindowArray *windows);
 
 #endif

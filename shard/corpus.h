@@ -13,6 +13,7 @@
 enum {
     CORPUS_LINE_LIMIT = 1 << 20,     /* bytes of one line */
     CORPUS_SENTENCE_LIMIT = 1 << 20, /* tokens of one sentence (or document without any blank line) */
+    CORPUS_SENTENCE_BYTES = 1 << 28, /* bytes of one sentence's tokens and labels */
 };
 
 typedef struct CorpusToken {
@@ -35,6 +36,8 @@ typedef struct CorpusOptions {
     int token_column; /* from 1, or negative from the end; 0: 1 */
     int label_column; /* likewise; 0: -1 (last) */
 } CorpusOptions;
+/* From options as text ("2", "-1"; "" or NULL: the default). STATUS_INVALID_INPUT names the option. */
+NODISCARD Status corpus_options_parse(CorpusOptions *options, const char *token_column, const char *label_column, Diagnostic *diagnostic);
 
 /* Problems that do not end the reading are handed to `problem` when it is set (lint), else a warning is logged once per kind and an error
  * ends the reading. rule: static id such as "column-count". */

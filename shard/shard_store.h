@@ -80,7 +80,7 @@ typedef struct ShardWindowInfo {
 } ShardWindowInfo;
 const ShardWindowInfo *shard_window_infos(const ShardStore *store, int32_t split);
 
-/* One window, ready for a token block. Pointers live until shard_window_release or the store is closed; several may be held. */
+/* One window, ready for a token block. Pointers live until the store is closed; several may be held. */
 typedef struct ShardWindow {
     int32_t length;          /* with [CLS] and [SEP] */
     const int32_t *ids;      /* [length] */

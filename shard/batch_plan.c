@@ -1,0 +1,203 @@
+#include "shard/batch_plan.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/base/philox.h"
+
+struct BatchPlan {
+    int64_t *windows; /* [count] in the order of the epoch */
+    int64_t count;
+    int64_t batch; /* windows of one optimizer step */
+};
+
+/* How many windows an epoch has, and how many of them are drawn. */
+typedef struct Repeats {
+    int64_t plain, with_span; /* windows of the split */
+    int64_t whole;            /* times that every window with a span is there */
+    int64_t drawn;            /* windows with a span that are there once more */
+    double total;             /* after oversampling; a double, since a factor has no upper bound */
+} Repeats;
+
+static Repeats repeats_of(const ShardStore *store, int32_t split, const TrainingOptions *options)
+{
+    Repeats repeats = {0};
+    const ShardWindowInfo *infos = shard_window_infos(store, split);
+    int64_t count = shard_window_count(store, split);
+    for (int64_t i = 0; i < count; i++)
+        repeats.with_span += infos[i].has_span != 0;
+    repeats.plain = count - repeats.with_span;
+    /* Below 1 a window would be left out: oversampling only ever adds. */
+    double factor = options->oversample_factor > 1 ? options->oversample_factor : 1;
+    repeats.total = round((double)repeats.plain + factor * (double)repeats.with_span);
+    if (repeats.total > INT32_MAX)
+        return repeats;
+    repeats.whole = (int64_t)floor(factor);
+    repeats.drawn = (int64_t)repeats.total - repeats.plain - repeats.whole * repeats.with_span;
+    return repeats;
+}
+
+static int64_t batch_size(const TrainingOptions *options)
+{
+    ASSERT(options->per_device_train_batch_size >= 1 && options->gradient_accumulation_steps >= 1);
+    int64_t batch;
+    if (__builtin_mul_overflow(options->per_device_train_batch_size, options->gradient_accumulation_steps, &batch))
+        return INT64_MAX;
+    return batch;
+}
+
+static int64_t steps_of(double windows, int64_t batch)
+{
+    return (int64_t)ceil(windows / (double)batch);
+}
+
+int64_t batch_plan_steps_per_epoch(const ShardStore *store, int32_t split, const TrainingOptions *options)
+{
+    return steps_of(repeats_of(store, split, options).total, batch_size(options));
+}
+
+/* A window with a span and its lot. */
+typedef struct Lot {
+    uint64_t number;
+    int64_t window;
+} Lot;
+
+static int lot_compare(const void *a, const void *b)
+{
+    const Lot *left = a, *right = b;
+    if (left->number != right->number)
+        return left->number < right->number ? -1 : 1;
+    return left->window < right->window ? -1 : left->window > right->window;
+}
+
+static PhiloxBlock draw(PhiloxKey key, int64_t index)
+{
+    return philox4x32_10(key, (uint32_t)index, (uint32_t)((uint64_t)index >> 32), 0, 0);
+}
+
+/* The windows with a span that are there once more: those with the smallest lots, so that the fraction of each is drawn and their number is
+ * the same in every epoch. extra: [windows of the split]. */
+static void draw_extra(bool *extra, const ShardWindowInfo *infos, int64_t count, const Repeats *repeats, uint64_t seed,
+                       int64_t epoch)
+{
+    if (repeats->drawn == 0)
+        return;
+    PhiloxKey key = philox_key(seed, RANDOM_OVERSAMPLE, (uint32_t)epoch);
+    Lot *lots = memory_allocate((size_t)repeats->with_span, sizeof *lots);
+    int64_t filled = 0;
+    for (int64_t i = 0; i < count; i++) {
+        if (!infos[i].has_span)
+            continue;
+        PhiloxBlock random = draw(key, i);
+        lots[filled++] = (Lot){.number = ((uint64_t)random.word[0] << 32) | random.word[1], .window = i};
+    }
+    qsort(lots, (size_t)filled, sizeof *lots, lot_compare);
+    for (int64_t i = 0; i < repeats->drawn; i++)
+        extra[lots[i].window] = true;
+    free(lots);
+}
+
+/* Fisher-Yates (Durstenfeld 1964). */
+static void shuffle(int64_t *windows, int64_t count, uint64_t seed, int64_t epoch)
+{
+    PhiloxKey key = philox_key(seed, RANDOM_SHUFFLE, (uint32_t)epoch);
+    for (int64_t i = count - 1; i > 0; i--) {
+        PhiloxBlock random = draw(key, i);
+        int64_t other = (int64_t)philox_uniform_below(random.word[0], random.word[1], (uint64_t)i + 1);
+        int64_t window = windows[i];
+        windows[i] = windows[other];
+        windows[other] = window;
+    }
+}
+
+Status batch_plan_create(BatchPlan **plan, const ShardStore *store, int32_t split, const TrainingOptions *options, int64_t epoch,
+                         Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    const ShardWindowInfo *infos = shard_window_infos(store, split);
+    int64_t count = shard_window_count(store, split);
+    Repeats repeats = repeats_of(store, split, options);
+    bool *extra = NULL;
+    void *memory;
+    *plan = memory_allocate(1, sizeof **plan);
+    if (repeats.total > INT32_MAX)
+        TRY_FAIL(diagnostic, STATUS_LIMIT, "an epoch would have %.0f sentences, more than %d: choose a smaller oversample_factor",
+                 repeats.total, INT32_MAX);
+    if (epoch < 0 || epoch > UINT32_MAX)
+        TRY_FAIL(diagnostic, STATUS_LIMIT, "there is no plan for epoch %lld", (long long)epoch);
+    TRY(memory_try_allocate(&memory, (size_t)repeats.total, sizeof(int64_t), diagnostic));
+    (*plan)->windows = memory;
+    (*plan)->batch = batch_size(options);
+    extra = memory_allocate((size_t)count, sizeof *extra);
+    draw_extra(extra, infos, count, &repeats, options->seed, epoch);
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t times = infos[i].has_span ? repeats.whole + extra[i] : 1; times > 0; times--)
+            (*plan)->windows[(*plan)->count++] = i;
+    ASSERT((*plan)->count == (int64_t)repeats.total);
+    shuffle((*plan)->windows, (*plan)->count, options->seed, epoch);
+out:
+    free(extra);
+    if (status != STATUS_OK)
+        batch_plan_destroy(plan);
+    return status;
+}
+
+void batch_plan_destroy(BatchPlan **plan)
+{
+    if (!*plan)
+        return;
+    free((*plan)->windows);
+    free(*plan);
+    *plan = NULL;
+}
+
+int64_t batch_plan_window_count(const BatchPlan *plan)
+{
+    return plan->count;
+}
+
+int64_t batch_plan_step_count(const BatchPlan *plan)
+{
+    return steps_of((double)plan->count, plan->batch);
+}
+
+void batch_plan_step(const BatchPlan *plan, int64_t step, const int64_t **windows, int32_t *count)
+{
+    ASSERT(step >= 0 && step < batch_plan_step_count(plan));
+    int64_t first = step * plan->batch, rest = plan->count - first;
+    *windows = plan->windows + first;
+    *count = (int32_t)(rest < plan->batch ? rest : plan->batch);
+}
+
+typedef struct SlotLength {
+    int32_t length, slot;
+} SlotLength;
+
+static int longest_first(const void *a, const void *b)
+{
+    const SlotLength *left = a, *right = b;
+    if (left->length != right->length)
+        return left->length > right->length ? -1 : 1;
+    return left->slot < right->slot ? -1 : left->slot > right->slot;
+}
+
+void batch_split_ranks(const int32_t *lengths, int32_t count, int32_t rank_count, int32_t *rank_of)
+{
+    ASSERT(rank_count >= 1 && count >= 0);
+    SlotLength *slots = memory_allocate((size_t)count, sizeof *slots);
+    int64_t *loads = memory_allocate((size_t)rank_count, sizeof *loads);
+    for (int32_t slot = 0; slot < count; slot++)
+        slots[slot] = (SlotLength){.length = lengths[slot], .slot = slot};
+    qsort(slots, (size_t)count, sizeof *slots, longest_first);
+    for (int32_t i = 0; i < count; i++) {
+        int32_t least = 0;
+        for (int32_t rank = 1; rank < rank_count; rank++)
+            if (loads[rank] < loads[least])
+                least = rank;
+        loads[least] += slots[i].length;
+        rank_of[slots[i].slot] = least;
+    }
+    free(slots);
+    free(loads);
+}

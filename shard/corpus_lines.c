@@ -1,0 +1,142 @@
+#include "shard/corpus_lines.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shard/corpus.h"
+
+enum { BUFFER_SIZE = 1 << 16 };
+
+Status corpus_lines_open(CorpusLines *lines, const char *path, Diagnostic *diagnostic)
+{
+    *lines = (CorpusLines){.file = -1, .path = path};
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return FAIL(diagnostic, status_from_errno(errno), "cannot open the corpus file %s: %s", path, strerror(errno));
+    struct stat information;
+    if (fstat(file, &information) != 0 || !S_ISREG(information.st_mode)) {
+        close(file);
+        return FAIL(diagnostic, STATUS_INVALID_INPUT,
+                    "%s is not a regular file: corpora are read more than once, so write it to a file first", path);
+    }
+    lines->file = file;
+    lines->bytes_total = (uint64_t)information.st_size;
+    lines->buffer = memory_allocate(BUFFER_SIZE, 1);
+    return STATUS_OK;
+}
+
+void corpus_lines_close(CorpusLines *lines)
+{
+    if (lines->file >= 0)
+        close(lines->file);
+    free(lines->buffer);
+    text_free(&lines->line);
+    *lines = (CorpusLines){.file = -1};
+}
+
+static Status lines_fill(CorpusLines *lines, Diagnostic *diagnostic)
+{
+    ssize_t count;
+    do
+        count = read(lines->file, lines->buffer, BUFFER_SIZE);
+    while (count < 0 && errno == EINTR);
+    if (count < 0)
+        return FAIL_AT(diagnostic, status_from_errno(errno), lines->path, lines->number + 1, 0, "cannot read on: %s",
+                       strerror(errno));
+    lines->begin = 0;
+    lines->end = (size_t)count;
+    lines->exhausted = count == 0;
+    return STATUS_OK;
+}
+
+static void line_finish(CorpusLines *lines, CorpusLine *line)
+{
+    Text *text = &lines->line;
+    text_append(text, "", 0);
+    line->too_long = text->size > CORPUS_LINE_LIMIT;
+    if (line->too_long)
+        text->size = CORPUS_LINE_LIMIT;
+    else if (text->size > 0 && text->bytes[text->size - 1] == '\r')
+        text->size--;
+    text->bytes[text->size] = '\0';
+    lines->number++;
+    bool marked = lines->number == 1 && text->size >= 3 && memcmp(text->bytes, "\xEF\xBB\xBF", 3) == 0;
+    line->bytes = text->bytes + (marked ? 3 : 0);
+    line->size = text->size - (marked ? 3 : 0);
+    line->number = lines->number;
+}
+
+Status corpus_lines_next(CorpusLines *lines, CorpusLine *line, bool *more, Diagnostic *diagnostic)
+{
+    text_clear(&lines->line);
+    bool anything = false;
+    *more = false;
+    for (;;) {
+        if (lines->begin == lines->end) {
+            Status status = lines->exhausted ? STATUS_OK : lines_fill(lines, diagnostic);
+            if (status != STATUS_OK)
+                return status;
+            if (lines->exhausted)
+                break;
+        }
+        const char *start = lines->buffer + lines->begin;
+        size_t available = lines->end - lines->begin;
+        const char *newline = memchr(start, '\n', available);
+        size_t taken = newline ? (size_t)(newline - start) : available;
+        /* What is beyond the limit (and a CR) is read but not kept. */
+        size_t room = (size_t)CORPUS_LINE_LIMIT + 2 - lines->line.size;
+        text_append(&lines->line, start, taken < room ? taken : room);
+        lines->begin += taken + (newline != NULL);
+        lines->bytes_done += taken + (newline != NULL);
+        anything = true;
+        if (newline)
+            break;
+    }
+    if (!anything)
+        return STATUS_OK;
+    line_finish(lines, line);
+    *more = true;
+    return STATUS_OK;
+}
+
+bool corpus_line_is_blank(const CorpusLine *line)
+{
+    for (size_t i = 0; i < line->size; i++)
+        if (line->bytes[i] != ' ' && line->bytes[i] != '\t' && line->bytes[i] != '\r')
+            return false;
+    return true;
+}
+
+/* Bytes of the character that begins at bytes[0], 0 when there is none (RFC 3629: no surrogates, nothing overlong). */
+static size_t utf8_length(const unsigned char *bytes, size_t size)
+{
+    unsigned char first = bytes[0];
+    if (first < 0x80)
+        return first ? 1 : 0;
+    size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+    if (first < 0xC2 || first > 0xF4 || size < length)
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((bytes[i] & 0xC0) != 0x80)
+            return 0;
+    if ((first == 0xE0 && bytes[1] < 0xA0) || (first == 0xED && bytes[1] > 0x9F) || (first == 0xF0 && bytes[1] < 0x90) ||
+        (first == 0xF4 && bytes[1] > 0x8F))
+        return 0;
+    return length;
+}
+
+ptrdiff_t corpus_invalid_utf8(const char *bytes, size_t size)
+{
+    const unsigned char *text = (const unsigned char *)bytes;
+    for (size_t i = 0; i < size;) {
+        size_t length = utf8_length(text + i, size - i);
+        if (length == 0)
+            return (ptrdiff_t)i;
+        i += length;
+    }
+    return -1;
+}

@@ -1,0 +1,255 @@
+#include "shard/shard_metadata.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "shard/shard_format.h"
+
+#define FORMAT_NAME "nersweep shards"
+enum { LABEL_LIMIT = 100000 };
+
+/* The counts of a split by the name that they have in the metadata. */
+static const struct {
+    const char *key;
+    size_t offset;
+} split_counts[] = {
+    {"sequences", offsetof(ShardSplit, sequences)},   {"sentences", offsetof(ShardSplit, sentences)},
+    {"tokens", offsetof(ShardSplit, tokens)},         {"pieces", offsetof(ShardSplit, pieces)},
+    {"windows", offsetof(ShardSplit, windows)},       {"zero_piece_tokens", offsetof(ShardSplit, zero_piece_tokens)},
+    {"unk_pieces", offsetof(ShardSplit, unk_pieces)},
+};
+enum { SPLIT_COUNTS = sizeof split_counts / sizeof *split_counts };
+
+char *shard_split_full_name(const char *name)
+{
+    return memory_copy_string(strcmp(name, "dev") == 0 ? "dev:dev" : name);
+}
+
+void shard_metadata_free(ShardMetadata *metadata)
+{
+    label_set_destroy(&metadata->labels);
+    label_set_destroy(&metadata->all_labels);
+    for (size_t i = 0; i < metadata->splits.count; i++)
+        free(metadata->splits.items[i].name);
+    array_free(&metadata->splits);
+    *metadata = (ShardMetadata){0};
+}
+
+static Json *labels_json(const LabelSet *labels)
+{
+    Json *array = json_array();
+    for (int32_t id = 0; id < label_set_count(labels); id++)
+        json_append(array, json_string(label_set_name(labels, id)));
+    return array;
+}
+
+Json *shard_metadata_json(const ShardMetadata *metadata, Json *build)
+{
+    Json *json = json_object();
+    json_set(json, "format", json_string(FORMAT_NAME));
+    json_set(json, "version", json_integer(SHARD_FORMAT_VERSION));
+    json_set(json, "build", build);
+    json_set(json, "vocab_size", json_integer(metadata->vocab_size));
+    json_set(json, "scheme", json_string(label_scheme_name(metadata->scheme)));
+    json_set(json, "words", json_string(words_rule_name(metadata->words)));
+    json_set(json, "words_agreement", json_real(metadata->words_agreement));
+    json_set(json, "labels", labels_json(metadata->labels));
+    json_set(json, "all_labels", labels_json(metadata->all_labels));
+    Json *splits = json_array();
+    for (size_t i = 0; i < metadata->splits.count; i++) {
+        Json *split = json_object();
+        json_set(split, "name", json_string(metadata->splits.items[i].name));
+        for (int k = 0; k < SPLIT_COUNTS; k++) {
+            int64_t count;
+            memcpy(&count, (const char *)&metadata->splits.items[i] + split_counts[k].offset, sizeof count);
+            json_set(split, split_counts[k].key, json_integer(count));
+        }
+        json_append(splits, split);
+    }
+    json_set(json, "splits", splits);
+    char identity[SHA256_HEX_SIZE];
+    shard_metadata_identity(json, identity);
+    json_set(json, "identity", json_string(identity));
+    return json;
+}
+
+/* A copy of an object without one of its keys. */
+static Json *copy_without(const Json *object, const char *key)
+{
+    Json *copy = json_object();
+    for (size_t i = 0; i < json_count(object); i++)
+        if (strcmp(json_key_at(object, i), key) != 0)
+            json_set(copy, json_key_at(object, i), json_copy(json_value_at(object, i)));
+    return copy;
+}
+
+static Json *build_without_paths(const Json *build)
+{
+    Json *copy = copy_without(build, "inputs"), *inputs = json_array();
+    const Json *given = json_get(build, "inputs");
+    for (size_t i = 0; i < json_count(given); i++)
+        json_append(inputs, copy_without(json_at(given, i), "path"));
+    json_set(copy, "inputs", inputs);
+    return copy;
+}
+
+char *shard_metadata_build_text(const Json *build)
+{
+    Json *copy = build_without_paths(build);
+    char *text = json_text(copy, JSON_CANONICAL);
+    json_destroy(&copy);
+    return text;
+}
+
+void shard_metadata_identity(const Json *json, char identity[SHA256_HEX_SIZE])
+{
+    Json *copy = copy_without(json, "identity");
+    json_set(copy, "build", build_without_paths(json_get(json, "build")));
+    char *text = json_text(copy, JSON_CANONICAL);
+    sha256_hex(text, strlen(text), identity);
+    free(text);
+    json_destroy(&copy);
+}
+
+/* What is missing or of the wrong kind in a metadata record is corruption, not somebody's input. */
+static Status as_corrupt(Status status, const char *path, Diagnostic *diagnostic)
+{
+    if (status == STATUS_OK)
+        return status;
+    if (diagnostic)
+        diagnostic->code = STATUS_CORRUPT;
+    diagnostic_prefix(diagnostic, "%s: the metadata is damaged, make the shards again", path);
+    return STATUS_CORRUPT;
+}
+
+static Status parse_labels(LabelSet **labels, const Json *json, const char *key, const char *path, Diagnostic *diagnostic)
+{
+    const Json *array = json_get(json, key);
+    size_t count = json_is_array(array) ? json_count(array) : 0;
+    *labels = label_set_create();
+    if (count == 0 || count > LABEL_LIMIT)
+        return FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: \"%s\" is not a list of 1 to %d labels", path, key, LABEL_LIMIT);
+    for (size_t i = 0; i < count; i++) {
+        const char *name = json_string_value(json_at(array, i));
+        LabelParts parts;
+        if (!name || !label_split(name, &parts) || label_set_add(*labels, name) != (int32_t)i)
+            return FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: entry %zu of \"%s\" is not a label, or there twice", path, i, key);
+    }
+    return STATUS_OK;
+}
+
+static Status parse_all_labels(ShardMetadata *metadata, const Json *json, const char *path, Diagnostic *diagnostic)
+{
+    Status status = parse_labels(&metadata->labels, json, "labels", path, diagnostic);
+    if (status == STATUS_OK)
+        status = parse_labels(&metadata->all_labels, json, "all_labels", path, diagnostic);
+    if (status != STATUS_OK)
+        return status;
+    for (int32_t id = 0; id < label_set_count(metadata->labels); id++)
+        if (label_set_find(metadata->all_labels, label_set_name(metadata->labels, id)) != id)
+            return FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: \"all_labels\" does not begin with \"labels\"", path);
+    return STATUS_OK;
+}
+
+static Status parse_splits(ShardMetadata *metadata, const Json *json, const char *path, Diagnostic *diagnostic)
+{
+    const Json *splits = json_get(json, "splits");
+    size_t count = json_is_array(splits) ? json_count(splits) : 0;
+    if (count == 0 || count > SHARD_SPLIT_LIMIT)
+        return FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: \"splits\" is not a list of 1 to %d splits", path, SHARD_SPLIT_LIMIT);
+    for (size_t i = 0; i < count; i++) {
+        const char *name;
+        Status status = json_require_string(json_at(splits, i), "name", path, &name, diagnostic);
+        if (status != STATUS_OK)
+            return status;
+        ShardSplit split = {.name = memory_copy_string(name)};
+        array_push(&metadata->splits, split);
+        for (int k = 0; k < SPLIT_COUNTS; k++) {
+            int64_t value;
+            /* Sequences and windows are numbered by 32 bits; so are at most 2^20 tokens each. */
+            status = json_require_integer(json_at(splits, i), split_counts[k].key, path, 0, INT64_MAX / 2, &value, diagnostic);
+            if (status != STATUS_OK)
+                return status;
+            memcpy((char *)&metadata->splits.items[i] + split_counts[k].offset, &value, sizeof value);
+        }
+    }
+    return STATUS_OK;
+}
+
+static Status parse_names(ShardMetadata *metadata, const Json *json, const char *path, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    const Json *build = json_get(json, "build");
+    const char *scheme, *words, *vocab, *identity;
+    TRY(json_require_string(json, "scheme", path, &scheme, diagnostic));
+    TRY(json_require_string(json, "words", path, &words, diagnostic));
+    TRY(json_require_string(json, "identity", path, &identity, diagnostic));
+    TRY(json_require_string(build, "vocab_sha256", path, &vocab, diagnostic));
+    if (!label_scheme_parse(scheme, &metadata->scheme) || !words_rule_parse(words, &metadata->words))
+        TRY_FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: unknown scheme \"%s\" or words rule \"%s\"", path, scheme, words);
+    if (strlen(vocab) != SHA256_HEX_SIZE - 1)
+        TRY_FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: \"vocab_sha256\" is not a SHA-256", path);
+    memcpy(metadata->vocab_sha256, vocab, SHA256_HEX_SIZE);
+    shard_metadata_identity(json, metadata->identity);
+    if (strcmp(metadata->identity, identity) != 0)
+        TRY_FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: the metadata was changed: its identity is not %.64s", path, identity);
+    metadata->lowercase = json_boolean_value(json_get(build, "lowercase"), false);
+    TRY(options_from_json(data_option_table(), &metadata->options, json_get(build, "options"), path, diagnostic));
+out:
+    return status;
+}
+
+static Status parse_version(const Json *json, const char *path, Diagnostic *diagnostic)
+{
+    const char *format = json_string_value(json_get(json, "format"));
+    int64_t version = json_integer_value(json_get(json, "version"), -1);
+    if (!format || strcmp(format, FORMAT_NAME) != 0)
+        return FAIL(diagnostic, STATUS_CORRUPT, "%s: the metadata is not that of a shard store", path);
+    if (version != SHARD_FORMAT_VERSION)
+        return FAIL(diagnostic, STATUS_UNSUPPORTED, "%s has shard format %lld, this program reads %d: make the shards again", path,
+                    (long long)version, SHARD_FORMAT_VERSION);
+    return STATUS_OK;
+}
+
+Status shard_metadata_parse(ShardMetadata *metadata, const char *text, size_t size, const char *path, Json **json,
+                            Diagnostic *diagnostic)
+{
+    *metadata = (ShardMetadata){0};
+    Json *parsed = NULL;
+    int64_t vocab_size;
+    Status status = as_corrupt(json_parse(&parsed, text, size, path, diagnostic), path, diagnostic);
+    if (status == STATUS_OK)
+        status = parse_version(parsed, path, diagnostic);
+    if (status != STATUS_OK)
+        goto out;
+    TRY(as_corrupt(parse_names(metadata, parsed, path, diagnostic), path, diagnostic));
+    TRY(as_corrupt(json_require_integer(parsed, "vocab_size", path, 1, INT32_MAX, &vocab_size, diagnostic), path, diagnostic));
+    metadata->vocab_size = (int32_t)vocab_size;
+    metadata->words_agreement = json_number_value(json_get(parsed, "words_agreement"), 0);
+    TRY(as_corrupt(parse_all_labels(metadata, parsed, path, diagnostic), path, diagnostic));
+    TRY(as_corrupt(parse_splits(metadata, parsed, path, diagnostic), path, diagnostic));
+    if (json) {
+        *json = parsed;
+        parsed = NULL;
+    }
+out:
+    if (status != STATUS_OK)
+        shard_metadata_free(metadata);
+    json_destroy(&parsed);
+    return status;
+}
+
+ShardSummary shard_metadata_summary(const ShardMetadata *metadata)
+{
+    ShardSummary summary = {.words_agreement = metadata->words_agreement};
+    for (size_t i = 0; i < metadata->splits.count; i++) {
+        const ShardSplit *split = &metadata->splits.items[i];
+        summary.sentences += split->sentences;
+        summary.tokens += split->tokens;
+        summary.pieces += split->pieces;
+        summary.windows += split->windows;
+        summary.zero_piece_tokens += split->zero_piece_tokens;
+        summary.unk_pieces += split->unk_pieces;
+    }
+    return summary;
+}

@@ -1,0 +1,392 @@
+/* The read side of the shard store. Nothing in the file is believed before it was checked. */
+#include "shard/shard_store.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/io/file.h"
+#include "shard/corpus.h"
+#include "shard/shard_format.h"
+#include "shard/shard_metadata.h"
+
+struct ShardStore {
+    char *path;
+    KvEnvironment *environment;
+    KvTransaction *transaction; /* lives as long as the store: what it found stays where it is */
+    KvTable metadata_table, windows, infos, sequences;
+    pthread_mutex_t *lock; /* a transaction serves one thread at a time */
+    ShardMetadata metadata;
+    ShardWindowInfo **split_infos; /* [splits][windows] */
+};
+
+static Status store_corrupt(const ShardStore *store, const char *what, Diagnostic *diagnostic)
+{
+    return FAIL(diagnostic, STATUS_CORRUPT, "%s: %s; make the shards again", store->path, what);
+}
+
+/* A table or key that must be there. */
+static Status must_be_there(Status status, const ShardStore *store, const char *what, Diagnostic *diagnostic)
+{
+    if (status != STATUS_NOT_FOUND)
+        return status;
+    return FAIL(diagnostic, STATUS_CORRUPT, "%s lacks its %s; make the shards again", store->path, what);
+}
+
+static Status tables_open(ShardStore *store, Diagnostic *diagnostic)
+{
+    const struct {
+        const char *name;
+        KvTable *table;
+    } tables[SHARD_TABLE_COUNT] = {{SHARD_TABLE_METADATA, &store->metadata_table},
+                                   {SHARD_TABLE_WINDOWS, &store->windows},
+                                   {SHARD_TABLE_INFOS, &store->infos},
+                                   {SHARD_TABLE_SEQUENCES, &store->sequences}};
+    for (int i = 0; i < SHARD_TABLE_COUNT; i++) {
+        Status status = kv_table(store->transaction, tables[i].name, false, tables[i].table, diagnostic);
+        status = must_be_there(status, store, tables[i].name, diagnostic);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+static Status metadata_read(ShardStore *store, Json **json, Diagnostic *diagnostic)
+{
+    KvBytes value;
+    const unsigned char *content;
+    size_t size;
+    Status status =
+        kv_get(store->transaction, store->metadata_table, (KvBytes){"metadata", strlen("metadata")}, &value, diagnostic);
+    status = must_be_there(status, store, "metadata", diagnostic);
+    if (status == STATUS_OK)
+        status = shard_record_check(value, store->path, "record", 0, &content, &size, diagnostic);
+    if (status != STATUS_OK)
+        return status;
+    return shard_metadata_parse(&store->metadata, (const char *)content, size, store->path, json, diagnostic);
+}
+
+/* Do the tables have as many records as the metadata says? Sums cannot overflow: each part is compared with what is left. */
+static Status counts_check(const ShardStore *store, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    uint64_t windows, sequences, infos;
+    TRY(kv_count(store->transaction, store->windows, &windows, diagnostic));
+    TRY(kv_count(store->transaction, store->sequences, &sequences, diagnostic));
+    TRY(kv_count(store->transaction, store->infos, &infos, diagnostic));
+    for (size_t i = 0; i < store->metadata.splits.count; i++) {
+        const ShardSplit *split = &store->metadata.splits.items[i];
+        uint64_t chunks = ((uint64_t)split->windows + SHARD_INFO_CHUNK - 1) / SHARD_INFO_CHUNK;
+        if ((uint64_t)split->windows > windows || (uint64_t)split->sequences > sequences || chunks > infos) {
+            status = store_corrupt(store, "it has fewer records than its metadata says", diagnostic);
+            goto out;
+        }
+        windows -= (uint64_t)split->windows;
+        sequences -= (uint64_t)split->sequences;
+        infos -= chunks;
+    }
+    if (windows || sequences || infos)
+        status = store_corrupt(store, "it has more records than its metadata says", diagnostic);
+out:
+    return status;
+}
+
+static Status info_check(const ShardStore *store, const ShardWindowInfo *info, Diagnostic *diagnostic)
+{
+    bool whole = info->length >= 3 && info->length <= store->metadata.options.max_seq_length && info->label_count >= 0 &&
+                 info->label_count <= info->length - 2 && isfinite(info->weight) && info->weight >= 0 && info->has_span <= 1;
+    return whole ? STATUS_OK : store_corrupt(store, "a window's length, label count or weight is out of range", diagnostic);
+}
+
+static Status infos_load(ShardStore *store, int32_t split, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    int64_t count = store->metadata.splits.items[split].windows;
+    void *memory;
+    TRY(memory_try_allocate(&memory, (size_t)count, sizeof(ShardWindowInfo), diagnostic));
+    ShardWindowInfo *infos = store->split_infos[split] = memory;
+    for (int64_t first = 0; first < count; first += SHARD_INFO_CHUNK) {
+        unsigned char key[SHARD_KEY_SIZE];
+        const unsigned char *content;
+        KvBytes value;
+        size_t size, wanted = (size_t)(count - first < SHARD_INFO_CHUNK ? count - first : SHARD_INFO_CHUNK) * sizeof *infos;
+        shard_key(key, split, first / SHARD_INFO_CHUNK);
+        status = kv_get(store->transaction, store->infos, (KvBytes){key, sizeof key}, &value, diagnostic);
+        TRY(must_be_there(status, store, "list of windows", diagnostic));
+        TRY(shard_record_check(value, store->path, "list of windows", first / SHARD_INFO_CHUNK, &content, &size, diagnostic));
+        if (size != wanted) {
+            status = store_corrupt(store, "a list of windows has another length than the metadata says", diagnostic);
+            goto out;
+        }
+        memcpy(infos + first, content, size);
+        for (int64_t i = first; i < first + (int64_t)(size / sizeof *infos); i++)
+            TRY(info_check(store, &infos[i], diagnostic));
+    }
+out:
+    return status;
+}
+
+static Status store_begin(ShardStore **store, const char *folder, Json **json, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    ShardStore *opened = memory_allocate(1, sizeof *opened);
+    *store = opened;
+    opened->path = path_join(folder, SHARD_FILE_NAME);
+    opened->lock = memory_allocate(1, sizeof *opened->lock);
+    pthread_mutex_init(opened->lock, NULL);
+    if (!path_exists(opened->path))
+        TRY_FAIL(diagnostic, STATUS_NOT_FOUND, "there are no shards in %s (no %s): make them with `nersweep shard`", folder,
+                 SHARD_FILE_NAME);
+    TRY(kv_open(&opened->environment, opened->path, (KvOptions){.read_only = true, .table_limit = 2 * SHARD_TABLE_COUNT},
+                diagnostic));
+    TRY(kv_begin(&opened->transaction, opened->environment, true, diagnostic));
+    TRY(tables_open(opened, diagnostic));
+    TRY(metadata_read(opened, json, diagnostic));
+    TRY(counts_check(opened, diagnostic));
+out:
+    if (status != STATUS_OK)
+        shard_store_close(store);
+    return status;
+}
+
+Status shard_store_open(ShardStore **store, const char *folder, Diagnostic *diagnostic)
+{
+    Status status = store_begin(store, folder, NULL, diagnostic);
+    if (status != STATUS_OK)
+        return status;
+    int32_t splits = shard_split_count(*store);
+    (*store)->split_infos = memory_allocate((size_t)splits, sizeof *(*store)->split_infos);
+    for (int32_t split = 0; split < splits && status == STATUS_OK; split++)
+        status = infos_load(*store, split, diagnostic);
+    if (status != STATUS_OK)
+        shard_store_close(store);
+    return status;
+}
+
+void shard_store_close(ShardStore **store)
+{
+    ShardStore *closed = *store;
+    *store = NULL;
+    if (!closed)
+        return;
+    for (size_t i = 0; closed->split_infos && i < closed->metadata.splits.count; i++)
+        free(closed->split_infos[i]);
+    free(closed->split_infos);
+    kv_abort(&closed->transaction);
+    kv_close(&closed->environment);
+    shard_metadata_free(&closed->metadata);
+    pthread_mutex_destroy(closed->lock);
+    free(closed->lock);
+    free(closed->path);
+    free(closed);
+}
+
+Status shard_store_metadata(const char *folder, ShardMetadata *metadata, Json **json, Diagnostic *diagnostic)
+{
+    ShardStore *store = NULL;
+    Status status = store_begin(&store, folder, json, diagnostic);
+    if (status != STATUS_OK)
+        return status;
+    *metadata = store->metadata;
+    store->metadata = (ShardMetadata){0};
+    shard_store_close(&store);
+    return STATUS_OK;
+}
+
+const char *shard_store_identity(const ShardStore *store)
+{
+    return store->metadata.identity;
+}
+
+const char *shard_store_vocab_sha256(const ShardStore *store)
+{
+    return store->metadata.vocab_sha256;
+}
+
+bool shard_store_lowercase(const ShardStore *store)
+{
+    return store->metadata.lowercase;
+}
+
+LabelScheme shard_store_scheme(const ShardStore *store)
+{
+    return store->metadata.scheme;
+}
+
+WordsRule shard_store_words(const ShardStore *store)
+{
+    return store->metadata.words;
+}
+
+const DataOptions *shard_store_options(const ShardStore *store)
+{
+    return &store->metadata.options;
+}
+
+const LabelSet *shard_store_labels(const ShardStore *store)
+{
+    return store->metadata.labels;
+}
+
+const LabelSet *shard_store_all_labels(const ShardStore *store)
+{
+    return store->metadata.all_labels;
+}
+
+int32_t shard_split_count(const ShardStore *store)
+{
+    return (int32_t)store->metadata.splits.count;
+}
+
+static const ShardSplit *split_at(const ShardStore *store, int32_t split)
+{
+    ASSERT(split >= 0 && (size_t)split < store->metadata.splits.count);
+    return &store->metadata.splits.items[split];
+}
+
+const char *shard_split_name(const ShardStore *store, int32_t split)
+{
+    return split_at(store, split)->name;
+}
+
+int32_t shard_split_find(const ShardStore *store, const char *name)
+{
+    char *full = shard_split_full_name(name);
+    int32_t split = shard_split_count(store) - 1;
+    while (split >= 0 && strcmp(shard_split_name(store, split), full) != 0)
+        split--;
+    free(full);
+    return split;
+}
+
+int64_t shard_window_count(const ShardStore *store, int32_t split)
+{
+    return split_at(store, split)->windows;
+}
+
+int64_t shard_sequence_count(const ShardStore *store, int32_t split)
+{
+    return split_at(store, split)->sequences;
+}
+
+const ShardWindowInfo *shard_window_infos(const ShardStore *store, int32_t split)
+{
+    (void)split_at(store, split);
+    return store->split_infos[split];
+}
+
+static Status record_read(const ShardStore *store, KvTable table, const char *what, int32_t split, int64_t index,
+                          const unsigned char **content, size_t *size, Diagnostic *diagnostic)
+{
+    unsigned char key[SHARD_KEY_SIZE];
+    KvBytes value;
+    shard_key(key, split, index);
+    pthread_mutex_lock(store->lock);
+    Status status = kv_get(store->transaction, table, (KvBytes){key, sizeof key}, &value, diagnostic);
+    pthread_mutex_unlock(store->lock);
+    if (status == STATUS_OK)
+        status = shard_record_check(value, store->path, what, index, content, size, diagnostic);
+    else
+        status = must_be_there(status, store, what, diagnostic);
+    if (status != STATUS_OK)
+        diagnostic_prefix(diagnostic, "split %s", shard_split_name(store, split));
+    return status;
+}
+
+static bool window_is_whole(const ShardStore *store, int32_t split, int64_t index, const ShardWindow *window)
+{
+    int32_t length = window->length;
+    if (length != store->split_infos[split][index].length || window->sequence < 0 ||
+        window->sequence >= shard_sequence_count(store, split) || window->owned_first < 1 ||
+        window->owned_first > window->owned_end || window->owned_end > length - 1 ||
+        !(window->weight == store->split_infos[split][index].weight))
+        return false;
+    int32_t label_count = label_set_count(store->metadata.labels);
+    for (int32_t i = 0; i < length; i++) {
+        int32_t label = window->labels[i];
+        if (window->ids[i] < 0 || window->ids[i] >= store->metadata.vocab_size || window->token_index[i] < -1 ||
+            (label != TOKEN_LABEL_IGNORED && (label < 0 || label >= label_count)))
+            return false;
+    }
+    return true;
+}
+
+Status shard_window_read(const ShardStore *store, int32_t split, int64_t index, ShardWindow *window, Diagnostic *diagnostic)
+{
+    ASSERT(index >= 0 && index < shard_window_count(store, split));
+    const unsigned char *content;
+    size_t size;
+    *window = (ShardWindow){0};
+    Status status = record_read(store, store->windows, "window", split, index, &content, &size, diagnostic);
+    if (status != STATUS_OK)
+        return status;
+    ShardWindowHeader header;
+    if (size < sizeof header)
+        return store_corrupt(store, "a window's record is too short", diagnostic);
+    memcpy(&header, content, sizeof header);
+    size_t wanted = sizeof header + 3 * sizeof(int32_t) * (size_t)(header.length > 0 ? header.length : 0);
+    if (header.length < 3 || size != (wanted + 7) / 8 * 8)
+        return store_corrupt(store, "a window's record has another size than it says", diagnostic);
+    const int32_t *arrays = (const int32_t *)(const void *)(content + sizeof header);
+    *window = (ShardWindow){.length = header.length,
+                            .ids = arrays,
+                            .labels = arrays + header.length,
+                            .token_index = arrays + 2 * (size_t)header.length,
+                            .sequence = header.sequence,
+                            .owned_first = header.owned_first,
+                            .owned_end = header.owned_end,
+                            .weight = header.weight};
+    if (!window_is_whole(store, split, index, window)) {
+        *window = (ShardWindow){0};
+        return store_corrupt(store, "a window's ids, labels or bounds are out of range", diagnostic);
+    }
+    return STATUS_OK;
+}
+
+static bool sequence_is_whole(const ShardStore *store, int32_t split, const ShardSequence *sequence, uint32_t text_size)
+{
+    int64_t windows = shard_window_count(store, split);
+    if (sequence->first_window < 0 || sequence->window_count < 0 || sequence->first_window > windows ||
+        sequence->window_count > windows - sequence->first_window || sequence->text_offsets[0] != 0 ||
+        sequence->text_offsets[sequence->token_count] != text_size)
+        return false;
+    int32_t label_count = label_set_count(store->metadata.all_labels);
+    for (int32_t i = 0; i < sequence->token_count; i++)
+        if (sequence->gold[i] < 0 || sequence->gold[i] >= label_count || sequence->text_offsets[i] > sequence->text_offsets[i + 1])
+            return false;
+    return true;
+}
+
+Status shard_sequence_read(const ShardStore *store, int32_t split, int64_t index, ShardSequence *sequence, Diagnostic *diagnostic)
+{
+    ASSERT(index >= 0 && index < shard_sequence_count(store, split));
+    const unsigned char *content;
+    size_t size;
+    *sequence = (ShardSequence){0};
+    Status status = record_read(store, store->sequences, "sequence", split, index, &content, &size, diagnostic);
+    if (status != STATUS_OK)
+        return status;
+    ShardSequenceHeader header;
+    if (size < sizeof header)
+        return store_corrupt(store, "a sequence's record is too short", diagnostic);
+    memcpy(&header, content, sizeof header);
+    if (header.token_count < 1 || header.token_count > CORPUS_SENTENCE_LIMIT)
+        return store_corrupt(store, "a sequence's number of tokens is out of range", diagnostic);
+    size_t tokens = (size_t)header.token_count, arrays = sizeof(int32_t) * (2 * tokens + 1);
+    if (size != (sizeof header + arrays + header.text_size + 7) / 8 * 8)
+        return store_corrupt(store, "a sequence's record has another size than it says", diagnostic);
+    content += sizeof header;
+    *sequence = (ShardSequence){.token_count = header.token_count,
+                                .gold = (const int32_t *)(const void *)content,
+                                .text_offsets = (const uint32_t *)(const void *)(content + tokens * sizeof(int32_t)),
+                                .text = (const char *)content + arrays,
+                                .first_window = header.first_window,
+                                .window_count = header.window_count,
+                                .line = header.line};
+    if (!sequence_is_whole(store, split, sequence, header.text_size)) {
+        *sequence = (ShardSequence){0};
+        return store_corrupt(store, "a sequence's labels, offsets or windows are out of range", diagnostic);
+    }
+    return STATUS_OK;
+}
