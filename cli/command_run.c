@@ -10,13 +10,14 @@
 #include "cli/sweep_start.h"
 #include "coordinator/coordinator.h"
 #include "core/base/log.h"
+#include "core/io/file.h"
 #include "core/store/store.h"
 
 typedef struct RunFlags {
     StringArray set;
     char *listen, *feed, *backend;
     int64_t workers, ranks, threads, linger;
-    bool new, dry_run, take_over, exit_when_done, json;
+    bool new, dry_run, show_folder, take_over, exit_when_done, json;
 } RunFlags;
 
 static const OptionDescriptor run_descriptors[] = {
@@ -42,6 +43,7 @@ static const OptionDescriptor coordinator_descriptors[] = {
     FLAG_BOOLEAN(RunFlags, new, "start under another name when one of this name is there"),
     FLAG_BOOLEAN(RunFlags, take_over, "go on although another coordinator seems to hold the sweep"),
     FLAG_BOOLEAN(RunFlags, exit_when_done, "end when the sweep has ended"),
+    FLAG_BOOLEAN(RunFlags, show_folder, "print the sweep's folder, start nothing"),
     FLAG_INTEGER(RunFlags, linger, 0, 86400, "2", "seconds to serve readers after the end"),
     FLAG_BOOLEAN(RunFlags, json, "print the final status as JSON"),
 };
@@ -136,12 +138,16 @@ static int run_or_serve(const Command *command, int argc, char **argv, bool embe
     if (code >= 0)
         goto out;
     code = 0;
-    if (positional.count != 1 || (!embedded && flags.listen == NULL)) {
+    if (positional.count != 1 || (!embedded && flags.listen == NULL && !flags.show_folder)) {
         code = command_usage_error(command, positional.count != 1 ? "one sweep file is expected" : "--listen is required");
         goto out;
     }
     Status status = sweep_start_read(&sweep, positional.items[0], &flags.set, &diagnostic);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && flags.show_folder) {
+        char *folder = path_join(sweep->storage_path, sweep->name);
+        puts(folder);
+        free(folder);
+    } else if (status == STATUS_OK)
         status = flags.dry_run ? sweep_start_show_plan(sweep, flags.json, &diagnostic)
                                : serve_sweep(sweep, &flags, embedded, &diagnostic);
     if (status != STATUS_OK)
