@@ -139,8 +139,6 @@ static void the_first_step_moves_by_the_learning_rate_and_decays_weights_only(vo
     (void)state;
     for (size_t b = 0; b < SUPPORT_BACKEND_COUNT; b++) {
         const Backend *backend = support_backend(SUPPORT_BACKENDS[b]);
-        if (!backend)
-            continue;
         TrainingOptions options = support_options();
         options.weight_decay = 0.1;
         options.max_grad_norm = 0.25;
@@ -198,14 +196,13 @@ static void frozen_parts_keep_their_bits_until_they_thaw_and_then_start_at_one(v
     (void)state;
     for (size_t b = 0; b < SUPPORT_BACKEND_COUNT; b++) {
         const Backend *backend = support_backend(SUPPORT_BACKENDS[b]);
-        if (!backend)
-            continue;
         TrainingOptions options = support_options();
         Training training = begin(backend, &options);
         Diagnostic diagnostic = {0};
         const ModelLayout *layout = model_layout(training.tiny.model);
         static const bool frozen[] = {true, true, false, false};
-        float *start = support_parameters(training.tiny.model), *moments = memory_allocate(2 * layout->float_count, sizeof *moments);
+        float *start = support_parameters(training.tiny.model),
+              *moments = memory_allocate(2 * layout->float_count, sizeof *moments);
         int64_t part_t[4];
         for (int64_t i = 0; i < 3; i++)
             step_once(&training, i, frozen, 1);
@@ -213,14 +210,16 @@ static void frozen_parts_keep_their_bits_until_they_thaw_and_then_start_at_one(v
         size_t border = layout->part_offset[2];
         assert_memory_equal(start, held, border * sizeof *start);
         assert_memory_not_equal(start + border, held + border, (layout->float_count - border) * sizeof *start);
-        ASSERT_OK(optimizer_state_get(training.optimizer, moments, moments + layout->float_count, part_t, &diagnostic), &diagnostic);
+        ASSERT_OK(optimizer_state_get(training.optimizer, moments, moments + layout->float_count, part_t, &diagnostic),
+                  &diagnostic);
         assert_true(part_t[0] == 0 && part_t[1] == 0 && part_t[2] == 3 && part_t[3] == 3);
         for (size_t i = 0; i < border; i++)
             assert_true(moments[i] == 0 && moments[layout->float_count + i] == 0);
         step_once(&training, 3, NULL, 1);
         float *thawed = support_parameters(training.tiny.model);
         assert_memory_not_equal(start, thawed, layout->part_offset[1] * sizeof *start);
-        ASSERT_OK(optimizer_state_get(training.optimizer, moments, moments + layout->float_count, part_t, &diagnostic), &diagnostic);
+        ASSERT_OK(optimizer_state_get(training.optimizer, moments, moments + layout->float_count, part_t, &diagnostic),
+                  &diagnostic);
         assert_true(part_t[0] == 1 && part_t[1] == 1 && part_t[2] == 4 && part_t[3] == 4);
         free(start);
         free(held);
@@ -255,14 +254,13 @@ static void a_carried_over_state_goes_on_with_the_same_bits(void **state)
     (void)state;
     for (size_t b = 0; b < SUPPORT_BACKEND_COUNT; b++) {
         const Backend *backend = support_backend(SUPPORT_BACKENDS[b]);
-        if (!backend)
-            continue;
         static const bool frozen[] = {true, false, false, false};
         TrainingOptions options = support_options();
         Training straight = begin(backend, &options), first = begin(backend, &options), second = begin(backend, &options);
         Diagnostic diagnostic = {0};
         size_t count = model_layout(straight.tiny.model)->float_count;
-        float *first_moment = memory_allocate(count, sizeof *first_moment), *second_moment = memory_allocate(count, sizeof *second_moment);
+        float *first_moment = memory_allocate(count, sizeof *first_moment),
+              *second_moment = memory_allocate(count, sizeof *second_moment);
         int64_t part_t[4];
         for (int64_t i = 0; i < 5; i++)
             step_once(&straight, i, i < 2 ? frozen : NULL, 1);
@@ -278,8 +276,8 @@ static void a_carried_over_state_goes_on_with_the_same_bits(void **state)
         assert_memory_equal(wanted, got, count * sizeof *wanted);
         assert_memory_not_equal(wanted, values, count * sizeof *wanted);
         part_t[1] = -1;
-        ASSERT_FAILS(optimizer_state_set(second.optimizer, first_moment, second_moment, part_t, &diagnostic), STATUS_CORRUPT, &diagnostic,
-                     "part 1");
+        ASSERT_FAILS(optimizer_state_set(second.optimizer, first_moment, second_moment, part_t, &diagnostic), STATUS_CORRUPT,
+                     &diagnostic, "part 1");
         free(first_moment);
         free(second_moment);
         free(values);
@@ -304,8 +302,8 @@ static void a_gradient_that_is_not_finite_is_named_and_changes_nothing(void **st
     const char *name = "bert.encoder.layer.1.intermediate.dense.bias";
     const ModelParameter *parameter = model_layout_find(model_layout(model), name);
     const float infinite = INFINITY;
-    model_backend(model)->copy_to_device(model_stream(model), device_view_floats(model_gradients(model), parameter->offset + 1), &infinite,
-                                         sizeof infinite);
+    model_backend(model)->copy_to_device(model_stream(model), device_view_floats(model_gradients(model), parameter->offset + 1),
+                                         &infinite, sizeof infinite);
     float *before = support_parameters(model);
     ASSERT_FAILS(optimizer_step(training.optimizer, NULL, 1, &norm, &diagnostic), STATUS_DIVERGED, &diagnostic, name);
     float *after = support_parameters(model);

@@ -158,7 +158,8 @@ static void flipped_bits_in_the_header_never_read_outside_the_file(void **state)
                 const TensorEntry *entry = safetensors_at(file, i);
                 assert_true(entry->size_bytes <= 7 * sizeof(float));
                 for (size_t j = 0; j < entry->size_bytes; j++)
-                    assert_true(entry->bytes[j] == (uint8_t)bytes[header_end + (size_t)(entry->bytes - safetensors_at(file, 0)->bytes) + j]);
+                    assert_true(entry->bytes[j] ==
+                                (uint8_t)bytes[header_end + (size_t)(entry->bytes - safetensors_at(file, 0)->bytes) + j]);
             }
         }
         safetensors_close(&file);
@@ -189,17 +190,21 @@ static void wrong_places_are_refused(void **state)
 {
     (void)state;
     const Status corrupt = STATUS_CORRUPT;
-    refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}",
+    refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_"
+           "offsets\":[4,12]}}",
            12, corrupt, "inside the tensor before it");
-    refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8,
-           corrupt, "inside the tensor before it");
-    refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,12]}}",
+    refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_"
+           "offsets\":[0,8]}}",
+           8, corrupt, "inside the tensor before it");
+    refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_"
+           "offsets\":[8,12]}}",
            12, corrupt, "nothing stands before it");
     refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8, corrupt, "nothing stands before it");
     refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 5, corrupt, "belong to none");
     refuse("{}", 1, corrupt, "belong to none");
     refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]}}", 8, corrupt, "cut short");
-    refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[9223372036854775803,9223372036854775807]}}", 8, corrupt, "cut short");
+    refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[9223372036854775803,9223372036854775807]}}", 8, corrupt,
+           "cut short");
     refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]}}", 4, corrupt, "data_offsets");
     refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[-4,0]}}", 4, corrupt, "data_offsets");
     refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0.0,4.0]}}", 4, corrupt, "data_offsets");
@@ -231,8 +236,9 @@ static void headers_that_are_no_json_object_are_refused(void **state)
     refuse("[]", 0, STATUS_CORRUPT, "object");
     refuse("{\"a\":", 0, STATUS_CORRUPT, "JSON");
     refuse("{\"a\xff\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, STATUS_CORRUPT, "JSON");
-    refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8,
-           STATUS_CORRUPT, "JSON");
+    refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_"
+           "offsets\":[4,8]}}",
+           8, STATUS_CORRUPT, "JSON");
     enum { DEPTH = 200000 };
     char *deep = memory_allocate(2 * DEPTH + 16, 1);
     strcpy(deep, "{\"a\":");
@@ -274,7 +280,8 @@ static void half_precision_and_doubles_are_converted(void **state)
     assert_true(values[0] == 1 && values[1] == -3.140625f && values[2] == ldexpf(1, -133));
     ASSERT_OK(safetensors_read_floats(safetensors_find(file, "d"), values, 1, &diagnostic), &diagnostic);
     assert_true(values[0] == 0.1f);
-    ASSERT_FAILS(safetensors_read_floats(safetensors_find(file, "i"), values, 1, &diagnostic), STATUS_MISMATCH, &diagnostic, "\"i\"");
+    ASSERT_FAILS(safetensors_read_floats(safetensors_find(file, "i"), values, 1, &diagnostic), STATUS_MISMATCH, &diagnostic,
+                 "\"i\"");
     safetensors_close(&file);
     text_free(&text);
     free_scratch(&scratch);

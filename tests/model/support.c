@@ -35,7 +35,8 @@ const Backend *support_backend(const char *name)
     Diagnostic diagnostic = {0};
     if (strcmp(name, "guarded") == 0)
         return backend_guarded();
-    return backend_open(&backend, name, &diagnostic) == STATUS_OK ? backend : NULL;
+    ASSERT_OK(backend_open(&backend, name, &diagnostic), &diagnostic);
+    return backend;
 }
 
 BertConfig support_tiny_config(float dropout)

@@ -2,10 +2,10 @@
 #ifndef NERSWEEP_TESTS_MODEL_SUPPORT_H
 #define NERSWEEP_TESTS_MODEL_SUPPORT_H
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
 
 #include <cmocka.h>
 
@@ -18,10 +18,11 @@
 #define ASSERT_OK(call, diagnostic) support_assert_ok((call), (diagnostic), __FILE__, __LINE__)
 void support_assert_ok(Status status, const Diagnostic *diagnostic, const char *file, int line);
 /* The call failed with this status, and its message holds `part`. */
-#define ASSERT_FAILS(call, status, diagnostic, part) support_assert_fails((call), (status), (diagnostic), (part), __FILE__, __LINE__)
+#define ASSERT_FAILS(call, status, diagnostic, part) \
+    support_assert_fails((call), (status), (diagnostic), (part), __FILE__, __LINE__)
 void support_assert_fails(Status got, Status wanted, const Diagnostic *diagnostic, const char *part, const char *file, int line);
 
-/* "reference", "guarded", "cpu"; NULL when this build has no such module. */
+/* "reference", "guarded", "cpu". Fails the test when this build has no such module. */
 const Backend *support_backend(const char *name);
 extern const char *const SUPPORT_BACKENDS[];
 extern const size_t SUPPORT_BACKEND_COUNT;

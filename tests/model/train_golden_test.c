@@ -61,7 +61,8 @@ static void read_batch(TokenBlock *block, const Json *batch)
 {
     token_block_clear(block);
     for (size_t s = 0; s < json_count(batch); s++) {
-        const Json *sentence = json_at(batch, s), *ids_json = json_get(sentence, "input_ids"), *labels_json = json_get(sentence, "labels");
+        const Json *sentence = json_at(batch, s), *ids_json = json_get(sentence, "input_ids"),
+                   *labels_json = json_get(sentence, "labels");
         int32_t ids[64], labels[64];
         size_t length = json_count(ids_json);
         assert_in_range(length, 1, 64);
@@ -202,8 +203,8 @@ static void train_on(const Backend *backend, const char *backend_name, const Gol
     float *ended = support_parameters(tiny.model), *wanted = read_end(variant_name, model_layout(tiny.model));
     compare_weights(ended, wanted, model_layout(tiny.model), &seen);
     compare_logits(golden, tiny.model, wanted, &seen);
-    printf("%-9s %-8s largest differences: loss %.1e, norm %.1e (relative), weights %.1e (key biases %.1e), logits %.1e\n", backend_name,
-           variant_name, seen.loss, seen.norm, seen.weight, seen.key_bias, seen.logit);
+    printf("%-9s %-8s largest differences: loss %.1e, norm %.1e (relative), weights %.1e (key biases %.1e), logits %.1e\n",
+           backend_name, variant_name, seen.loss, seen.norm, seen.weight, seen.key_bias, seen.logit);
     assert_true(seen.loss < TOLERANCE);
     assert_true(seen.norm < TOLERANCE);
     assert_true(seen.weight < TOLERANCE);
@@ -218,9 +219,7 @@ static void train_as_hugging_face(const char *variant_name)
 {
     Golden golden = open_golden();
     for (size_t b = 0; b < SUPPORT_BACKEND_COUNT; b++) {
-        const Backend *backend = support_backend(SUPPORT_BACKENDS[b]);
-        if (backend)
-            train_on(backend, SUPPORT_BACKENDS[b], &golden, variant_name);
+        train_on(support_backend(SUPPORT_BACKENDS[b]), SUPPORT_BACKENDS[b], &golden, variant_name);
     }
     close_golden(&golden);
 }
