@@ -8,9 +8,9 @@
 #include "shard/unicode_tables.h"
 
 enum {
-    PRIVATE_FIRST = 0xE000,     /* private use of the basic plane */
+    PRIVATE_FIRST = 0xE000, /* private use of the basic plane */
     PRIVATE_LAST = 0xF8FF,
-    PRIVATE_PLANES = 0xF0000,   /* and two planes of it */
+    PRIVATE_PLANES = 0xF0000, /* and two planes of it */
 };
 
 size_t utf8_valid_prefix(const char *bytes, size_t size)
@@ -73,8 +73,8 @@ int32_t unicode_decompose(int32_t code_point, int32_t decomposed[UNICODE_DECOMPO
 {
     if (in_ranges(unicode_decomposed, unicode_decomposed_count, code_point)) {
         int last_boundary = 0;
-        utf8proc_ssize_t count =
-            utf8proc_decompose_char(code_point, decomposed, UNICODE_DECOMPOSED_LIMIT, UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, &last_boundary);
+        utf8proc_ssize_t count = utf8proc_decompose_char(code_point, decomposed, UNICODE_DECOMPOSED_LIMIT,
+                                                         UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, &last_boundary);
         ASSERT(count >= 1 && count <= UNICODE_DECOMPOSED_LIMIT);
         return (int32_t)count;
     }
@@ -119,7 +119,7 @@ int32_t unicode_lower(int32_t code_point, int32_t lowered[UNICODE_LOWERED_LIMIT]
 
 static UnicodeEntry entry_make(UnicodeClass class, int32_t value)
 {
-    return (UnicodeEntry)value << 8 | (UnicodeEntry)class;
+    return (UnicodeEntry)value << 8 | (UnicodeEntry) class;
 }
 
 static void table_fill(UnicodeEntry *table, const UnicodeRange *ranges, size_t count, UnicodeClass class)
@@ -204,7 +204,8 @@ static void map_compress(UnicodeMap *map, const UnicodeEntry *table)
     for (size_t block = 0; block < UNICODE_BLOCK_COUNT; block++) {
         const UnicodeEntry *wanted = table + block * UNICODE_BLOCK_SIZE;
         size_t blocks = map->entries.count / UNICODE_BLOCK_SIZE, found = 0;
-        while (found < blocks && memcmp(map->entries.items + found * UNICODE_BLOCK_SIZE, wanted, UNICODE_BLOCK_SIZE * sizeof *wanted) != 0)
+        while (found < blocks &&
+               memcmp(map->entries.items + found * UNICODE_BLOCK_SIZE, wanted, UNICODE_BLOCK_SIZE * sizeof *wanted) != 0)
             found++;
         if (found == blocks) {
             array_reserve(&map->entries, map->entries.count + UNICODE_BLOCK_SIZE);

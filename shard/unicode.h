@@ -102,7 +102,11 @@ typedef struct UnicodeMap UnicodeMap;
 UnicodeMap *unicode_map_create(bool uncased);
 void unicode_map_destroy(UnicodeMap **map);
 
-enum { UNICODE_BLOCK_BITS = 7, UNICODE_BLOCK_SIZE = 1 << UNICODE_BLOCK_BITS, UNICODE_BLOCK_COUNT = UNICODE_END >> UNICODE_BLOCK_BITS };
+enum {
+    UNICODE_BLOCK_BITS = 7,
+    UNICODE_BLOCK_SIZE = 1 << UNICODE_BLOCK_BITS,
+    UNICODE_BLOCK_COUNT = UNICODE_END >> UNICODE_BLOCK_BITS
+};
 
 /* An entry packs a class (low 8 bits) and the normalised code point, 0 for a code point that stays as it is (so that blocks can be
  * shared); for UNICODE_SEVERAL a place in `several`. */

@@ -7,8 +7,8 @@
 #include "shard/unicode.h"
 
 enum {
-    BLOCK = 256,       /* units; a node's children lie in one block */
-    OPEN_BLOCKS = 16,  /* only the newest blocks are searched for room: building stays linear */
+    BLOCK = 256,      /* units; a node's children lie in one block */
+    OPEN_BLOCKS = 16, /* only the newest blocks are searched for room: building stays linear */
     NO_UNIT = -1,
 };
 
@@ -37,11 +37,13 @@ static Status split_lines(Vocabulary *vocabulary, const char *path, Diagnostic *
         char *next = line_end ? line_end + 1 : end;
         size_t size = (size_t)((line_end ? line_end : end) - line), valid = utf8_valid_prefix(line, size);
         if (valid < size)
-            return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, path, number, (long)valid + 1, "a vocabulary must be UTF-8 text, one piece a line");
+            return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, path, number, (long)valid + 1,
+                           "a vocabulary must be UTF-8 text, one piece a line");
         if (memchr(line, '\0', size))
             return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, path, number, 1, "a NUL byte: this is no vocab.txt");
         if (number > VOCABULARY_PIECE_LIMIT)
-            return FAIL_AT(diagnostic, STATUS_LIMIT, path, number, 1, "more than %d pieces: this is no vocab.txt", VOCABULARY_PIECE_LIMIT);
+            return FAIL_AT(diagnostic, STATUS_LIMIT, path, number, 1, "more than %d pieces: this is no vocab.txt",
+                           VOCABULARY_PIECE_LIMIT);
         line[trimmed_size(line, size)] = '\0'; /* the file's bytes are terminated, so there is room after the last line too */
         array_push(&vocabulary->pieces, line);
         line = next;
@@ -62,7 +64,8 @@ static void sort_pieces(Vocabulary *vocabulary)
     array_reserve(&vocabulary->sorted, vocabulary->pieces.count);
     for (size_t id = 0; id < vocabulary->pieces.count; id++)
         array_push(&vocabulary->sorted, (int32_t)id);
-    qsort_r(vocabulary->sorted.items, vocabulary->sorted.count, sizeof(int32_t), compare_ids, vocabulary);
+    if (vocabulary->sorted.count > 0) /* an empty file has no array */
+        qsort_r(vocabulary->sorted.items, vocabulary->sorted.count, sizeof(int32_t), compare_ids, vocabulary);
 }
 
 int32_t vocabulary_find(const Vocabulary *vocabulary, const char *piece)

@@ -39,7 +39,8 @@ void vocabulary_free(Vocabulary *vocabulary);
 int32_t vocabulary_find(const Vocabulary *vocabulary, const char *piece); /* -1: none */
 
 /* Id of the longest piece that begins at bytes, below base (word_base or continue_base), and its length in bytes; -1: none. */
-static inline int32_t vocabulary_match(const Vocabulary *vocabulary, uint32_t base, const uint8_t *bytes, int32_t size, int32_t *length)
+static inline int32_t vocabulary_match(const Vocabulary *vocabulary, uint32_t base, const uint8_t *bytes, int32_t size,
+                                       int32_t *length)
 {
     const VocabularyUnit *units = vocabulary->units.items;
     int32_t id = -1;

@@ -8,14 +8,14 @@
 #include "shard/vocabulary.h"
 
 enum {
-    WORD_CHARACTERS = 100,              /* a longer word is [UNK], as in the oracle */
+    WORD_CHARACTERS = 100, /* a longer word is [UNK], as in the oracle */
     WORD_BYTES = 4 * WORD_CHARACTERS,
     SPECIAL_COUNT = 5,
-    INSERTION_SORT_LIMIT = 32,          /* marks in a row; more are sorted by counting */
+    INSERTION_SORT_LIMIT = 32, /* marks in a row; more are sorted by counting */
     COMBINING_CLASSES = 256,
-    CASING_PIECES_MINIMUM = 1000,       /* fewer pieces with a letter say nothing about a vocabulary's casing */
+    CASING_PIECES_MINIMUM = 1000, /* fewer pieces with a letter say nothing about a vocabulary's casing */
     CASING_PERCENT = 5,
-    WORDS_MINIMUM = 20,                 /* likewise for frequent words */
+    WORDS_MINIMUM = 20, /* likewise for frequent words */
     UNKNOWN_PERCENT = 10,
 };
 
@@ -62,10 +62,11 @@ static Status find_specials(Wordpiece *wordpiece, const char *path, Diagnostic *
         int32_t id = vocabulary_find(&wordpiece->vocabulary, wanted[i].text);
         *wanted[i].id = id;
         if (id < 0 && wanted[i].needed)
-            return FAIL(diagnostic, STATUS_MISMATCH, "%s: the special token %s is missing: this is no vocabulary of a BERT model", path,
-                        wanted[i].text);
+            return FAIL(diagnostic, STATUS_MISMATCH, "%s: the special token %s is missing: this is no vocabulary of a BERT model",
+                        path, wanted[i].text);
         if (id >= 0 && !wordpiece->options.ignore_special_tokens)
-            wordpiece->special_texts[wordpiece->special_count++] = (SpecialText){wanted[i].text, (int32_t)strlen(wanted[i].text), id};
+            wordpiece->special_texts[wordpiece->special_count++] =
+                (SpecialText){wanted[i].text, (int32_t)strlen(wanted[i].text), id};
     }
     qsort(wordpiece->special_texts, (size_t)wordpiece->special_count, sizeof(SpecialText), compare_special_texts);
     return STATUS_OK;
@@ -94,7 +95,7 @@ static void fill_byte_tables(Wordpiece *wordpiece)
         case UNICODE_REORDERED:
             ASSERT(false);
         }
-        wordpiece->byte_class[byte] = (uint8_t)class;
+        wordpiece->byte_class[byte] = (uint8_t) class;
         wordpiece->byte_lower[byte] = (uint8_t)unicode_entry_code_point(entry, byte);
     }
 }
@@ -182,8 +183,8 @@ typedef struct Encoder {
     WordpieceOutput *output;
     const uint8_t *text;
     size_t size;
-    int32_t word;  /* index of the word that comes next */
-    int32_t step;  /* 1; 0 when all pieces have one given index */
+    int32_t word; /* index of the word that comes next */
+    int32_t step; /* 1; 0 when all pieces have one given index */
 } Encoder;
 
 /* After this the four arrays have room for a whole word's pieces. */
@@ -232,7 +233,8 @@ static inline void encoder_put_word(Encoder *encoder, const uint8_t *bytes, int3
         int32_t start = index ? index[at] : first + at;
         if (id < 0) {
             output_truncate(encoder->output, before);
-            encoder_put(encoder, encoder->wordpiece->specials.unk, index ? index[0] : first, index ? index[size - 1] + 1 : first + size);
+            encoder_put(encoder, encoder->wordpiece->specials.unk, index ? index[0] : first,
+                        index ? index[size - 1] + 1 : first + size);
             break;
         }
         at += length;
@@ -443,7 +445,8 @@ static Status encode_wide_word(Encoder *encoder, Place *place, Diagnostic *diagn
             int32_t count;
             const UnicodeEntry *parts = unicode_map_several(wordpiece->map, entry, &count);
             for (int32_t i = 0; i < count; i++)
-                word_take(encoder, &word, unicode_entry_class(parts[i]), unicode_entry_code_point(parts[i], code_point), here.index);
+                word_take(encoder, &word, unicode_entry_class(parts[i]), unicode_entry_code_point(parts[i], code_point),
+                          here.index);
         } else {
             ended = word_take(encoder, &word, class, unicode_entry_code_point(entry, code_point), here.index);
         }
@@ -509,7 +512,8 @@ static Status encode(Encoder *encoder, Diagnostic *diagnostic)
     Place place = {0, 0};
     Status status = STATUS_OK;
     if (encoder->size > INT32_MAX)
-        return FAIL(diagnostic, STATUS_LIMIT, "a text of %zu bytes: at most %d are encoded at once; split it into lines", encoder->size, INT32_MAX);
+        return FAIL(diagnostic, STATUS_LIMIT, "a text of %zu bytes: at most %d are encoded at once; split it into lines",
+                    encoder->size, INT32_MAX);
     while (place.at < encoder->size) {
         switch ((ByteClass)wordpiece->byte_class[encoder->text[place.at]]) {
         case BYTE_SPACE:
@@ -534,7 +538,8 @@ out:
     return status;
 }
 
-Status wordpiece_encode_text(const Wordpiece *wordpiece, const char *text, size_t size, WordpieceOutput *output, Diagnostic *diagnostic)
+Status wordpiece_encode_text(const Wordpiece *wordpiece, const char *text, size_t size, WordpieceOutput *output,
+                             Diagnostic *diagnostic)
 {
     Encoder encoder = {.wordpiece = wordpiece, .output = output, .text = (const uint8_t *)text, .size = size, .word = 0, .step = 1};
     return encode(&encoder, diagnostic);
@@ -543,7 +548,8 @@ Status wordpiece_encode_text(const Wordpiece *wordpiece, const char *text, size_
 Status wordpiece_encode_token(const Wordpiece *wordpiece, const char *token, size_t size, int32_t word_id, WordpieceOutput *output,
                               Diagnostic *diagnostic)
 {
-    Encoder encoder = {.wordpiece = wordpiece, .output = output, .text = (const uint8_t *)token, .size = size, .word = word_id, .step = 0};
+    Encoder encoder = {
+        .wordpiece = wordpiece, .output = output, .text = (const uint8_t *)token, .size = size, .word = word_id, .step = 0};
     return encode(&encoder, diagnostic);
 }
 
@@ -569,12 +575,14 @@ static Status check_casing(const Wordpiece *wordpiece, Diagnostic *diagnostic)
         return STATUS_OK;
     if (wordpiece->options.lowercase && upper * 100 > (lower + upper) * CASING_PERCENT)
         return FAIL(diagnostic, STATUS_MISMATCH,
-                    "the vocabulary is cased (%lld of %lld pieces have capitals), but the tokenizer lower-cases: those pieces would never be "
+                    "the vocabulary is cased (%lld of %lld pieces have capitals), but the tokenizer lower-cases: those pieces "
+                    "would never be "
                     "used; set do_lower_case to false, or give --cased",
                     (long long)upper, (long long)(lower + upper));
     if (!wordpiece->options.lowercase && upper == 0)
         return FAIL(diagnostic, STATUS_MISMATCH,
-                    "the vocabulary is uncased (none of its %lld pieces with letters has a capital), but the tokenizer keeps capitals: every "
+                    "the vocabulary is uncased (none of its %lld pieces with letters has a capital), but the tokenizer keeps "
+                    "capitals: every "
                     "capitalised word would be [UNK]; set do_lower_case to true, or leave out --cased",
                     (long long)lower);
     return STATUS_OK;
@@ -585,7 +593,8 @@ Status wordpiece_check_model(const Wordpiece *wordpiece, int32_t model_vocab_siz
     int32_t vocab_size = wordpiece_vocab_size(wordpiece);
     if (vocab_size > model_vocab_size)
         return FAIL(diagnostic, STATUS_MISMATCH,
-                    "the vocabulary has %d pieces, the model embeddings for only %d: it belongs to another model; use the vocab.txt that came "
+                    "the vocabulary has %d pieces, the model embeddings for only %d: it belongs to another model; use the "
+                    "vocab.txt that came "
                     "with the model",
                     vocab_size, model_vocab_size);
     return check_casing(wordpiece, diagnostic);
@@ -620,14 +629,16 @@ Status wordpiece_check_words(const Wordpiece *wordpiece, const char *const *word
         }
     }
     if (capitalised >= WORDS_MINIMUM && only_lower * 2 > capitalised)
-        TRY_FAIL(diagnostic, STATUS_MISMATCH,
-                 "%lld of %lld frequent capitalised words are in the vocabulary only in lower case: the vocabulary is uncased, but the "
-                 "tokenizer keeps capitals; set do_lower_case to true, or leave out --cased",
-                 (long long)only_lower, (long long)capitalised);
+        TRY_FAIL(
+            diagnostic, STATUS_MISMATCH,
+            "%lld of %lld frequent capitalised words are in the vocabulary only in lower case: the vocabulary is uncased, but the "
+            "tokenizer keeps capitals; set do_lower_case to true, or leave out --cased",
+            (long long)only_lower, (long long)capitalised);
     if (count >= WORDS_MINIMUM && unknown * 100 > pieces * UNKNOWN_PERCENT)
-        TRY_FAIL(diagnostic, STATUS_MISMATCH,
-                 "%lld of the %lld pieces of %d frequent words are [UNK], over %d%%: the vocabulary is for another language or script",
-                 (long long)unknown, (long long)pieces, count, UNKNOWN_PERCENT);
+        TRY_FAIL(
+            diagnostic, STATUS_MISMATCH,
+            "%lld of the %lld pieces of %d frequent words are [UNK], over %d%%: the vocabulary is for another language or script",
+            (long long)unknown, (long long)pieces, count, UNKNOWN_PERCENT);
 out:
     wordpiece_output_free(&output);
     return status;

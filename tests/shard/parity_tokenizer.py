@@ -136,7 +136,10 @@ def random_texts(count):
     marks = [chr(c) for c in list(range(0x300, 0x370)) + list(range(0x8D0, 0x900)) + list(range(0x1D15E, 0x1D173)) + [0x1B44, 0x302E, 0x302F, 0x1DFB, 0x11442]]
     plain = list("aAzZ09 .,[]#-\u4e00\uf900\ud55c\uac00\u0130\u1100\u2260\u037e\u1e69\n\u00ad\u200d\0") + SPECIALS
     for _ in range(count):
-        yield "".join(rng.choice(rng.choice((peculiar, marks, marks, plain))) for _ in range(rng.randint(1, 24)))
+        if rng.random() < 0.02:  # a long run of marks, to be sorted
+            yield "x" + "".join(rng.choice(marks) for _ in range(rng.randint(30, 90))) + "a"
+        else:
+            yield "".join(rng.choice(rng.choice((peculiar, marks, marks, plain))) for _ in range(rng.randint(1, 24)))
 
 
 def compare_code_points(tool, step, folder):

@@ -149,15 +149,17 @@ static void measure(const Wordpiece *wordpiece, char **paths, int path_count)
         pieces = 0;
         for (size_t i = 0, start = 0; i < sentences.ends.count; start = sentences.ends.items[i++]) {
             wordpiece_output_clear(&output);
-            if (wordpiece_encode_text(wordpiece, sentences.text.bytes + start, sentences.ends.items[i] - start, &output, &diagnostic))
+            if (wordpiece_encode_text(wordpiece, sentences.text.bytes + start, sentences.ends.items[i] - start, &output,
+                                      &diagnostic))
                 fail("encoding", &diagnostic);
             pieces += output.ids.count;
         }
         double seconds = (double)(clock->monotonic_ns(clock->context) - before) * 1e-9;
         best = seconds < best ? seconds : best;
     }
-    printf("{\"mb\": %.3f, \"sentences\": %zu, \"mb_per_s\": %.3f, \"pieces\": %zu, \"pieces_per_s\": %.0f}\n", (double)sentences.text.size * 1e-6,
-           sentences.ends.count, (double)sentences.text.size * 1e-6 / best, pieces, (double)pieces / best);
+    printf("{\"mb\": %.3f, \"sentences\": %zu, \"mb_per_s\": %.3f, \"pieces\": %zu, \"pieces_per_s\": %.0f}\n",
+           (double)sentences.text.size * 1e-6, sentences.ends.count, (double)sentences.text.size * 1e-6 / best, pieces,
+           (double)pieces / best);
     text_free(&sentences.text);
     array_free(&sentences.ends);
     wordpiece_output_free(&output);
