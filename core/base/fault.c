@@ -17,7 +17,8 @@ typedef struct Fault {
     char name[128];
     long nth;
     FaultAction action;
-    const char *log_path; /* NULL: none */
+    const char *log_path;  /* NULL: none */
+    const char *once_path; /* NULL: none */
     atomic_long reached;
     bool active;
 } Fault;
@@ -28,7 +29,7 @@ static pthread_once_t fault_once = PTHREAD_ONCE_INIT;
 /* A request that is misspelt must not pass for a test that survived its fault. */
 static void __attribute__((noreturn)) fault_refuse(const char *text)
 {
-    fprintf(stderr, "nersweep: NERSWEEP_FAULT=\"%s\": expected name[:nth[:kill|stop|fail]]\n", text);
+    fprintf(stderr, "nersweep: NERSWEEP_FAULT=\"%s\": expected [program@]name[:nth[:kill|stop|fail]]\n", text);
     abort();
 }
 
@@ -37,6 +38,13 @@ static void fault_read(void)
     const char *text = getenv("NERSWEEP_FAULT");
     if (!text || !text[0])
         return;
+    const char *at = strchr(text, '@');
+    if (at) {
+        size_t program_size = (size_t)(at - text);
+        if (strlen(program_invocation_short_name) != program_size || memcmp(program_invocation_short_name, text, program_size) != 0)
+            return; /* meant for another program that shares the environment */
+        text = at + 1;
+    }
     size_t name_size = strcspn(text, ":");
     if (name_size == 0 || name_size >= sizeof fault.name)
         fault_refuse(text);
@@ -63,6 +71,8 @@ static void fault_read(void)
     }
     const char *log_path = getenv("NERSWEEP_FAULT_LOG");
     fault.log_path = log_path && log_path[0] ? strdup(log_path) : NULL;
+    const char *once_path = getenv("NERSWEEP_FAULT_ONCE");
+    fault.once_path = once_path && once_path[0] ? strdup(once_path) : NULL;
     fault.active = true;
 }
 
@@ -80,12 +90,24 @@ static void fault_log(const char *name)
     close(file);
 }
 
+/* False when a process that shares NERSWEEP_FAULT_ONCE was first. */
+static bool fault_claim(void)
+{
+    if (!fault.once_path)
+        return true;
+    int file = open(fault.once_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (file < 0)
+        return false;
+    close(file);
+    return true;
+}
+
 bool fault_point(const char *name)
 {
     pthread_once(&fault_once, fault_read);
     if (!fault.active || strcmp(name, fault.name) != 0)
         return false;
-    if (atomic_fetch_add(&fault.reached, 1) + 1 != fault.nth)
+    if (atomic_fetch_add(&fault.reached, 1) + 1 != fault.nth || !fault_claim())
         return false;
     fault_log(name);
     switch (fault.action) {
