@@ -1,0 +1,47 @@
+/* The ranks of one worker group. The only file of the project that knows MPI is communicator.c.
+ *
+ * Collective: every rank calls, in the same order. A failure inside MPI means that a rank is gone; it ends the whole group at once
+ * (MPI_ERRORS_ARE_FATAL), and whoever waits for the group sees that. To be called from one thread. */
+#ifndef NERSWEEP_WORKER_COMMUNICATOR_H
+#define NERSWEEP_WORKER_COMMUNICATOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/status.h"
+
+typedef struct Communicator Communicator;
+
+/* Starts MPI and checks that the world is what was asked for: ranks_wanted ranks, 0 for any. A group of one rank that no launcher started
+ * does without MPI. Errors: STATUS_MISMATCH with what the world has and how to start it. */
+NODISCARD Status communicator_open(Communicator **communicator, int32_t ranks_wanted, Diagnostic *diagnostic);
+/* One rank without MPI. */
+Communicator *communicator_alone(void);
+void communicator_close(Communicator **communicator); /* ends MPI too */
+/* Ends all ranks without asking them. */
+void communicator_abort(Communicator *communicator, int exit_code) __attribute__((noreturn));
+
+int32_t communicator_rank(const Communicator *communicator);
+int32_t communicator_size(const Communicator *communicator);
+
+void communicator_barrier(Communicator *communicator);
+void communicator_broadcast(Communicator *communicator, void *bytes, size_t size, int32_t root);
+/* As above, for waits that may be long: sleeps between looks instead of spinning. */
+void communicator_broadcast_idle(Communicator *communicator, void *bytes, size_t size, int32_t root);
+void communicator_sum_int64(Communicator *communicator, int64_t *values, int32_t count);
+void communicator_max_int64(Communicator *communicator, int64_t *values, int32_t count);
+void communicator_sum_double(Communicator *communicator, double *values, int32_t count);
+/* values: [size] on the root, not touched elsewhere. */
+void communicator_gather_int64(Communicator *communicator, int64_t value, int64_t *values, int32_t root);
+
+/* Sums in place while the caller goes on; the memory belongs to MPI until the wait. Every rank ends with the same bits. */
+void communicator_sum_float_start(Communicator *communicator, float *values, size_t count);
+void communicator_progress(Communicator *communicator); /* lets started sums get on */
+void communicator_wait(Communicator *communicator);     /* for all that were started */
+
+/* All ranks get the failure of the lowest rank that has one, with its diagnostic (made to name the rank), or STATUS_OK; and the largest
+ * *control of all. So that no rank is left waiting for one that gave up. */
+NODISCARD Status communicator_agree(Communicator *communicator, Status status, int64_t *control, Diagnostic *diagnostic);
+
+#endif

@@ -1,0 +1,143 @@
+#include "worker/job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/log.h"
+
+enum { JOB_SIZE_LIMIT = 16 * 1024 * 1024, TRIAL_LIMIT = 999999 };
+
+typedef struct Job {
+    TrainingData data;
+    TrialRequest request;
+} Job;
+
+static Status job_check_keys(const Json *json, const char *path, Diagnostic *diagnostic)
+{
+    static const char *const known[] = {"kind",  "model",   "random_weights", "vocab",    "shards", "store",
+                                        "trial", "options", "metric",         "evaluate", "test"};
+    for (const char *key = json_next_key(json, NULL); key; key = json_next_key(json, key)) {
+        bool is_known = false;
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+            is_known |= strcmp(key, known[i]) == 0;
+        if (!is_known)
+            return FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: unknown key \"%s\"", path, key);
+    }
+    return STATUS_OK;
+}
+
+static Status job_read(Job *job, const char *path, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    Json *json = NULL;
+    const char *kind;
+    int64_t trial;
+    *job = (Job){0};
+    TRY(json_read_file(&json, path, JOB_SIZE_LIMIT, diagnostic));
+    TRY(job_check_keys(json, path, diagnostic));
+    TRY(json_require_string(json, "kind", path, &kind, diagnostic));
+    if (strcmp(kind, "train") != 0)
+        TRY_FAIL(diagnostic, STATUS_UNSUPPORTED, "%s: a job of kind \"%s\": only \"train\" is known", path, kind);
+    TRY(json_require_integer(json, "trial", path, 0, TRIAL_LIMIT, &trial, diagnostic));
+    job->request.id.trial = (uint32_t)trial;
+    TRY(training_data_parse(&job->data, json, NULL, path, diagnostic));
+    TRY(options_from_json(training_option_table(), &job->request.options, json_get(json, "options"), path, diagnostic));
+    TRY(trial_metric_parse(&job->request.metric, json_get(json, "metric"), path, diagnostic));
+    job->request.evaluate = json_boolean_value(json_get(json, "evaluate"), true);
+    job->request.test = json_boolean_value(json_get(json, "test"), false);
+out:
+    json_destroy(&json);
+    return status;
+}
+
+static Json *checkpoint_json(const TrialEvaluation *evaluation, const TrialOutcome *outcome, const DatasetScore *test)
+{
+    Json *json = json_object();
+    if (!evaluation)
+        return json;
+    json_set(json, "step", json_integer(evaluation->step));
+    json_set(json, "checkpoint", json_string(evaluation->checkpoint));
+    json_set(json, "score", evaluation->dataset_count ? json_real(evaluation->score) : json_null());
+    json_set(json, "dev", dataset_scores_json(evaluation->datasets, evaluation->dataset_count));
+    if (outcome->tested) {
+        Json *scores = dataset_scores_json(test, 1);
+        json_set(json, "test", json_copy(json_get(scores, test->name)));
+        json_destroy(&scores);
+    } else {
+        json_set(json, "test", json_null());
+    }
+    return json;
+}
+
+static Json *result_json(const Workplace *workplace, const TrialOutcome *outcome)
+{
+    const TrialState *state = &outcome->training.state;
+    Json *json = trial_statistics_json(workplace, outcome), *trial = trial_state_json(state);
+    json_set(json, "steps", json_integer(state->step));
+    json_set(json, "real_tokens_per_s", json_copy(json_get(json, "pieces_per_s")));
+    json_set(json, "real_tokens_per_s_whole", json_copy(json_get(json, "pieces_per_s_whole")));
+    json_set(json, "precision", json_string("fp32"));
+    json_set(json, "best", checkpoint_json(trial_state_best(state), outcome, &outcome->best_test));
+    json_set(json, "last", checkpoint_json(trial_state_last(state), outcome, &outcome->last_test));
+    json_set(json, "evaluations", json_copy(json_get(trial, "evaluations")));
+    json_set(json, "stopped_early", json_boolean(outcome->training.stopped_early));
+    json_destroy(&trial);
+    return json;
+}
+
+static Status write_result(const Workplace *workplace, const TrialOutcome *outcome, const char *path, Diagnostic *diagnostic)
+{
+    Json *json = result_json(workplace, outcome);
+    char *text = json_text(json, JSON_INDENTED);
+    Status status = file_write_durable(file_system_posix(), path, text, strlen(text), diagnostic);
+    free(text);
+    json_destroy(&json);
+    return status;
+}
+
+static TrainerStop stop_when_interrupted(void *context)
+{
+    const JobOptions *options = context;
+    return options->interrupted && *options->interrupted ? TRAINER_INTERRUPTED : TRAINER_GO_ON;
+}
+
+/* Rank 0 looks, so that all ranks go on from the same checkpoint. */
+static Status find_resume(const Workplace *workplace, uint32_t trial, char name[CHECKPOINT_NAME_SIZE], Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    char *found = NULL;
+    memset(name, 0, CHECKPOINT_NAME_SIZE);
+    if (communicator_rank(workplace->communicator) == 0)
+        status = checkpoint_find_latest(workplace->store, trial, &found, diagnostic);
+    if (found && strlen(found) < CHECKPOINT_NAME_SIZE)
+        memcpy(name, found, strlen(found));
+    free(found);
+    status = communicator_agree(workplace->communicator, status, &(int64_t){0}, diagnostic);
+    communicator_broadcast(workplace->communicator, name, CHECKPOINT_NAME_SIZE, 0);
+    return status;
+}
+
+Status job_run(Workplace *workplace, const JobOptions *options, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    Job job;
+    JobOptions hooks_context = *options;
+    TrialOutcome outcome = {.training.state.best = -1};
+    char resume[CHECKPOINT_NAME_SIZE];
+    status = job_read(&job, options->job_path, diagnostic);
+    TRY(communicator_agree(workplace->communicator, status, &(int64_t){0}, diagnostic));
+    TRY(workplace_set_data(workplace, &job.data, diagnostic));
+    TRY(find_resume(workplace, job.request.id.trial, resume, diagnostic));
+    job.request.resume = resume;
+    job.request.resume_optional = true;
+    job.request.hooks = (TrainerHooks){.context = &hooks_context, .should_stop = stop_when_interrupted};
+    job.request.clock = options->clock;
+    TRY(trial_train(workplace, &job.request, &outcome, diagnostic));
+    if (communicator_rank(workplace->communicator) == 0)
+        status = write_result(workplace, &outcome, options->result_path, diagnostic);
+    TRY(communicator_agree(workplace->communicator, status, &(int64_t){0}, diagnostic));
+out:
+    trial_outcome_free(&outcome);
+    training_data_free(&job.data);
+    return status;
+}

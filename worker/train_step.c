@@ -1,0 +1,204 @@
+#include "worker/train_step.h"
+
+#include <stdlib.h>
+
+#include "core/base/fault.h"
+#include "core/base/log.h"
+#include "core/base/memory.h"
+#include "worker/reducer.h"
+
+struct TrainStepper {
+    Communicator *communicator;
+    Model *model;
+    const ShardStore *shards;
+    int32_t split;
+    const TrainingOptions *options;
+    Reducer *reducer;
+    const BatchPlan *plan;
+    TokenBlock *block;
+    int64_t micro_batch; /* windows of one micro-batch, over all ranks */
+    Int32Array lengths;  /* [windows of a step] */
+    Int32Array rank_of;  /* [windows of a step] */
+};
+
+/* One step's windows, and who trains which. */
+typedef struct StepShare {
+    const int64_t *windows; /* [count] in slot order */
+    int32_t count;
+    double denominator;
+    int64_t pieces, own_pieces;
+} StepShare;
+
+Status train_stepper_create(TrainStepper **stepper, Communicator *communicator, Model *model, const ShardStore *shards,
+                            int32_t split, const TrainingOptions *options, Diagnostic *diagnostic)
+{
+    *stepper = memory_allocate(1, sizeof **stepper);
+    **stepper = (TrainStepper){.communicator = communicator,
+                               .model = model,
+                               .shards = shards,
+                               .split = split,
+                               .options = options,
+                               .micro_batch = options->per_device_train_batch_size};
+    (*stepper)->block = token_block_create(4096, 256);
+    /* The reducer looks at the gradients, which exist once a plan for training was made. */
+    Status status = model_plan(model, 1, 1, true, diagnostic);
+    if (status == STATUS_OK)
+        status = reducer_create(&(*stepper)->reducer, communicator, model, diagnostic);
+    if (status != STATUS_OK)
+        train_stepper_destroy(stepper);
+    return status;
+}
+
+void train_stepper_destroy(TrainStepper **stepper)
+{
+    if (!*stepper)
+        return;
+    reducer_destroy(&(*stepper)->reducer);
+    token_block_destroy(&(*stepper)->block);
+    array_free(&(*stepper)->lengths);
+    array_free(&(*stepper)->rank_of);
+    free(*stepper);
+    *stepper = NULL;
+}
+
+static void step_share(TrainStepper *stepper, int64_t index, StepShare *share)
+{
+    const ShardWindowInfo *infos = shard_window_infos(stepper->shards, stepper->split);
+    *share = (StepShare){0};
+    batch_plan_step(stepper->plan, index, &share->windows, &share->count);
+    array_reserve(&stepper->lengths, (size_t)share->count + 1);
+    array_reserve(&stepper->rank_of, (size_t)share->count + 1);
+    for (int32_t i = 0; i < share->count; i++) {
+        const ShardWindowInfo *info = &infos[share->windows[i]];
+        stepper->lengths.items[i] = info->length;
+        share->denominator += (double)info->weight * (double)info->label_count;
+        share->pieces += info->length;
+    }
+    batch_split_ranks(stepper->lengths.items, share->count, communicator_size(stepper->communicator), stepper->rank_of.items);
+    for (int32_t i = 0; i < share->count; i++)
+        share->own_pieces += stepper->rank_of.items[i] == communicator_rank(stepper->communicator) ? stepper->lengths.items[i] : 0;
+    /* A step without labels, or with weights of zero, has a loss and a gradient of zero. */
+    if (!(share->denominator > 0))
+        share->denominator = 1;
+}
+
+/* The largest micro-batch of this rank over all steps of the plan. */
+static void largest_micro_batch(TrainStepper *stepper, int32_t *pieces, int32_t *sequences)
+{
+    int64_t steps = batch_plan_step_count(stepper->plan);
+    int32_t rank = communicator_rank(stepper->communicator);
+    *pieces = *sequences = 1;
+    for (int64_t index = 0; index < steps; index++) {
+        StepShare share;
+        step_share(stepper, index, &share);
+        for (int64_t first = 0; first < share.count; first += stepper->micro_batch) {
+            int32_t block_pieces = 0, block_sequences = 0;
+            for (int64_t i = first; i < share.count && i < first + stepper->micro_batch; i++) {
+                bool own = stepper->rank_of.items[i] == rank;
+                block_pieces += own ? stepper->lengths.items[i] : 0;
+                block_sequences += own;
+            }
+            *pieces = block_pieces > *pieces ? block_pieces : *pieces;
+            *sequences = block_sequences > *sequences ? block_sequences : *sequences;
+        }
+    }
+}
+
+Status train_stepper_plan(TrainStepper *stepper, const BatchPlan *plan, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    stepper->plan = plan;
+    for (;;) {
+        int32_t pieces, sequences;
+        largest_micro_batch(stepper, &pieces, &sequences);
+        status = model_plan(stepper->model, pieces, sequences, true, diagnostic);
+        int64_t too_large = status == STATUS_OUT_OF_MEMORY;
+        communicator_max_int64(stepper->communicator, &too_large, 1);
+        if (!too_large || stepper->micro_batch == 1)
+            break;
+        stepper->micro_batch = (stepper->micro_batch + 1) / 2;
+        LOG_WARNING(
+            "not enough memory for micro-batches of %d pieces: going on with %lld sentences at once, the global batch stays",
+            pieces, (long long)stepper->micro_batch);
+    }
+    return communicator_agree(stepper->communicator, status, &(int64_t){0}, diagnostic);
+}
+
+/* This rank's windows of the micro-batch [first, first + micro_batch), in slot order, as one block. */
+static Status fill_block(TrainStepper *stepper, const StepShare *share, int64_t first, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    token_block_clear(stepper->block);
+    for (int64_t slot = first; slot < share->count && slot < first + stepper->micro_batch; slot++) {
+        if (stepper->rank_of.items[slot] != communicator_rank(stepper->communicator))
+            continue;
+        ShardWindow window;
+        TRY(shard_window_read(stepper->shards, stepper->split, share->windows[slot], &window, diagnostic));
+        token_block_append(stepper->block, window.ids, window.labels, window.weight, window.length, (uint32_t)slot);
+    }
+out:
+    return status;
+}
+
+/* First slot of this rank's last micro-batch that has anything in it: with it the gradients are complete. -1: there is none. */
+static int64_t last_micro_batch(const TrainStepper *stepper, const StepShare *share)
+{
+    for (int64_t slot = share->count - 1; slot >= 0; slot--) {
+        if (stepper->rank_of.items[slot] == communicator_rank(stepper->communicator))
+            return slot - slot % stepper->micro_batch;
+    }
+    return -1;
+}
+
+static Status run_blocks(TrainStepper *stepper, const StepShare *share, ModelStep *model_step, double *loss_sum,
+                         Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    int64_t last = last_micro_batch(stepper, share);
+    bool first_block = true;
+    for (int64_t first = 0; first <= last; first += stepper->micro_batch) {
+        double block_loss = 0;
+        TRY(fill_block(stepper, share, first, diagnostic));
+        if (stepper->block->sequence_count == 0)
+            continue;
+        model_step->zero_gradients = first_block;
+        model_step->part_ready = first == last && communicator_size(stepper->communicator) > 1 ? reducer_part_ready : NULL;
+        TRY(model_train_block(stepper->model, stepper->block, model_step, &block_loss, diagnostic));
+        *loss_sum += block_loss;
+        first_block = false;
+        if (fault_point("worker.mid_step"))
+            TRY_FAIL(diagnostic, STATUS_INTERNAL, "injected failure in the middle of step %lld", (long long)model_step->step);
+    }
+    if (first_block) {
+        Model *model = stepper->model;
+        model_backend(model)->fill_zero(model_stream(model), model_gradients(model),
+                                        model_layout(model)->float_count * sizeof(float));
+        TRY(model_backend(model)->stream_synchronize(model_stream(model), diagnostic));
+    }
+out:
+    return status;
+}
+
+Status train_stepper_run(TrainStepper *stepper, int64_t index, int64_t step, const bool *part_frozen, TrainStepResult *result,
+                         Diagnostic *diagnostic)
+{
+    StepShare share;
+    step_share(stepper, index, &share);
+    ModelStep model_step = {
+        .seed = stepper->options->seed,
+        .step = step,
+        .dropout = true,
+        .denominator = share.denominator,
+        .label_smoothing = (float)stepper->options->label_smoothing_factor,
+        .part_frozen = part_frozen,
+        .frozen_dropout = stepper->options->frozen_dropout,
+        .part_ready_context = stepper->reducer,
+    };
+    double loss_sum = 0;
+    reducer_begin(stepper->reducer, part_frozen);
+    Status status = run_blocks(stepper, &share, &model_step, &loss_sum, diagnostic);
+    Status reduced = reducer_finish(stepper->reducer, status == STATUS_OK ? diagnostic : NULL);
+    communicator_sum_double(stepper->communicator, &loss_sum, 1);
+    *result = (TrainStepResult){.loss = loss_sum / share.denominator, .pieces = share.pieces, .own_pieces = share.own_pieces};
+    return status == STATUS_OK ? reduced : status;
+}

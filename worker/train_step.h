@@ -1,0 +1,31 @@
+/* Forward and backward of one optimizer step, shared out over the ranks: afterwards every rank holds the gradient of the whole step. */
+#ifndef NERSWEEP_WORKER_TRAIN_STEP_H
+#define NERSWEEP_WORKER_TRAIN_STEP_H
+
+#include "model/model.h"
+#include "shard/batch_plan.h"
+#include "worker/communicator.h"
+
+typedef struct TrainStepper TrainStepper;
+
+/* All arguments must outlive it. */
+NODISCARD Status train_stepper_create(TrainStepper **stepper, Communicator *communicator, Model *model, const ShardStore *shards,
+                                      int32_t split, const TrainingOptions *options, Diagnostic *diagnostic);
+void train_stepper_destroy(TrainStepper **stepper);
+
+/* Collective. Reserves memory for every step of the plan. Where that is not to be had micro-batches are halved on all ranks until they fit:
+ * the global batch and the loss stay the same. The plan must live until the next call. */
+NODISCARD Status train_stepper_plan(TrainStepper *stepper, const BatchPlan *plan, Diagnostic *diagnostic);
+
+typedef struct TrainStepResult {
+    double loss;        /* sum over labelled pieces of all ranks / sum of their weights */
+    int64_t pieces;     /* of all ranks, special pieces included */
+    int64_t own_pieces; /* of this rank */
+} TrainStepResult;
+
+/* Collective: also a rank that fails takes part in all sums, and the caller agrees on the status. index: of the step in the plan; step:
+ * optimizer step from 0, the key of its random numbers. part_frozen: [part_count]. Errors: as model_train_block. */
+NODISCARD Status train_stepper_run(TrainStepper *stepper, int64_t index, int64_t step, const bool *part_frozen,
+                                   TrainStepResult *result, Diagnostic *diagnostic);
+
+#endif

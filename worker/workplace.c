@@ -1,0 +1,324 @@
+#include "worker/workplace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/log.h"
+#include "core/io/hash.h"
+#include "model/folder.h"
+
+enum { VOCABULARY_SIZE_LIMIT = 256 * 1024 * 1024, COPY_CHUNK = 1 << 22 };
+
+static Status copy_text(char **to, const Json *json, const char *key, const char *source, bool is_required, Diagnostic *diagnostic)
+{
+    const char *text = json_string_value(json_get(json, key));
+    if (!text && is_required)
+        return FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: key \"%s\" is missing or is not a string", source, key);
+    *to = text ? path_absolute(text) : NULL;
+    return STATUS_OK;
+}
+
+Status training_data_parse(TrainingData *data, const Json *json, const char *store_default, const char *source,
+                           Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    *data = (TrainingData){.random_weights = json_boolean_value(json_get(json, "random_weights"), false)};
+    TRY(copy_text(&data->model, json, "model", source, true, diagnostic));
+    TRY(copy_text(&data->vocab, json, "vocab", source, false, diagnostic));
+    TRY(copy_text(&data->shards, json, "shards", source, true, diagnostic));
+    TRY(copy_text(&data->store, json, "store", source, !store_default, diagnostic));
+    if (!data->store)
+        data->store = path_absolute(store_default);
+out:
+    if (status != STATUS_OK)
+        training_data_free(data);
+    return status;
+}
+
+void training_data_free(TrainingData *data)
+{
+    free(data->model);
+    free(data->vocab);
+    free(data->shards);
+    free(data->store);
+    *data = (TrainingData){0};
+}
+
+static const char *temporary_root(void)
+{
+    const char *root = getenv("TMPDIR");
+    return root && root[0] ? root : "/tmp";
+}
+
+static int32_t processors_allowed(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return count > 0 ? count : 1;
+}
+
+Status workplace_open(Workplace *workplace, Communicator *communicator, const WorkplaceOptions *options, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    *workplace = (Workplace){.communicator = communicator};
+    workplace->threads = options->threads > 0 ? options->threads : processors_allowed();
+    BackendOptions backend_options = {.thread_count = workplace->threads};
+    TRY(backend_open(&workplace->backend, options->backend, diagnostic));
+    TRY(workplace->backend->device_open(&workplace->device, &backend_options, diagnostic));
+out:
+    return communicator_agree(communicator, status, &(int64_t){0}, diagnostic);
+}
+
+static Status make_work_folder(Workplace *workplace, Diagnostic *diagnostic)
+{
+    char *folder = memory_format("%s/nersweep-worker-XXXXXX", temporary_root());
+    if (!mkdtemp(folder)) {
+        Status status = FAIL(diagnostic, status_from_errno(errno),
+                             "cannot make a temporary folder %s: %s; TMPDIR chooses another place", folder, strerror(errno));
+        free(folder);
+        return status;
+    }
+    workplace->work_folder = folder;
+    return STATUS_OK;
+}
+
+/* vocab.txt into the work folder, its bytes those that the shards were made with. */
+static Status take_vocabulary(Workplace *workplace, const TrainingData *data, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    char hex[SHA256_HEX_SIZE], *bytes = NULL;
+    size_t size, lines = 0;
+    char *from = data->vocab ? memory_copy_string(data->vocab) : path_join(data->model, "vocab.txt");
+    char *to = path_join(workplace->work_folder, "vocab.txt");
+    TRY(file_read(from, VOCABULARY_SIZE_LIMIT, &bytes, &size, diagnostic));
+    sha256_hex(bytes, size, hex);
+    if (strcmp(hex, shard_store_vocab_sha256(workplace->shards)) != 0)
+        TRY_FAIL(diagnostic, STATUS_MISMATCH,
+                 "the shards in %s were made with another vocabulary (SHA-256 %.12s...) than %s (%.12s...): make them again",
+                 data->shards, shard_store_vocab_sha256(workplace->shards), from, hex);
+    for (size_t i = 0; i < size; i++)
+        lines += bytes[i] == '\n';
+    lines += size > 0 && bytes[size - 1] != '\n';
+    if (lines > (size_t)workplace->config.vocab_size)
+        TRY_FAIL(diagnostic, STATUS_MISMATCH, "%s has %zu pieces, but the model in %s has embeddings for %d", from, lines,
+                 data->model, workplace->config.vocab_size);
+    TRY(file_write_durable(file_system_posix(), to, bytes, size, diagnostic));
+out:
+    free(bytes);
+    free(from);
+    free(to);
+    return status;
+}
+
+static Status take_labels(Workplace *workplace, Diagnostic *diagnostic)
+{
+    const LabelSet *labels = shard_store_labels(workplace->shards);
+    int32_t count = label_set_count(labels);
+    int64_t max_seq_length = shard_store_options(workplace->shards)->max_seq_length;
+    if (count < 1)
+        return FAIL(diagnostic, STATUS_INVALID_INPUT, "the shards have no labels: was there any training data?");
+    if (max_seq_length > workplace->config.max_position_embeddings)
+        return FAIL(diagnostic, STATUS_MISMATCH,
+                    "the shards have windows of up to %" PRId64
+                    " pieces, but the model in %s has only %d positions: make the shards with --max-seq-length %d",
+                    max_seq_length, workplace->model_folder, workplace->config.max_position_embeddings,
+                    workplace->config.max_position_embeddings);
+    const char **names = memory_allocate((size_t)count, sizeof *names);
+    for (int32_t i = 0; i < count; i++)
+        names[i] = label_set_name(labels, i);
+    bert_config_set_labels(&workplace->config, names, count);
+    free(names);
+    return STATUS_OK;
+}
+
+/* What prediction needs to make the same windows out of text. */
+static Json *make_notes(const ShardStore *shards)
+{
+    const DataOptions *options = shard_store_options(shards);
+    Json *notes = json_object();
+    json_set(notes, "format", json_integer(1));
+    json_set(notes, "scheme", json_string(label_scheme_name(shard_store_scheme(shards))));
+    json_set(notes, "words", json_string(words_rule_name(shard_store_words(shards))));
+    json_set(notes, "lowercase", json_boolean(shard_store_lowercase(shards)));
+    json_set(notes, "max_seq_length", json_integer(options->max_seq_length));
+    json_set(notes, "stride", json_integer(options->stride));
+    Json *all = options_to_json(data_option_table(), options);
+    static const char *const copied[] = {"unit", "subword_labels", "zero_piece"};
+    for (size_t i = 0; i < sizeof copied / sizeof *copied; i++) {
+        const Json *value = json_get(all, copied[i]);
+        if (value)
+            json_set(notes, copied[i], json_copy(value));
+    }
+    json_destroy(&all);
+    return notes;
+}
+
+static void forget_data(Workplace *workplace)
+{
+    shard_store_close(&workplace->shards);
+    store_close(&workplace->store);
+    bert_config_free(&workplace->config);
+    json_destroy(&workplace->notes);
+    if (workplace->work_folder && folder_remove_tree(workplace->work_folder, NULL) != STATUS_OK)
+        LOG_WARNING("cannot remove %s", workplace->work_folder);
+    free(workplace->work_folder);
+    free(workplace->model_folder);
+    workplace->work_folder = workplace->model_folder = NULL;
+}
+
+static Status take_data(Workplace *workplace, const TrainingData *data, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    char *local = NULL, *config_path = path_join(data->model, "config.json");
+    workplace->model_folder = memory_copy_string(data->model);
+    workplace->random_weights = data->random_weights;
+    TRY(shards_make_local(data->shards, false, &local, diagnostic));
+    TRY(shard_store_open(&workplace->shards, local, diagnostic));
+    TRY(bert_config_read(&workplace->config, config_path, diagnostic));
+    TRY(take_labels(workplace, diagnostic));
+    TRY(make_work_folder(workplace, diagnostic));
+    TRY(take_vocabulary(workplace, data, diagnostic));
+    TRY(store_open(&workplace->store, data->store, file_system_posix(), diagnostic));
+    workplace->notes = make_notes(workplace->shards);
+out:
+    free(local);
+    free(config_path);
+    return status;
+}
+
+Status workplace_set_data(Workplace *workplace, const TrainingData *data, Diagnostic *diagnostic)
+{
+    forget_data(workplace);
+    Status status = take_data(workplace, data, diagnostic);
+    status = communicator_agree(workplace->communicator, status, &(int64_t){0}, diagnostic);
+    if (status != STATUS_OK)
+        forget_data(workplace);
+    return status;
+}
+
+void workplace_close(Workplace *workplace)
+{
+    forget_data(workplace);
+    if (workplace->device)
+        workplace->backend->device_close(&workplace->device);
+    *workplace = (Workplace){0};
+}
+
+Status workplace_create_model(const Workplace *workplace, const TrainingOptions *options, Model **model, Diagnostic *diagnostic)
+{
+    BertConfig config = {0};
+    bert_config_copy(&config, &workplace->config);
+    if (options && options->hidden_dropout >= 0) {
+        /* A classifier without a probability of its own follows, as in Hugging Face's models. */
+        const Json *own = json_get(config.source, "classifier_dropout");
+        config.hidden_dropout_prob = (float)options->hidden_dropout;
+        if (!own || json_is_null(own))
+            config.classifier_dropout = config.hidden_dropout_prob;
+    }
+    if (options && options->attention_dropout >= 0)
+        config.attention_probs_dropout_prob = (float)options->attention_dropout;
+    if (options && options->classifier_dropout >= 0)
+        config.classifier_dropout = (float)options->classifier_dropout;
+    Status status = model_create(model, &config, workplace->backend, workplace->device, diagnostic);
+    bert_config_free(&config);
+    return status;
+}
+
+Status workplace_start_model(const Workplace *workplace, const TrainingOptions *options, Model **model, char hex[17],
+                             Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    void *values = NULL;
+    *model = NULL;
+    TRY(workplace_create_model(workplace, options, model, diagnostic));
+    if (workplace->random_weights)
+        TRY(model_initialize(*model, options->seed, false, diagnostic));
+    else
+        TRY(model_folder_load(*model, workplace->model_folder, MODEL_HEAD_INITIALIZE, options->seed, diagnostic));
+    size_t count = model_layout(*model)->float_count;
+    TRY(memory_try_allocate(&values, count, sizeof(float), diagnostic));
+    TRY(model_parameters_get(*model, values, diagnostic));
+    snprintf(hex, 17, "%016" PRIx64, checksum64(values, count * sizeof(float)));
+out:
+    free(values);
+    if (status != STATUS_OK)
+        model_destroy(model);
+    return status;
+}
+
+static Status copy_file(const char *from, const char *to, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    FileMap map = {0};
+    FileWriter *writer = NULL;
+    TRY(file_map_open(&map, from, diagnostic));
+    TRY(file_writer_begin(&writer, file_system_posix(), to, diagnostic));
+    for (size_t done = 0; done < map.size; done += COPY_CHUNK) {
+        size_t size = map.size - done < COPY_CHUNK ? map.size - done : COPY_CHUNK;
+        TRY(file_writer_append(writer, map.bytes + done, size, diagnostic));
+    }
+    TRY(file_writer_commit(&writer, diagnostic));
+out:
+    file_writer_abandon(&writer);
+    file_map_close(&map);
+    return status;
+}
+
+/* One process of the host copies, the others wait for it. */
+static Status copy_shards(const char *from, const char *folder, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    int lock = -1;
+    char *lock_path = path_join(folder, "lock"), *to = path_join(folder, "shards.mdb");
+    TRY(folder_create(file_system_posix(), folder, diagnostic));
+    lock = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (lock < 0 || flock(lock, LOCK_EX) != 0)
+        TRY_FAIL(diagnostic, status_from_errno(errno), "cannot lock %s: %s", lock_path, strerror(errno));
+    if (!path_exists(to)) {
+        LOG_INFO("copying %s to %s: shards are not read over the network", from, to);
+        TRY(copy_file(from, to, diagnostic));
+    }
+out:
+    if (lock >= 0)
+        close(lock);
+    free(lock_path);
+    free(to);
+    return status;
+}
+
+Status shards_make_local(const char *folder, bool copy, char **local, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    struct stat info;
+    char hex[SHA256_HEX_SIZE];
+    char *path = path_join(folder, "shards.mdb"), *key = NULL;
+    *local = NULL;
+    copy = copy || path_require_local(folder, NULL) == STATUS_UNSUPPORTED;
+    if (!copy) {
+        *local = memory_copy_string(folder);
+        goto out;
+    }
+    if (stat(path, &info) != 0)
+        TRY_FAIL(diagnostic, status_from_errno(errno), "cannot read %s: %s", path, strerror(errno));
+    key = memory_format("%s %lld %lld.%09ld", path, (long long)info.st_size, (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+    sha256_hex(key, strlen(key), hex);
+    *local = memory_format("%s/nersweep-shards-%u-%.16s", temporary_root(), (unsigned)getuid(), hex);
+    TRY(copy_shards(path, *local, diagnostic));
+out:
+    if (status != STATUS_OK) {
+        free(*local);
+        *local = NULL;
+    }
+    free(path);
+    free(key);
+    return status;
+}

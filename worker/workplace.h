@@ -1,0 +1,63 @@
+/* What a worker group opens once and uses for one trial after another: backend, shards, store, start model, a folder for temporary files. */
+#ifndef NERSWEEP_WORKER_WORKPLACE_H
+#define NERSWEEP_WORKER_WORKPLACE_H
+
+#include "core/store/store.h"
+#include "kernels/backend.h"
+#include "model/model.h"
+#include "shard/shard_store.h"
+#include "worker/communicator.h"
+
+/* What to train on: from a job file, or from the coordinator. Texts are owned. */
+typedef struct TrainingData {
+    char *model; /* folder */
+    bool random_weights;
+    char *vocab;  /* file; NULL: vocab.txt of the model folder */
+    char *shards; /* folder */
+    char *store;  /* folder */
+} TrainingData;
+
+/* Keys model, random_weights, vocab, shards, store. store_default stands in for store (the sweep's folder; may be NULL). Relative paths are
+ * taken against the current folder. source: names the text in messages. */
+NODISCARD Status training_data_parse(TrainingData *data, const Json *json, const char *store_default, const char *source,
+                                     Diagnostic *diagnostic);
+void training_data_free(TrainingData *data);
+
+typedef struct Workplace {
+    Communicator *communicator; /* borrowed */
+    const Backend *backend;
+    BackendDevice *device;
+    int32_t threads; /* of this rank */
+    ShardStore *shards;
+    Store *store;
+    BertConfig config; /* of the start model, with the shards' labels */
+    char *model_folder;
+    bool random_weights;
+    char *work_folder; /* temporary, removed by workplace_close; holds vocab.txt */
+    Json *notes;       /* for nersweep.json */
+} Workplace;
+
+typedef struct WorkplaceOptions {
+    const char *backend; /* "auto", "cpu", "reference" */
+    int32_t threads;     /* of each rank; 0: the processors that this process may use */
+} WorkplaceOptions;
+
+/* Only the backend: tells the coordinator what computes here before any data is known. */
+NODISCARD Status workplace_open(Workplace *workplace, Communicator *communicator, const WorkplaceOptions *options,
+                                Diagnostic *diagnostic);
+/* Collective. Errors: STATUS_MISMATCH when shards and model do not fit (vocabulary, labels, max_seq_length), naming both. */
+NODISCARD Status workplace_set_data(Workplace *workplace, const TrainingData *data, Diagnostic *diagnostic);
+void workplace_close(Workplace *workplace);
+
+/* A model of this data's shape with the trial's dropout, its weights zero. options may be NULL: the model's own dropout. */
+NODISCARD Status workplace_create_model(const Workplace *workplace, const TrainingOptions *options, Model **model,
+                                        Diagnostic *diagnostic);
+/* The same with the start weights: the folder's (the head by the seed), or all by the seed. hex: checksum of the weights. */
+NODISCARD Status workplace_start_model(const Workplace *workplace, const TrainingOptions *options, Model **model, char hex[17],
+                                       Diagnostic *diagnostic);
+
+/* A folder of shards from which the store can be opened: folder itself, or a copy in local temporary space (kept there for the next worker
+ * on this host) when it lies on a network file system or `copy` says so. *local is freed by the caller. */
+NODISCARD Status shards_make_local(const char *folder, bool copy, char **local, Diagnostic *diagnostic);
+
+#endif
