@@ -31,51 +31,60 @@ typedef struct TrainingOptions {
     LrSchedulerType lr_scheduler_type;   /* linear */
     double weight_decay;                 /* 0 */
     double adam_beta1, adam_beta2, adam_epsilon;
-    double max_grad_norm;                /* 1 */
-    double label_smoothing_factor;       /* 0 */
-    double layerwise_lr_decay;           /* 1: off */
-    double hidden_dropout;               /* -1: the model's own */
-    double attention_dropout;            /* -1: the model's own */
-    double classifier_dropout;           /* -1: the model's own */
-    FreezeSchedule freeze_schedule;      /* none */
-    bool frozen_dropout;                 /* true */
-    double oversample_factor;            /* 1 */
-    uint64_t seed;                       /* 42 */
-    double eval_every_epochs;            /* 1: evaluation and checkpoint after each epoch; fractions allowed */
-    int64_t eval_steps;                  /* 0: by epochs */
-    int64_t early_stopping_patience;     /* 0: off; in evaluations */
-    double early_stopping_threshold;     /* 0 */
-    int64_t save_total_limit;            /* 2 */
-    MetricMode metric_mode;              /* default */
+    double max_grad_norm;            /* 1 */
+    double label_smoothing_factor;   /* 0 */
+    double layerwise_lr_decay;       /* 1: off */
+    double hidden_dropout;           /* -1: the model's own */
+    double attention_dropout;        /* -1: the model's own */
+    double classifier_dropout;       /* -1: the model's own */
+    FreezeSchedule freeze_schedule;  /* none */
+    bool frozen_dropout;             /* true */
+    double oversample_factor;        /* 1 */
+    uint64_t seed;                   /* 42 */
+    double eval_every_epochs;        /* 1: evaluation and checkpoint after each epoch; fractions allowed */
+    int64_t eval_steps;              /* 0: by epochs */
+    int64_t early_stopping_patience; /* 0: off; in evaluations */
+    double early_stopping_threshold; /* 0 */
+    int64_t save_total_limit;        /* 2 */
+    MetricMode metric_mode;          /* default */
 } TrainingOptions;
 
 /* How corpus files become shards. */
 typedef struct DataOptions {
-    int64_t max_seq_length; /* 512, special pieces included */
-    int64_t stride;         /* 50 */
-    ShardUnit unit;         /* sentence */
+    int64_t max_seq_length;       /* 512, special pieces included */
+    int64_t stride;               /* 50 */
+    ShardUnit unit;               /* sentence */
     SubwordLabels subword_labels; /* ignore */
-    ZeroPiece zero_piece;   /* unk */
-    char scheme[16];        /* auto | IOB1 | IOB2 | IOBES | BILOU ... */
-    char token_column[32];  /* column number from 1, or a negative one from the end; default 1 */
-    char label_column[32];  /* default -1 (last) */
-    bool strict;            /* warnings of lint are errors */
+    ZeroPiece zero_piece;         /* unk */
+    char scheme[16];              /* auto | IOB1 | IOB2 | IOBES | BILOU ... */
+    char token_column[32];        /* column number from 1, or a negative one from the end; default 1 */
+    char label_column[32];        /* default -1 (last) */
+    bool strict;                  /* warnings of lint are errors */
 } DataOptions;
 
-typedef enum OptionType { OPTION_REAL, OPTION_INTEGER, OPTION_UNSIGNED, OPTION_BOOLEAN, OPTION_CHOICE, OPTION_FREEZE, OPTION_TEXT,
-               OPTION_STRING /* char *, owned; NULL when not given */,
-               OPTION_LIST /* StringArray, owned; each flag appends, in YAML a sequence or one scalar */ } OptionType;
+typedef enum OptionType {
+    OPTION_REAL,
+    OPTION_INTEGER,
+    OPTION_UNSIGNED,
+    OPTION_BOOLEAN,
+    OPTION_CHOICE,
+    OPTION_FREEZE,
+    OPTION_TEXT,
+    OPTION_STRING /* char *, owned; NULL when not given */,
+    OPTION_LIST /* StringArray, owned; each flag appends, in YAML a sequence or one scalar */
+} OptionType;
 
 typedef struct OptionDescriptor {
-    const char *name;    /* with underscores */
+    const char *name; /* with underscores */
     OptionType type;
-    size_t offset;       /* of the field in the struct */
-    size_t size;         /* OPTION_TEXT: bytes of the field */
+    size_t offset;           /* of the field in the struct */
+    size_t size;             /* OPTION_TEXT: bytes of the field */
     double minimum, maximum; /* numbers (may be infinite); exclusive where minimum_exclusive */
     bool minimum_exclusive;
-    const char *const *choices; /* NULL-terminated. OPTION_CHOICE: index = enum value; OPTION_TEXT, OPTION_STRING: the only values taken */
-    const char *default_text;   /* OPTION_STRING, OPTION_LIST: NULL or "" for none */
-    const char *help;    /* one line */
+    const char *const
+        *choices; /* NULL-terminated. OPTION_CHOICE: index = enum value; OPTION_TEXT, OPTION_STRING: the only values taken */
+    const char *default_text; /* OPTION_STRING, OPTION_LIST: NULL or "" for none */
+    const char *help;         /* one line */
 } OptionDescriptor;
 
 typedef struct OptionTable {
@@ -109,7 +118,8 @@ char *option_text(const OptionDescriptor *descriptor, const void *options);
 Json *options_to_json(const OptionTable *table, const void *options);
 /* Starts from the defaults (what *options held is forgotten, not freed); unknown keys are STATUS_INVALID_INPUT, with name as the place.
  * A value may also be the text that option_set takes. On failure nothing is owned. */
-NODISCARD Status options_from_json(const OptionTable *table, void *options, const Json *json, const char *name, Diagnostic *diagnostic);
+NODISCARD Status options_from_json(const OptionTable *table, void *options, const Json *json, const char *name,
+                                   Diagnostic *diagnostic);
 
 /* "--learning-rate X" help lines for --help, one option a line. Appends to text. */
 void options_help(const OptionTable *table, Text *text);

@@ -9,7 +9,16 @@
 #include "core/base/memory.h"
 #include "core/base/status.h"
 
-typedef enum LabelScheme { SCHEME_IO, SCHEME_IOB1, SCHEME_IOB2, SCHEME_IOE1, SCHEME_IOE2, SCHEME_IOBES, SCHEME_BILOU, SCHEME_COUNT } LabelScheme;
+typedef enum LabelScheme {
+    SCHEME_IO,
+    SCHEME_IOB1,
+    SCHEME_IOB2,
+    SCHEME_IOE1,
+    SCHEME_IOE2,
+    SCHEME_IOBES,
+    SCHEME_BILOU,
+    SCHEME_COUNT
+} LabelScheme;
 
 const char *label_scheme_name(LabelScheme scheme);
 bool label_scheme_parse(const char *name, LabelScheme *scheme); /* also "BIO", any case */
@@ -50,7 +59,7 @@ typedef struct LabelTable {
     LabelPrefix *prefixes; /* [label_count] */
     int32_t *types;        /* [label_count] type index; -1 for O */
     int32_t type_count;
-    char **type_names;     /* [type_count], sorted by bytes */
+    char **type_names; /* [type_count], sorted by bytes */
 } LabelTable;
 NODISCARD Status label_table_create(LabelTable **table, const LabelSet *set, Diagnostic *diagnostic);
 void label_table_destroy(LabelTable **table);
@@ -72,7 +81,7 @@ NODISCARD Status spans_to_labels(LabelScheme scheme, const Span *spans, size_t s
 typedef struct SchemeGuess {
     uint64_t sentences;
     uint64_t invalid[SCHEME_COUNT]; /* tokens at which a scheme is violated */
-    uint64_t prefix_seen[8]; /* by LabelPrefix */
+    uint64_t prefix_seen[8];        /* by LabelPrefix */
     bool seen_l_or_u;
 } SchemeGuess;
 void scheme_guess_add(SchemeGuess *guess, const char *const *labels, int32_t n);

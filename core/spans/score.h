@@ -7,9 +7,9 @@
 /* Counts per type; add sentences in any order and merge sums of parts (ranks): integers only, so the order does not matter. */
 typedef struct ScoreCounts {
     int32_t type_count;
-    int64_t *correct;   /* [type_count] */
-    int64_t *predicted; /* [type_count] */
-    int64_t *gold;      /* [type_count] */
+    int64_t *correct;               /* [type_count] */
+    int64_t *predicted;             /* [type_count] */
+    int64_t *gold;                  /* [type_count] */
     int64_t tokens, tokens_correct; /* for the accuracy; see score_counts_add_tokens */
 } ScoreCounts;
 ScoreCounts *score_counts_create(int32_t type_count);
@@ -29,7 +29,7 @@ typedef struct ScoreReport {
     ScoreRow *types; /* [type_count]; rows of types with neither gold nor predicted spans have type_present false */
     bool *type_present;
     int32_t type_count;
-    double accuracy; /* of tokens */
+    double accuracy;        /* of tokens */
     int64_t zero_divisions; /* how often zero_division stood in: the caller warns once */
 } ScoreReport;
 /* zero_division: 0 or 1, stands in for a precision or recall that has nothing to divide by (an F1 of two zeros stays 0, as in seqeval).
