@@ -85,7 +85,7 @@ static Status read_labels(BertConfig *config, const Json *root, const char *name
     config->labels = memory_allocate(count ? count : 1, sizeof *config->labels);
     config->label_count = (int32_t)count;
     for (size_t i = 0; i < count; i++) {
-        char key[16];
+        char key[24];
         snprintf(key, sizeof key, "%zu", i);
         const char *label = json_string_value(json_get(map, key));
         if (!label || !*label)
