@@ -16,6 +16,7 @@ struct SequenceReader {
     ARRAY(const char *) texts;
     ARRAY(size_t) sizes;
     ARRAY(const char *) labels;
+    ARRAY(const char *) labels_written;
     ARRAY(CorpusToken) tokens;
     Int32Array sentence_starts;
     Sequence sequence;
@@ -46,6 +47,7 @@ void sequence_reader_close(SequenceReader **reader)
     array_free(&(*reader)->texts);
     array_free(&(*reader)->sizes);
     array_free(&(*reader)->labels);
+    array_free(&(*reader)->labels_written);
     array_free(&(*reader)->tokens);
     array_free(&(*reader)->sentence_starts);
     free((*reader)->path);
@@ -98,6 +100,7 @@ static Status sentence_append(SequenceReader *reader, const CorpusSentence *sent
         array_push(&reader->texts, token.text);
         array_push(&reader->sizes, token.text_size);
         array_push(&reader->labels, label);
+        array_push(&reader->labels_written, token.label);
         array_push(&reader->tokens, token);
     }
     return STATUS_OK;
@@ -108,7 +111,8 @@ Status sequence_reader_next(SequenceReader *reader, const Sequence **sequence, D
     *sequence = NULL;
     arena_reset(reader->arena);
     reader->bytes = 0;
-    reader->texts.count = reader->sizes.count = reader->labels.count = reader->tokens.count = reader->sentence_starts.count = 0;
+    reader->texts.count = reader->sizes.count = reader->labels.count = reader->labels_written.count = reader->tokens.count =
+        reader->sentence_starts.count = 0;
     if (!reader->ahead_read) {
         reader->ahead_read = true;
         Status status = corpus_reader_next(reader->corpus, &reader->ahead, diagnostic);
@@ -135,6 +139,7 @@ Status sequence_reader_next(SequenceReader *reader, const Sequence **sequence, D
     reader->sequence = (Sequence){.texts = reader->texts.items,
                                   .sizes = reader->sizes.items,
                                   .labels = reader->labels.items,
+                                  .labels_written = reader->labels_written.items,
                                   .tokens = reader->tokens.items,
                                   .token_count = (int32_t)reader->tokens.count,
                                   .sentence_starts = reader->sentence_starts.items,

@@ -10,7 +10,8 @@ typedef struct Sequence {
     const char **texts;
     size_t *sizes;
     const char **labels; /* where an I- in a document goes on after a sentence's end, it reads B-: no span is in two sentences */
-    CorpusToken *tokens; /* for places */
+    const char **labels_written; /* as the file has them */
+    CorpusToken *tokens;         /* for places */
     int32_t token_count;
     int32_t *sentence_starts; /* [sentence_count + 1], the last one is token_count */
     int32_t sentence_count;

@@ -222,8 +222,10 @@ static Status each_sequence(Builder *builder, SequenceVisit visit, Diagnostic *d
             TRY(builder_poll(builder, sequence_reader_bytes_done(reader), diagnostic));
             TRY(sequence_reader_next(reader, &sequence, diagnostic));
             if (!sequence && read == 0)
-                TRY_FAIL(diagnostic, STATUS_INVALID_INPUT, "%s holds no labelled token: expected one token and its label a line",
-                         builder->inputs.items[i].path);
+                status = FAIL_AT(diagnostic, STATUS_INVALID_INPUT, builder->inputs.items[i].path, 1, 0,
+                                 "the file holds no labelled token: expected one token and its label a line");
+            if (status != STATUS_OK)
+                goto out;
             if (!sequence)
                 break;
             TRY(visit(builder, i, sequence, diagnostic));
@@ -261,7 +263,7 @@ static Status sequence_survey(Builder *builder, size_t input, const Sequence *se
         return STATUS_OK;
     for (int32_t s = 0; s < sequence->sentence_count; s++) {
         int32_t start = sequence->sentence_starts[s], count = sequence->sentence_starts[s + 1] - start;
-        scheme_guess_add(&builder->guess, sequence->labels + start, count);
+        scheme_guess_add(&builder->guess, sequence->labels_written + start, count);
         words_agreement_add(&builder->agreement, sequence->texts + start, count);
     }
     for (int32_t i = 0; i < sequence->token_count; i++)
@@ -335,8 +337,8 @@ static Status scheme_check(Builder *builder, size_t input, const Sequence *seque
     const char *scheme = label_scheme_name(builder->metadata.scheme);
     for (int32_t s = 0; s < sequence->sentence_count; s++) {
         int32_t start = sequence->sentence_starts[s];
-        int32_t violation =
-            scheme_first_violation(builder->metadata.scheme, sequence->labels + start, sequence->sentence_starts[s + 1] - start);
+        int32_t violation = scheme_first_violation(builder->metadata.scheme, sequence->labels_written + start,
+                                                   sequence->sentence_starts[s + 1] - start);
         if (violation < 0)
             continue;
         const CorpusToken *token = &sequence->tokens[start + violation];
