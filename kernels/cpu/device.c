@@ -23,7 +23,7 @@ static void device_close(BackendDevice **device)
         free(old->scratch[i]);
     }
     free(old->scratch);
-    free(old->shared);
+    cpu_buffer_destroy(&old->shared_buffer);
     pthread_mutex_destroy(&old->mutex);
     free(old);
 }
@@ -70,6 +70,13 @@ static void device_describe(const BackendDevice *device, char *text, size_t text
              device->panels ? "own panels" : blas_description(), device->thread_count, device->thread_count == 1 ? "" : "s");
 }
 
+/* Whole huge pages, and one more to find a boundary in. The last page is whole too: a row of activations on small pages costs a page walk,
+ * and products touch twelve rows at a time. */
+static size_t mapping_bytes(size_t size_bytes)
+{
+    return chunk_count(size_bytes, HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES + HUGE_PAGE_BYTES;
+}
+
 /* Large memory comes straight from the system: zero without being touched, and on huge pages where the system has them. */
 Status cpu_buffer_create(BackendBuffer **buffer, BackendDevice *device, size_t size_bytes, Diagnostic *diagnostic)
 {
@@ -80,16 +87,17 @@ Status cpu_buffer_create(BackendBuffer **buffer, BackendDevice *device, size_t s
     if (size_bytes < HUGE_PAGE_BYTES) {
         TRY(memory_try_allocate(&bytes, size_bytes == 0 ? 1 : size_bytes, 1, diagnostic));
     } else {
-        if (!size_add(size_bytes, HUGE_PAGE_BYTES, &mapped_bytes)) {
+        if (size_bytes > SIZE_MAX / 2) {
             TRY_FAIL(diagnostic, STATUS_OUT_OF_MEMORY, "out of memory: a buffer of %zu bytes", size_bytes);
         }
+        mapped_bytes = mapping_bytes(size_bytes);
         mapping = mmap(NULL, mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (mapping == MAP_FAILED) {
             TRY_FAIL(diagnostic, STATUS_OUT_OF_MEMORY, "out of memory: a buffer of %zu bytes", size_bytes);
         }
         size_t misfit = (uintptr_t)mapping % HUGE_PAGE_BYTES;
         bytes = (unsigned char *)mapping + (misfit == 0 ? 0 : HUGE_PAGE_BYTES - misfit);
-        (void)madvise(bytes, size_bytes, MADV_HUGEPAGE); /* only speed */
+        (void)madvise(bytes, mapped_bytes - HUGE_PAGE_BYTES, MADV_HUGEPAGE); /* only speed */
     }
     *buffer = memory_allocate(1, sizeof **buffer);
     **buffer = (BackendBuffer){.bytes = bytes, .size_bytes = size_bytes, .owner = mapping};
@@ -105,7 +113,7 @@ void cpu_buffer_destroy(BackendBuffer **buffer)
         return;
     }
     if (old->owner != NULL) {
-        munmap(old->owner, old->size_bytes + HUGE_PAGE_BYTES);
+        munmap(old->owner, mapping_bytes(old->size_bytes));
     } else {
         free(old->bytes);
     }
@@ -159,8 +167,11 @@ static Status scratch_reserve(BackendDevice *device, size_t scratch_bytes, size_
         device->scratch_bytes = scratch_bytes;
     }
     if (shared_bytes > device->shared_bytes) {
+        cpu_buffer_destroy(&device->shared_buffer);
+        device->shared = NULL;
         device->shared_bytes = 0;
-        TRY(scratch_grow(&device->shared, shared_bytes, diagnostic));
+        TRY(cpu_buffer_create(&device->shared_buffer, device, shared_bytes, diagnostic));
+        device->shared = device->shared_buffer->bytes;
         device->shared_bytes = shared_bytes;
     }
 out:

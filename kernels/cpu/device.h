@@ -19,6 +19,7 @@ struct BackendDevice {
     /* Grown on demand when an operation begins, kept until the device closes. */
     void **scratch; /* [thread_count] */
     size_t scratch_bytes;
+    BackendBuffer *shared_buffer;
     void *shared;
     size_t shared_bytes;
 };

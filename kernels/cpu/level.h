@@ -111,9 +111,10 @@ typedef struct Level {
     /* Panels, for levels that have them. Panel columns beyond the matrix are zero. */
     void (*pack_transposed)(const float *weight, size_t n, size_t k, size_t column,
                             float *panel); /* [k][..] of W^T, outputs column .. */
-    void (*pack_plain)(const float *weight, size_t n, size_t k, size_t column, float *panel); /* [n][..] of W, inputs column .. */
+    void (*pack_plain)(const float *weight, size_t n, size_t k, size_t column, size_t columns,
+                       float *panels); /* panels of W, inputs column .. */
     void (*product_panel)(const PanelJob *job, const float *panel, size_t first, size_t last, size_t column);
-    void (*pack_x)(const WeightJob *job, size_t panel);
+    void (*pack_x)(const WeightJob *job, size_t first_panel, size_t last_panel);
     void (*pack_d_y)(const WeightJob *job, size_t first_panel, size_t last_panel); /* adds d_bias too */
     void (*product_weight)(const WeightJob *job, size_t x_panel, size_t first_d_y_panel, size_t last_d_y_panel);
 } Level;

@@ -4,26 +4,31 @@
 
 /* -- Panels. Sums do not depend on how rows and columns are split, so tasks may be cut to suit the number of threads. */
 
-enum { TASKS_PER_THREAD = 4, PASS_ROWS = 640, D_Y_GROUP = 8, WEIGHT_GROUP = 16 };
+enum { TASKS_PER_THREAD = 4, PASS_ROWS = 640, PANEL_GROUP = 4, D_Y_GROUP = 8, WEIGHT_GROUP = 16 };
 
 typedef struct PackTask {
     const Level *level;
     const float *weight;
     size_t n, k;
     float *panels;
-    bool transposed;
 } PackTask;
 
-static void pack_task(void *context, int thread, size_t index)
+/* W^T, a panel a task. */
+static void pack_transposed_task(void *context, int thread, size_t index)
 {
     const PackTask *task = context;
     size_t columns = task->level->tile_columns;
     (void)thread;
-    if (task->transposed) {
-        task->level->pack_transposed(task->weight, task->n, task->k, index * columns, task->panels + index * columns * task->k);
-    } else {
-        task->level->pack_plain(task->weight, task->n, task->k, index * columns, task->panels + index * columns * task->n);
-    }
+    task->level->pack_transposed(task->weight, task->n, task->k, index * columns, task->panels + index * columns * task->k);
+}
+
+/* W, a group of panels a task. */
+static void pack_plain_task(void *context, int thread, size_t index)
+{
+    const PackTask *task = context;
+    size_t columns = PANEL_GROUP * task->level->tile_columns, column = index * columns, end = chunk_end(index, columns, task->k);
+    (void)thread;
+    task->level->pack_plain(task->weight, task->n, task->k, column, end - column, task->panels + column * task->n);
 }
 
 typedef struct ProductTask {
@@ -59,8 +64,8 @@ static void panels_forward(BackendStream *stream, BackendMatrix *matrix, const f
     size_t n = (size_t)matrix->n, k = (size_t)matrix->k;
     float *panels = (float *)(void *)matrix->panels->bytes;
     if (!matrix->packed) {
-        PackTask pack = {device->level, host_floats(matrix->weight, n * k), n, k, panels, true};
-        operation_run(stream, pack_task, &pack, chunk_count(n, device->level->tile_columns));
+        PackTask pack = {device->level, host_floats(matrix->weight, n * k), n, k, panels};
+        operation_run(stream, pack_transposed_task, &pack, chunk_count(n, device->level->tile_columns));
         matrix->packed = true;
     }
     product_run(stream, &(PanelJob){.a = x, .a_row = k, .depth = k, .end = *end}, panels, rows);
@@ -72,8 +77,8 @@ static void panels_backward_input(BackendStream *stream, const BackendMatrix *ma
 {
     BackendDevice *device = stream->device;
     size_t n = (size_t)matrix->n, k = (size_t)matrix->k;
-    PackTask pack = {device->level, host_floats(matrix->weight, n * k), n, k, device->shared, false};
-    operation_run(stream, pack_task, &pack, chunk_count(k, device->level->tile_columns));
+    PackTask pack = {device->level, host_floats(matrix->weight, n * k), n, k, device->shared};
+    operation_run(stream, pack_plain_task, &pack, chunk_count(k, PANEL_GROUP * device->level->tile_columns));
     product_run(stream, &(PanelJob){.a = d_y, .a_row = n, .depth = n, .end = *end}, device->shared, rows);
 }
 
@@ -86,11 +91,12 @@ typedef struct WeightTask {
 static void weight_pack_task(void *context, int thread, size_t index)
 {
     const WeightTask *task = context;
+    size_t x_groups = chunk_count(task->x_panels, PANEL_GROUP);
     (void)thread;
-    if (index < task->x_panels) {
-        task->level->pack_x(&task->job, index);
+    if (index < x_groups) {
+        task->level->pack_x(&task->job, index * PANEL_GROUP, chunk_end(index, PANEL_GROUP, task->x_panels));
     } else {
-        size_t group = index - task->x_panels;
+        size_t group = index - x_groups;
         task->level->pack_d_y(&task->job, group * D_Y_GROUP, chunk_end(group, D_Y_GROUP, task->d_y_panels));
     }
 }
@@ -142,7 +148,8 @@ static void panels_backward_weight(BackendStream *stream, const float *x, const 
         task.job.rows = rows - first < pass ? rows - first : pass;
         task.job.x = x + first * k;
         task.job.d_y = d_y + first * n;
-        operation_run(stream, weight_pack_task, &task, task.x_panels + chunk_count(task.d_y_panels, D_Y_GROUP));
+        size_t packs = chunk_count(task.x_panels, PANEL_GROUP) + chunk_count(task.d_y_panels, D_Y_GROUP);
+        operation_run(stream, weight_pack_task, &task, packs);
         operation_run(stream, weight_task, &task, task.x_panels * task.groups);
     }
 }

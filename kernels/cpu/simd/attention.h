@@ -23,7 +23,7 @@ typedef struct HeadWork {
     const float *keys,
         *values; /* rows of padded_width columns, row_step apart: packed, or in place where the width is whole tiles */
     size_t row_step;
-    float *scores, *d_scores; /* [QUERY_ROWS][padded_length] */
+    float *scores, *d_scores; /* [QUERY_ROWS][padded_length], and room for a batch more */
     float *queries, *d_out;   /* [QUERY_ROWS][padded_width]: backward's operands, or forward's context in queries */
     float *d_query;
     float *d_keys, *d_values; /* [length][padded_width] */
@@ -39,7 +39,7 @@ static size_t attention_scratch(size_t longest, size_t width)
     size_t length = round_up(longest, TILE_COLUMNS), columns = round_up(width, TILE_COLUMNS), bits = 2 * (length / 64 + 1);
     size_t floats =
         round_up(bits, LANES) + 2 * width * length + 2 * QUERY_ROWS * length + 3 * QUERY_ROWS * columns + 4 * length * columns;
-    return (floats + 16 * LANES) * sizeof(float);
+    return (floats + (16 + BATCH) * LANES) * sizeof(float);
 }
 
 static float *scratch_take(float **at, size_t count)
@@ -82,7 +82,7 @@ static HeadWork head_work(const AttentionJob *job, size_t sequence, size_t head,
     work.bits = (uint64_t *)(void *)scratch_take(&at, 2 * (work.padded_length / 64 + 1));
     work.keys_t = scratch_take(&at, work.width * work.padded_length);
     tile_transpose(work.k, 3 * d, length, work.width, work.keys_t, work.padded_length, work.padded_length);
-    work.scores = scratch_take(&at, QUERY_ROWS * work.padded_length);
+    work.scores = scratch_take(&at, QUERY_ROWS * work.padded_length + BATCH * LANES);
     work.queries = scratch_take(&at, QUERY_ROWS * work.padded_width);
     work.row_step = work.width == work.padded_width ? 3 * d : work.padded_width;
     work.values = work.keys = NULL;
@@ -107,40 +107,53 @@ static void head_mask(const HeadWork *work, const AttentionJob *job, size_t quer
     mask_row(&work->mask, job->pieces.slots[t], (uint32_t)job->pieces.positions[t], work->site, work->length, work->bits);
 }
 
-/* A row of scaled scores becomes exp(score - largest) with dropout's zeros; returns the sum before dropout, its logarithm in *log_sum. */
-static float softmax_row(const HeadWork *work, float *row, float *log_sum)
+/* A row of q k becomes the exponents of its softmax; returns the largest score. Columns beyond the sequence count as nothing. */
+static float softmax_row_begin(const HeadWork *work, float *row)
 {
-    Floats scale = floats_set(work->scale), largest = floats_set(-INFINITY), total = floats_zero();
-    for (size_t j = work->length; j % LANES != 0; j++) {
+    Floats scale = floats_set(work->scale), largest = floats_set(-INFINITY);
+    for (size_t j = work->length; j < work->padded_length; j++) {
         row[j] = -1e30f;
     }
     for (size_t j = 0; j < work->length; j += LANES) {
-        largest = floats_larger(largest, floats_multiply(floats_load(row + j), scale));
+        largest = floats_larger(largest, floats_load(row + j));
     }
-    float top = floats_largest(largest);
+    float top = floats_largest(largest) * work->scale;
     for (size_t j = 0; j < work->length; j += LANES) {
-        Floats e = floats_exp(floats_subtract(floats_multiply(floats_load(row + j), scale), floats_set(top)));
+        floats_store(row + j, floats_subtract(floats_multiply(floats_load(row + j), scale), floats_set(top)));
+    }
+    return top;
+}
+
+/* The exponentials get dropout's zeros; returns their sum before that. */
+static float softmax_row_end(const HeadWork *work, float *row)
+{
+    Floats total = floats_zero();
+    for (size_t j = 0; j < work->length; j += LANES) {
+        Floats e = floats_load(row + j);
         total = floats_add(total, e);
         floats_store(row + j, mask_apply(&work->mask, work->bits, j, e));
     }
-    float sum = floats_sum(total);
-    *log_sum = top + logf(sum);
-    return sum;
+    return floats_sum(total);
 }
 
 static void attention_forward(const AttentionJob *job, size_t sequence, size_t head, void *scratch)
 {
     HeadWork work = head_work(job, sequence, head, false, scratch);
     size_t d = work.d;
-    float factors[QUERY_ROWS];
+    float factors[QUERY_ROWS]; /* the row's largest score, then 1 / its sum */
     for (size_t begin = 0; begin < work.length; begin += QUERY_ROWS) {
         size_t rows = work.length - begin < QUERY_ROWS ? work.length - begin : QUERY_ROWS;
         tile_product(rows, work.padded_length, false, work.width, work.q + begin * 3 * d, 3 * d, 1, work.keys_t, work.padded_length,
                      work.scores, work.padded_length);
         for (size_t i = 0; i < rows; i++) {
-            float *log_sum = job->log_sum_exp + (work.first + begin + i) * job->heads + head;
+            factors[i] = softmax_row_begin(&work, work.scores + i * work.padded_length);
+        }
+        values_exp(work.scores, round_up(rows * work.padded_length, BATCH * LANES));
+        for (size_t i = 0; i < rows; i++) {
             head_mask(&work, job, begin + i);
-            factors[i] = 1.0f / softmax_row(&work, work.scores + i * work.padded_length, log_sum);
+            float sum = softmax_row_end(&work, work.scores + i * work.padded_length);
+            job->log_sum_exp[(work.first + begin + i) * job->heads + head] = factors[i] + logf(sum);
+            factors[i] = 1.0f / sum;
         }
         tile_product(rows, work.padded_width, false, work.length, work.scores, work.padded_length, 1, work.values, work.row_step,
                      work.queries, work.padded_width);
@@ -163,13 +176,21 @@ static float head_dot(const float *a, const float *b, size_t count)
     return floats_sum(total);
 }
 
-/* scores: q k becomes probabilities with dropout; d_scores: d_out v becomes the gradient of q k. */
-static void softmax_row_backward(const HeadWork *work, float *row, float *d_row, float log_sum, float along)
+/* q k becomes the logarithms of the probabilities. */
+static void softmax_row_again(const HeadWork *work, float *row, float log_sum)
 {
-    Floats scale = floats_set(work->scale), top = floats_set(log_sum), shift = floats_set(along);
+    Floats scale = floats_set(work->scale), top = floats_set(log_sum);
     for (size_t j = 0; j < work->length; j += LANES) {
-        Floats p = floats_exp(floats_subtract(floats_multiply(floats_load(row + j), scale), top));
-        Floats d_p = mask_apply(&work->mask, work->bits, j, floats_load(d_row + j));
+        floats_store(row + j, floats_subtract(floats_multiply(floats_load(row + j), scale), top));
+    }
+}
+
+/* row: probabilities, which get dropout; d_row: d_out v becomes the gradient of q k. */
+static void softmax_row_backward(const HeadWork *work, float *row, float *d_row, float along)
+{
+    Floats scale = floats_set(work->scale), shift = floats_set(along);
+    for (size_t j = 0; j < work->length; j += LANES) {
+        Floats p = floats_load(row + j), d_p = mask_apply(&work->mask, work->bits, j, floats_load(d_row + j));
         floats_store(row + j, mask_apply(&work->mask, work->bits, j, p));
         floats_store(d_row + j, floats_multiply(floats_multiply(p, scale), floats_subtract(d_p, shift)));
     }
@@ -195,10 +216,13 @@ static void attention_backward(const AttentionJob *job, size_t sequence, size_t 
         tile_product(rows, length, false, work.width, q, 3 * d, 1, work.keys_t, length, work.scores, length);
         tile_product(rows, length, false, work.width, d_out, d, 1, work.values_t, length, work.d_scores, length);
         for (size_t i = 0; i < rows; i++) {
-            float log_sum = job->log_sum_exp[(t + i) * job->heads + head];
+            softmax_row_again(&work, work.scores + i * length, job->log_sum_exp[(t + i) * job->heads + head]);
+        }
+        values_exp(work.scores, round_up(rows * length, BATCH * LANES));
+        for (size_t i = 0; i < rows; i++) {
             float along = head_dot(d_out + i * d, job->context + (t + i) * d + head * work.width, work.width);
             head_mask(&work, job, begin + i);
-            softmax_row_backward(&work, work.scores + i * length, work.d_scores + i * length, log_sum, along);
+            softmax_row_backward(&work, work.scores + i * length, work.d_scores + i * length, along);
         }
         tile_copy(q, 3 * d, rows, work.width, work.queries, columns);
         tile_copy(d_out, d, rows, work.width, work.d_out, columns);

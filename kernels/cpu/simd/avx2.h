@@ -119,6 +119,7 @@ static inline float floats_largest(Floats v)
 static inline void floats_transpose(Floats v[LANES])
 {
     Floats a[LANES];
+#pragma GCC unroll 4
     for (int i = 0; i < LANES; i += 4) {
         __m256d low = _mm256_castps_pd(_mm256_unpacklo_ps(v[i], v[i + 1])),
                 high = _mm256_castps_pd(_mm256_unpackhi_ps(v[i], v[i + 1]));
@@ -129,6 +130,7 @@ static inline void floats_transpose(Floats v[LANES])
         a[i + 2] = _mm256_castpd_ps(_mm256_unpacklo_pd(high, high2));
         a[i + 3] = _mm256_castpd_ps(_mm256_unpackhi_pd(high, high2));
     }
+#pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {
         v[i] = _mm256_permute2f128_ps(a[i], a[i + 4], 0x20);
         v[i + 4] = _mm256_permute2f128_ps(a[i], a[i + 4], 0x31);

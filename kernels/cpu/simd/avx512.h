@@ -109,6 +109,7 @@ static inline float floats_largest(Floats v)
 static inline void floats_transpose(Floats v[LANES])
 {
     Floats a[LANES];
+#pragma GCC unroll 4
     for (int i = 0; i < LANES; i += 4) { /* 4 x 4 blocks inside the 128-bit quarters */
         __m512d low = _mm512_castps_pd(_mm512_unpacklo_ps(v[i], v[i + 1])),
                 high = _mm512_castps_pd(_mm512_unpackhi_ps(v[i], v[i + 1]));
@@ -119,6 +120,7 @@ static inline void floats_transpose(Floats v[LANES])
         a[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high, high2));
         a[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high, high2));
     }
+#pragma GCC unroll 4
     for (int i = 0; i < 4; i++) { /* a 4 x 4 transpose of the quarters */
         Floats even = _mm512_shuffle_f32x4(a[i], a[i + 4], 0x88), odd = _mm512_shuffle_f32x4(a[i], a[i + 4], 0xDD);
         Floats even2 = _mm512_shuffle_f32x4(a[i + 8], a[i + 12], 0x88), odd2 = _mm512_shuffle_f32x4(a[i + 8], a[i + 12], 0xDD);

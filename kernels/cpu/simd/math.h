@@ -26,56 +26,94 @@ static inline uint32_t first_bits(size_t remaining)
     return remaining >= LANES ? (uint32_t)((UINT64_C(1) << LANES) - 1) : (1u << remaining) - 1;
 }
 
-/* exp(x) for x <= 80, about 1 ulp; below -87 it stays at 1.6e-38. x = n ln 2 + r with |r| <= ln 2 / 2, where Taylor's polynomial of
+/* Polynomials are long chains of operations that wait for each other, so vectors are taken BATCH at a time: the steps of one fill the
+ * waiting of the others. */
+enum { BATCH = 4 };
+#define FOR_BATCH(i) _Pragma("GCC unroll 4") for (int i = 0; i < BATCH; i++)
+
+/* x[i] = exp(x[i]) for x <= 80, about 1 ulp; below -87 it stays at 1.6e-38. x = n ln 2 + r with |r| <= ln 2 / 2, where Taylor's polynomial of
  * degree 7 is off by less than 6e-9 of the value. ln 2 in two parts, the first exact in a product with n. */
-static inline Floats floats_exp(Floats x)
+static inline __attribute__((always_inline)) void batch_exp(Floats x[BATCH])
 {
-    x = floats_smaller(floats_set(80.0f), floats_larger(floats_set(-87.0f), x));
-    Floats n = floats_round(floats_multiply(x, floats_set(1.44269504089f)));
-    Floats r = floats_subtract_product(x, n, floats_set(0.693359375f));
-    r = floats_subtract_product(r, n, floats_set(-2.12194440055e-4f));
-    Floats p = floats_set(1.0f / 5040.0f);
-    p = floats_multiply_add(p, r, floats_set(1.0f / 720.0f));
-    p = floats_multiply_add(p, r, floats_set(1.0f / 120.0f));
-    p = floats_multiply_add(p, r, floats_set(1.0f / 24.0f));
-    p = floats_multiply_add(p, r, floats_set(1.0f / 6.0f));
-    p = floats_multiply_add(p, r, floats_set(0.5f));
-    p = floats_multiply_add(floats_multiply(p, r), r, floats_add(r, floats_set(1.0f)));
-    return floats_scale(p, n);
+    static const float taylor[] = {1.0f / 720.0f, 1.0f / 120.0f, 1.0f / 24.0f, 1.0f / 6.0f, 0.5f};
+    Floats n[BATCH], r[BATCH], p[BATCH];
+    FOR_BATCH(i) x[i] = floats_smaller(floats_set(80.0f), floats_larger(floats_set(-87.0f), x[i]));
+    FOR_BATCH(i) n[i] = floats_round(floats_multiply(x[i], floats_set(1.44269504089f)));
+    FOR_BATCH(i) r[i] = floats_subtract_product(x[i], n[i], floats_set(0.693359375f));
+    FOR_BATCH(i) r[i] = floats_subtract_product(r[i], n[i], floats_set(-2.12194440055e-4f));
+    FOR_BATCH(i) p[i] = floats_multiply_add(floats_set(1.0f / 5040.0f), r[i], floats_set(taylor[0]));
+#pragma GCC unroll 4
+    for (int term = 1; term < 5; term++) {
+        FOR_BATCH(i) p[i] = floats_multiply_add(p[i], r[i], floats_set(taylor[term]));
+    }
+    FOR_BATCH(i) p[i] = floats_multiply_add(floats_multiply(p[i], r[i]), r[i], floats_add(r[i], floats_set(1.0f)));
+    FOR_BATCH(i) x[i] = floats_scale(p[i], n[i]);
 }
 
-/* The normal distribution's cumulative function at x; *bell = exp(-x^2 / 2).
+/* below[i]: the normal distribution's cumulative function at x[i]; bell[i] = exp(-x[i]^2 / 2).
  * It is erfc(u) / 2 for x = -u sqrt(2) <= 0, so that the tail keeps its relative precision, and 1 minus that for x > 0.
  * erfc(u) = exp(-u^2) t P(t), t = 1 / (1 + 0.3 u): P is a Chebyshev fit over u in 0 .. 10, off by less than 2.5e-8 of the value. */
-static inline Floats floats_normal(Floats x, Floats *bell)
+static inline __attribute__((always_inline)) void batch_normal(const Floats x[BATCH], Floats below[BATCH], Floats bell[BATCH])
 {
-    Floats size = floats_larger(x, floats_subtract(floats_zero(), x));
-    Floats e = floats_exp(floats_multiply(floats_multiply(x, x), floats_set(-0.5f)));
-    Floats t = floats_divide(floats_set(1.0f), floats_multiply_add(size, floats_set(0.3f * 0.70710678119f), floats_set(1.0f)));
-    Floats p = floats_set(-0.1307708773f);
-    p = floats_multiply_add(p, t, floats_set(0.4919342706f));
-    p = floats_multiply_add(p, t, floats_set(-0.5261516628f));
-    p = floats_multiply_add(p, t, floats_set(0.5645142422f));
-    p = floats_multiply_add(p, t, floats_set(-0.1069833625f));
-    p = floats_multiply_add(p, t, floats_set(0.2205391691f));
-    p = floats_multiply_add(p, t, floats_set(0.1467960222f));
-    p = floats_multiply_add(p, t, floats_set(0.1709491199f));
-    p = floats_multiply_add(p, t, floats_set(0.1691730577f));
-    Floats tail = floats_multiply(floats_multiply(floats_multiply(p, t), e), floats_set(0.5f));
-    *bell = e;
-    return floats_choose_negative(x, tail, floats_subtract(floats_set(1.0f), tail));
+    static const float fit[] = {-0.1307708773f, 0.4919342706f, -0.5261516628f, 0.5645142422f, -0.1069833625f,
+                                0.2205391691f,  0.1467960222f, 0.1709491199f,  0.1691730577f};
+    Floats t[BATCH], p[BATCH];
+    FOR_BATCH(i) bell[i] = floats_multiply(floats_multiply(x[i], x[i]), floats_set(-0.5f));
+    batch_exp(bell);
+    FOR_BATCH(i) t[i] = floats_larger(x[i], floats_subtract(floats_zero(), x[i]));
+    FOR_BATCH(i) t[i] = floats_multiply_add(t[i], floats_set(0.3f * 0.70710678119f), floats_set(1.0f));
+    FOR_BATCH(i) t[i] = floats_divide(floats_set(1.0f), t[i]);
+    FOR_BATCH(i) p[i] = floats_multiply_add(floats_set(fit[0]), t[i], floats_set(fit[1]));
+#pragma GCC unroll 8
+    for (int term = 2; term < 9; term++) {
+        FOR_BATCH(i) p[i] = floats_multiply_add(p[i], t[i], floats_set(fit[term]));
+    }
+    FOR_BATCH(i) p[i] = floats_multiply(floats_multiply(floats_multiply(p[i], t[i]), bell[i]), floats_set(0.5f));
+    FOR_BATCH(i) below[i] = floats_choose_negative(x[i], p[i], floats_subtract(floats_set(1.0f), p[i]));
 }
 
-static inline Floats floats_gelu(Floats x)
+static inline __attribute__((always_inline)) void batch_load(Floats v[BATCH], const float *at)
 {
-    Floats bell;
-    return floats_multiply(x, floats_normal(x, &bell));
+    FOR_BATCH(i) v[i] = floats_load(at + i * LANES);
 }
 
-static inline Floats floats_gelu_derivative(Floats x)
+/* Of count values in place, count a multiple of BATCH * LANES. */
+static void values_exp(float *values, size_t count)
 {
-    Floats bell, below = floats_normal(x, &bell);
-    return floats_multiply_add(floats_multiply(x, floats_set(0.39894228040f)), bell, below);
+    for (size_t j = 0; j < count; j += BATCH * LANES) {
+        Floats v[BATCH];
+        batch_load(v, values + j);
+        batch_exp(v);
+        FOR_BATCH(i) floats_store(values + j + (size_t)i * LANES, v[i]);
+    }
+}
+
+static void values_gelu(float *values, size_t count)
+{
+    for (size_t j = 0; j < count; j += BATCH * LANES) {
+        Floats x[BATCH], below[BATCH], bell[BATCH];
+        batch_load(x, values + j);
+        batch_normal(x, below, bell);
+        FOR_BATCH(i) floats_store(values + j + (size_t)i * LANES, floats_multiply(x[i], below[i]));
+    }
+}
+
+static void values_gelu_derivative(float *values, size_t count)
+{
+    for (size_t j = 0; j < count; j += BATCH * LANES) {
+        Floats x[BATCH], below[BATCH], bell[BATCH];
+        batch_load(x, values + j);
+        batch_normal(x, below, bell);
+        FOR_BATCH(i) x[i] = floats_multiply(x[i], floats_set(0.39894228040f));
+        FOR_BATCH(i) floats_store(values + j + (size_t)i * LANES, floats_multiply_add(x[i], bell[i], below[i]));
+    }
+}
+
+static inline Floats floats_exp(Floats x)
+{
+    Floats v[BATCH] = {x, x, x, x}; /* the compiler computes one */
+    batch_exp(v);
+    return v[0];
 }
 
 /* A dropout as the loops want it: an element is kept where its word is at least threshold. */

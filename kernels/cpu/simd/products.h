@@ -5,31 +5,81 @@
 #include "kernels/cpu/level.h"
 #include "kernels/cpu/simd/tile.h"
 
+enum { TILE_FLOATS = TILE_ROWS * TILE_COLUMNS };
+
+static inline void tile_add_bias(const ProductEnd *end, float *tile, size_t rows, size_t column, size_t columns)
+{
+    for (size_t j = 0; j < columns; j += LANES) {
+        Floats bias = floats_load_upto(end->bias + column + j, columns - j);
+        for (size_t r = 0; r < rows; r++) {
+            float *at = tile + r * TILE_COLUMNS + j;
+            floats_store(at, floats_add(floats_load(at), bias));
+        }
+    }
+}
+
+/* to[r] = tile[r] (+ to[r]) */
+static inline void tile_store(const float *tile, float *to, size_t to_row, size_t rows, size_t columns, bool add)
+{
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t j = 0; j < columns; j += LANES) {
+            Floats v = floats_load(tile + r * TILE_COLUMNS + j);
+            float *at = to + r * to_row + j;
+            floats_store_upto(at, add ? floats_add(v, floats_load_upto(at, columns - j)) : v, columns - j);
+        }
+    }
+}
+
+static inline void tile_load(const float *from, size_t from_row, size_t rows, size_t columns, float *tile)
+{
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t j = 0; j < columns; j += LANES) {
+            floats_store(tile + r * TILE_COLUMNS + j, floats_load_upto(from + r * from_row + j, columns - j));
+        }
+    }
+}
+
+/* A tile's values up to whole batches: rows beyond the last hold old numbers, which are computed with and never stored. */
+static inline size_t tile_count(size_t rows)
+{
+    size_t step = BATCH * LANES;
+    return (rows * TILE_COLUMNS + step - 1) / step * step;
+}
+
+/* The product of rows first .. and columns column .. stands in tile, [TILE_ROWS][TILE_COLUMNS], which is used up. */
+static void tile_end(const ProductEnd *end, float *tile, size_t first, size_t rows, size_t column, size_t columns)
+{
+    size_t at = first * end->out_row + column;
+    if (end->bias != NULL) {
+        tile_add_bias(end, tile, rows, column, columns);
+    }
+    if (end->gelu) {
+        if (end->pre != NULL) {
+            tile_store(tile, end->pre + at, end->out_row, rows, columns, false);
+        }
+        values_gelu(tile, tile_count(rows));
+    }
+    if (end->slope_pre != NULL) {
+        float slope[TILE_FLOATS] __attribute__((aligned(64))) = {0};
+        tile_load(end->slope_pre + at, end->out_row, rows, columns, slope);
+        values_gelu_derivative(slope, tile_count(rows));
+        for (size_t j = 0; j < rows * TILE_COLUMNS; j += LANES) {
+            floats_store(tile + j, floats_multiply(floats_load(tile + j), floats_load(slope + j)));
+        }
+    }
+    tile_store(tile, end->out + at, end->out_row, rows, columns, end->accumulate);
+}
+
 static void product_end(const ProductEnd *end, const float *in, size_t in_row, size_t first, size_t last, size_t column,
                         size_t columns)
 {
-    for (size_t r = first; r < last; r++) {
-        size_t row = r * end->out_row + column;
-        const float *from = in + (r - first) * in_row;
-        for (size_t j = 0; j < columns; j += LANES) {
-            size_t left = columns - j, at = row + j;
-            Floats v = floats_load_upto(from + j, left);
-            if (end->bias != NULL) {
-                v = floats_add(v, floats_load_upto(end->bias + column + j, left));
-            }
-            if (end->gelu) {
-                if (end->pre != NULL) {
-                    floats_store_upto(end->pre + at, v, left);
-                }
-                v = floats_gelu(v);
-            }
-            if (end->slope_pre != NULL) {
-                v = floats_multiply(v, floats_gelu_derivative(floats_load_upto(end->slope_pre + at, left)));
-            }
-            if (end->accumulate) {
-                v = floats_add(v, floats_load_upto(end->out + at, left));
-            }
-            floats_store_upto(end->out + at, v, left);
+    float tile[TILE_FLOATS] __attribute__((aligned(64))) = {0};
+    for (size_t r = first; r < last; r += TILE_ROWS) {
+        size_t rows = last - r < TILE_ROWS ? last - r : TILE_ROWS;
+        for (size_t j = 0; j < columns; j += TILE_COLUMNS) {
+            size_t some = columns - j < TILE_COLUMNS ? columns - j : TILE_COLUMNS;
+            tile_load(in + (r - first) * in_row + j, in_row, rows, some, tile);
+            tile_end(end, tile, r, rows, column + j, some);
         }
     }
 }
@@ -40,18 +90,37 @@ static void pack_transposed(const float *weight, size_t n, size_t k, size_t colu
     tile_transpose(weight + column * k, k, outputs, k, panel, TILE_COLUMNS, TILE_COLUMNS);
 }
 
-static void pack_plain(const float *weight, size_t n, size_t k, size_t column, float *panel)
+static void pack_plain(const float *weight, size_t n, size_t k, size_t column, size_t columns, float *panels)
 {
-    tile_copy(weight + column, k, n, k - column < TILE_COLUMNS ? k - column : TILE_COLUMNS, panel, TILE_COLUMNS);
+    tile_panels(weight + column, k, n, columns, panels, n * TILE_COLUMNS);
+}
+
+/* Asks for the cache lines that a tile's end will need while the tile is computed: rows lie far apart, which no hardware foresees. */
+static inline void tile_prefetch(const float *at, size_t row, size_t rows, bool write)
+{
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t j = 0; j < TILE_COLUMNS; j += 16) {
+            if (write) {
+                __builtin_prefetch(at + r * row + j, 1);
+            } else {
+                __builtin_prefetch(at + r * row + j, 0);
+            }
+        }
+    }
 }
 
 static void product_panel(const PanelJob *job, const float *panel, size_t first, size_t last, size_t column)
 {
-    float tile[TILE_ROWS * TILE_COLUMNS] __attribute__((aligned(64)));
+    float tile[TILE_FLOATS] __attribute__((aligned(64))) = {0};
     size_t columns = job->end.out_row - column < TILE_COLUMNS ? job->end.out_row - column : TILE_COLUMNS;
     for (size_t r = first; r < last; r += TILE_ROWS) {
         size_t rows = last - r < TILE_ROWS ? last - r : TILE_ROWS;
         const float *a = job->a + r * job->a_row;
+        size_t at = r * job->end.out_row + column;
+        tile_prefetch(job->end.out + at, job->end.out_row, rows, true);
+        if (job->end.slope_pre != NULL) {
+            tile_prefetch(job->end.slope_pre + at, job->end.out_row, rows, false);
+        }
         switch (rows) {
 #define TILE_CASE(count)                                                                                    \
     case count:                                                                                             \
@@ -60,14 +129,14 @@ static void product_panel(const PanelJob *job, const float *panel, size_t first,
             TILE_CASES(TILE_CASE)
 #undef TILE_CASE
         }
-        product_end(&job->end, tile, TILE_COLUMNS, r, r + rows, column, columns);
+        tile_end(&job->end, tile, r, rows, column, columns);
     }
 }
 
-static void pack_x(const WeightJob *job, size_t panel)
+static void pack_x(const WeightJob *job, size_t first_panel, size_t last_panel)
 {
-    size_t column = panel * TILE_COLUMNS, columns = job->k - column < TILE_COLUMNS ? job->k - column : TILE_COLUMNS;
-    tile_copy(job->x + column, job->k, job->rows, columns, job->panels_x + panel * job->step_x, TILE_COLUMNS);
+    size_t column = first_panel * TILE_COLUMNS, end = last_panel * TILE_COLUMNS < job->k ? last_panel * TILE_COLUMNS : job->k;
+    tile_panels(job->x + column, job->k, job->rows, end - column, job->panels_x + first_panel * job->step_x, job->step_x);
 }
 
 /* Panels are narrower than a vector: whole vectors are written, and the next row overwrites what is too much (the last row's goes to the
@@ -104,13 +173,14 @@ static void pack_d_y(const WeightJob *job, size_t first_panel, size_t last_panel
 
 static void product_weight(const WeightJob *job, size_t x_panel, size_t first_d_y_panel, size_t last_d_y_panel)
 {
-    float tile[TILE_ROWS * TILE_COLUMNS] __attribute__((aligned(64)));
+    float tile[TILE_FLOATS] __attribute__((aligned(64)));
     const float *b = job->panels_x + x_panel * job->step_x;
     size_t column = x_panel * TILE_COLUMNS, columns = job->k - column < TILE_COLUMNS ? job->k - column : TILE_COLUMNS;
     for (size_t p = first_d_y_panel; p < last_d_y_panel; p++) {
         const float *a = job->panels_d_y + p * job->step_d_y;
         size_t row = p * TILE_ROWS, rows = job->n - row < TILE_ROWS ? job->n - row : TILE_ROWS;
         float *to = job->d_weight + row * job->k + column;
+        tile_prefetch(to, job->k, rows, true);
         if (rows == TILE_ROWS && columns == TILE_COLUMNS) {
             tile_multiply(TILE_ROWS, true, job->rows, a, 1, TILE_ROWS, b, TILE_COLUMNS, to, job->k);
             continue;

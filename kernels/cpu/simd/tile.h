@@ -83,8 +83,21 @@ static void tile_transpose(const float *from, size_t from_row, size_t rows, size
     Floats block[LANES];
     for (size_t i = 0; i < padded; i += LANES) {
         for (size_t j = 0; j < columns; j += LANES) {
+            const float *at = from + i * from_row + j;
+            if (i + LANES <= rows && j + LANES <= columns) {
+#pragma GCC unroll 16
+                for (size_t r = 0; r < LANES; r++) {
+                    block[r] = floats_load(at + r * from_row);
+                }
+                floats_transpose(block);
+#pragma GCC unroll 16
+                for (size_t c = 0; c < LANES; c++) {
+                    floats_store(to + (j + c) * to_row + i, block[c]);
+                }
+                continue;
+            }
             for (size_t r = 0; r < LANES; r++) {
-                block[r] = i + r < rows ? floats_load_upto(from + (i + r) * from_row + j, columns - j) : floats_zero();
+                block[r] = i + r < rows ? floats_load_upto(at + r * from_row, columns - j) : floats_zero();
             }
             floats_transpose(block);
             for (size_t c = 0; c < LANES && j + c < columns; c++) {
@@ -94,7 +107,22 @@ static void tile_transpose(const float *from, size_t from_row, size_t rows, size
     }
 }
 
-/* to[i][j] = from[i][j] for j < columns, 0 for the columns up to padded (a multiple of LANES). */
+/* Columns of a matrix into panels [rows][TILE_COLUMNS], step floats apart; the last panel's columns beyond the matrix become zero. A row of
+ * all panels after another: what is read lies together then. */
+static void tile_panels(const float *from, size_t from_row, size_t rows, size_t columns, float *to, size_t step)
+{
+    for (size_t i = 0; i < rows; i++) {
+        const float *row = from + i * from_row;
+        float *panel = to + i * TILE_COLUMNS;
+        for (size_t j = 0; j < columns; j += TILE_COLUMNS, panel += step) {
+            floats_store(panel, floats_load_upto(row + j, columns - j));
+            floats_store(panel + LANES,
+                         columns - j > LANES ? floats_load_upto(row + j + LANES, columns - j - LANES) : floats_zero());
+        }
+    }
+}
+
+/* The same for one operand of `padded` columns, a multiple of TILE_COLUMNS, that stays together: to[i][j], [rows][padded]. */
 static void tile_copy(const float *from, size_t from_row, size_t rows, size_t columns, float *to, size_t padded)
 {
     for (size_t i = 0; i < rows; i++) {
