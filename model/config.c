@@ -224,7 +224,7 @@ static void set_labels(Json *object, const BertConfig *config)
 {
     Json *id2label = json_object(), *label2id = json_object();
     for (int32_t i = 0; i < config->label_count; i++) {
-        char key[16];
+        char key[24];
         snprintf(key, sizeof key, "%d", i);
         json_set(id2label, key, json_string(config->labels[i]));
         json_set(label2id, config->labels[i], json_integer(i));
