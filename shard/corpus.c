@@ -159,7 +159,8 @@ static Status token_append(CorpusReader *reader, const CorpusLine *line, const C
     }
     while (label_size > 0 && label[label_size - 1] == ' ')
         label_size--;
-    long label_column = (long)(label - line->bytes) + 1;
+    long token_column = (long)(fields->starts[layout->token_index] - line->bytes) + 1,
+         label_column = (long)(label - line->bytes) + 1;
     if (label_size == 0)
         return reader_error(reader, line->number, label_column, "empty-label", diagnostic,
                             "the label is empty: expected a label in column %d", layout->label_index + 1);
@@ -169,11 +170,12 @@ static Status token_append(CorpusReader *reader, const CorpusLine *line, const C
                        "the sentence that begins in line %ld has over %d tokens or %d bytes: separate sentences by blank lines",
                        reader->sentence.line, CORPUS_SENTENCE_LIMIT, CORPUS_SENTENCE_BYTES);
     if (token_size == 0)
-        reader_empty_token(reader, line->number, (long)(fields->starts[layout->token_index] - line->bytes) + 1);
+        reader_empty_token(reader, line->number, token_column);
     CorpusToken token = {.text = arena_copy_bytes(reader->arena, fields->starts[layout->token_index], token_size),
                          .text_size = token_size,
                          .label = arena_copy_bytes(reader->arena, label, label_size),
                          .line = line->number,
+                         .token_column = token_column,
                          .label_column = label_column};
     if (reader->tokens.count == 0)
         reader->sentence.line = line->number;

@@ -21,7 +21,8 @@ typedef struct CorpusToken {
     size_t text_size;
     const char *label;
     long line;         /* from 1 */
-    long label_column; /* byte column of the label in its line, from 1 */
+    long token_column; /* byte columns of both in their line, from 1 */
+    long label_column;
 } CorpusToken;
 
 /* Lives until the next corpus_reader_next. */
@@ -37,7 +38,8 @@ typedef struct CorpusOptions {
     int label_column; /* likewise; 0: -1 (last) */
 } CorpusOptions;
 /* From options as text ("2", "-1"; "" or NULL: the default). STATUS_INVALID_INPUT names the option. */
-NODISCARD Status corpus_options_parse(CorpusOptions *options, const char *token_column, const char *label_column, Diagnostic *diagnostic);
+NODISCARD Status corpus_options_parse(CorpusOptions *options, const char *token_column, const char *label_column,
+                                      Diagnostic *diagnostic);
 
 /* Problems that do not end the reading are handed to `problem` when it is set (lint), else a warning is logged once per kind and an error
  * ends the reading. rule: static id such as "column-count". */
@@ -48,8 +50,8 @@ typedef void (*CorpusProblem)(void *context, const char *file, long line, long c
 typedef struct CorpusReader CorpusReader;
 /* STATUS_NOT_FOUND / PERMISSION name the file. A first pass over (a bounded part of) the file settles columns, separator and whether lines
  * that begin with "# " are comments. */
-NODISCARD Status corpus_reader_open(CorpusReader **reader, const char *path, CorpusOptions options, CorpusProblem problem, void *context,
-                                    Diagnostic *diagnostic);
+NODISCARD Status corpus_reader_open(CorpusReader **reader, const char *path, CorpusOptions options, CorpusProblem problem,
+                                    void *context, Diagnostic *diagnostic);
 void corpus_reader_close(CorpusReader **reader);
 /* *sentence = NULL at the end. Errors (STATUS_INVALID_INPUT) carry file:line:column: wrong column count, empty label, invalid UTF-8, line too long. */
 NODISCARD Status corpus_reader_next(CorpusReader *reader, const CorpusSentence **sentence, Diagnostic *diagnostic);

@@ -25,6 +25,7 @@ static void linter_report(Linter *linter, long line, long column, ProblemSeverit
         linter->report(linter->context, &problem);
 }
 
+/* A problem of a token's label. */
 static PRINTF_LIKE(5, 6) void token_report(Linter *linter, const CorpusToken *token, ProblemSeverity severity, const char *rule,
                                            const char *format, ...)
 {
@@ -153,8 +154,8 @@ static void sentence_check(Linter *linter, const CorpusSentence *sentence, Label
         const CorpusToken *token = &sentence->tokens[i];
         ptrdiff_t space = white_space(token->text, token->text_size);
         if (space >= 0)
-            token_report(linter, token, PROBLEM_WARNING, "inner-space", "the token \"%.64s\" has white space in it, at byte %td",
-                         token->text, space + 1);
+            linter_report(linter, token->line, token->token_column + space, PROBLEM_WARNING, "inner-space",
+                          "the token has white space in it: other tools will take it for several tokens or columns");
         if (i != violation)
             continue;
         violation_report(linter, sentence, i);
