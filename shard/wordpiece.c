@@ -1,6 +1,5 @@
 #include "shard/wordpiece.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,8 +14,6 @@ enum {
     COMBINING_CLASSES = 256,
     CASING_PIECES_MINIMUM = 1000, /* fewer pieces with a letter say nothing about a vocabulary's casing */
     CASING_PERCENT = 5,
-    WORDS_MINIMUM = 20, /* likewise for frequent words */
-    UNKNOWN_PERCENT = 10,
 };
 
 /* A special token written in the text. */
@@ -598,48 +595,4 @@ Status wordpiece_check_model(const Wordpiece *wordpiece, int32_t model_vocab_siz
                     "with the model",
                     vocab_size, model_vocab_size);
     return check_casing(wordpiece, diagnostic);
-}
-
-/* Is `word`, of any casing, one piece as it stands; and is it one with its first letter's case turned? */
-static void find_both_cases(const Wordpiece *wordpiece, const char *word, bool *as_it_stands, bool *turned)
-{
-    char *other = memory_copy_string(word);
-    other[0] = (char)(islower((unsigned char)word[0]) ? toupper((unsigned char)word[0]) : tolower((unsigned char)word[0]));
-    *as_it_stands = wordpiece_find(wordpiece, word) >= 0;
-    *turned = wordpiece_find(wordpiece, other) >= 0;
-    free(other);
-}
-
-Status wordpiece_check_words(const Wordpiece *wordpiece, const char *const *words, int32_t count, Diagnostic *diagnostic)
-{
-    Status status = STATUS_OK;
-    WordpieceOutput output = {0};
-    int64_t pieces = 0, unknown = 0, capitalised = 0, only_lower = 0;
-    for (int32_t i = 0; i < count; i++) {
-        wordpiece_output_clear(&output);
-        TRY(wordpiece_encode_text(wordpiece, words[i], strlen(words[i]), &output, diagnostic));
-        pieces += (int64_t)output.ids.count;
-        for (size_t j = 0; j < output.ids.count; j++)
-            unknown += output.ids.items[j] == wordpiece->specials.unk;
-        if (!wordpiece->options.lowercase && isupper((unsigned char)words[i][0])) {
-            bool as_it_stands, turned;
-            find_both_cases(wordpiece, words[i], &as_it_stands, &turned);
-            capitalised += as_it_stands || turned;
-            only_lower += turned && !as_it_stands;
-        }
-    }
-    if (capitalised >= WORDS_MINIMUM && only_lower * 2 > capitalised)
-        TRY_FAIL(
-            diagnostic, STATUS_MISMATCH,
-            "%lld of %lld frequent capitalised words are in the vocabulary only in lower case: the vocabulary is uncased, but the "
-            "tokenizer keeps capitals; set do_lower_case to true, or leave out --cased",
-            (long long)only_lower, (long long)capitalised);
-    if (count >= WORDS_MINIMUM && unknown * 100 > pieces * UNKNOWN_PERCENT)
-        TRY_FAIL(
-            diagnostic, STATUS_MISMATCH,
-            "%lld of the %lld pieces of %d frequent words are [UNK], over %d%%: the vocabulary is for another language or script",
-            (long long)unknown, (long long)pieces, count, UNKNOWN_PERCENT);
-out:
-    wordpiece_output_free(&output);
-    return status;
 }

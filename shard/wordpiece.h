@@ -46,11 +46,8 @@ NODISCARD Status wordpiece_encode_text(const Wordpiece *wordpiece, const char *t
 NODISCARD Status wordpiece_encode_token(const Wordpiece *wordpiece, const char *token, size_t size, int32_t word_id, WordpieceOutput *output,
                                         Diagnostic *diagnostic);
 
-/* Does this vocabulary fit: size equal to the model's vocab_size at most, specials there, its pieces' casing what the options say.
- * STATUS_MISMATCH says which and why. */
+/* Does this vocabulary fit: size equal to the model's vocab_size at most, specials there, its pieces' casing what the options say
+ * (what a corpus's words say is for whoever reads the corpus). STATUS_MISMATCH says which and why. */
 NODISCARD Status wordpiece_check_model(const Wordpiece *wordpiece, int32_t model_vocab_size, Diagnostic *diagnostic);
-/* The same against a corpus's frequent words (distinct, at least 20 or nothing is said): STATUS_MISMATCH when most capitalised ones are
- * found only in lower case by a cased tokenizer, or over 10% of their pieces are [UNK]. */
-NODISCARD Status wordpiece_check_words(const Wordpiece *wordpiece, const char *const *words, int32_t count, Diagnostic *diagnostic);
 
 #endif

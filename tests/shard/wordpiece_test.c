@@ -643,32 +643,6 @@ static void casing_that_is_not_the_vocabularys_does_not_fit(void **state)
     wordpiece_close(&wordpiece);
 }
 
-static void frequent_words_show_a_vocabulary_that_does_not_fit(void **state)
-{
-    (void)state;
-    enum { COUNT = 30 };
-    char texts[COUNT][8];
-    const char *words[COUNT];
-    Diagnostic diagnostic = {0};
-    Wordpiece *cased = open_counted("%s", 700, false), *uncased = open_counted("%s", 700, true);
-    for (int i = 0; i < COUNT; i++) {
-        snprintf(texts[i], sizeof texts[i], "%c%ca", 'A' + i % 26, 'a' + i / 26);
-        words[i] = texts[i];
-    }
-    assert_int_equal(wordpiece_check_words(cased, words, COUNT, &diagnostic), STATUS_MISMATCH);
-    assert_non_null(strstr(diagnostic.message, "lower case"));
-    assert_int_equal(wordpiece_check_words(uncased, words, COUNT, &diagnostic), STATUS_OK);
-    assert_int_equal(wordpiece_check_words(cased, words, 10, &diagnostic), STATUS_OK); /* too few to say */
-    for (int i = 0; i < 5; i++)
-        memcpy(texts[i], "zzz", 4);
-    assert_int_equal(wordpiece_check_words(uncased, words, COUNT, &diagnostic), STATUS_MISMATCH);
-    assert_non_null(strstr(diagnostic.message, "[UNK]"));
-    texts[7][0] = '\xFF';
-    assert_int_equal(wordpiece_check_words(uncased, words, COUNT, &diagnostic), STATUS_INVALID_INPUT);
-    wordpiece_close(&cased);
-    wordpiece_close(&uncased);
-}
-
 /* ---- threads ---- */
 
 typedef struct Worker {
@@ -741,7 +715,6 @@ int main(void)
         cmocka_unit_test(a_vocabulary_of_long_pieces_and_every_byte_is_searched_rightly),
         cmocka_unit_test(a_vocabulary_larger_than_the_models_does_not_fit),
         cmocka_unit_test(casing_that_is_not_the_vocabularys_does_not_fit),
-        cmocka_unit_test(frequent_words_show_a_vocabulary_that_does_not_fit),
         cmocka_unit_test(one_tokenizer_serves_many_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
