@@ -142,15 +142,22 @@ out:
 
 static Status check_tree(Checker *checker, const Tree *tree);
 
-/* A record of the tree of free pages: {u64 count, count page numbers}. Writers copy count of them. */
-static Status check_free_record(const Checker *checker, const uint8_t *data, uint64_t size)
+/* A record of the tree of free pages: {u64 count, count page numbers}, falling. Writers take these pages for theirs, so none of them
+ * may be in use as well. */
+static Status check_free_record(Checker *checker, const uint8_t *data, uint64_t size)
 {
     if (size < 8 || size % 8 != 0 || load64(data) > size / 8 - 1)
         return CORRUPT(checker, "a list of free pages is longer than its record");
+    uint64_t previous = NO_PAGE;
     for (uint64_t i = 1; i <= load64(data); i++) {
-        uint64_t free_page = load64(data + 8 * i);
-        if (free_page < 2 || free_page >= checker->page_count)
-            return CORRUPT(checker, "page %llu is said to be free", (unsigned long long)free_page);
+        const uint8_t *page;
+        uint64_t number = load64(data + 8 * i);
+        if (number >= previous)
+            return CORRUPT(checker, "a list of free pages is out of order");
+        Status status = take_page(checker, number, &page);
+        if (status != STATUS_OK)
+            return status;
+        previous = number;
     }
     return STATUS_OK;
 }
@@ -193,6 +200,31 @@ static bool in_order(const Tree *tree, const uint8_t *left, const uint8_t *right
     return order < 0 || (order == 0 && left_size < right_size);
 }
 
+/* Bytes of a whole node in its page; even. */
+static size_t node_size(const uint8_t *node, bool leaf)
+{
+    uint64_t size = NODE_HEADER_SIZE + load16(node + 6);
+    if (leaf)
+        size += load16(node + 4) == NODE_BIG ? 8 : load32(node);
+    return (size + 1) / 2 * 2;
+}
+
+/* Do the nodes fill the page from upper to its end, each byte once? Writers move nodes about and rely on it. */
+static bool nodes_packed(const Checker *checker, const uint8_t *page, size_t count, size_t upper, bool leaf)
+{
+    uint8_t taken[LARGEST_PAGE / 2]; /* nodes lie at even places */
+    memset(taken, 0, checker->page_size / 2);
+    size_t sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t at = load16(page + PAGE_HEADER_SIZE + 2 * i), size = node_size(page + at, leaf);
+        if (size > checker->page_size - at || memchr(taken + at / 2, 1, size / 2))
+            return false;
+        memset(taken + at / 2, 1, size / 2);
+        sum += size;
+    }
+    return sum == checker->page_size - upper;
+}
+
 /* The header and all nodes' bounds; nodes may be looked at freely afterwards. */
 static Status check_page_bounds(const Checker *checker, const Tree *tree, const uint8_t *page, uint64_t number, bool leaf)
 {
@@ -210,6 +242,8 @@ static Status check_page_bounds(const Checker *checker, const Tree *tree, const 
             at + NODE_HEADER_SIZE + load16(page + at + 6) > checker->page_size)
             return CORRUPT(checker, "entry %zu of page %llu lies outside of it", i, (unsigned long long)number);
     }
+    if (!nodes_packed(checker, page, count, upper, leaf))
+        return CORRUPT(checker, "the entries of page %llu overlap or leave gaps", (unsigned long long)number);
     for (size_t i = leaf ? 1 : 2; i < count; i++) { /* the first key of a branch page is left empty */
         const uint8_t *nodes = page + PAGE_HEADER_SIZE + 2 * i;
         if (!in_order(tree, page + load16(nodes - 2), page + load16(nodes)))

@@ -59,18 +59,30 @@ static Place place_of(const Reader *reader, size_t position)
 #define READER_FAIL(reader, code, place, ...) \
     FAIL_AT((reader)->diagnostic, (code), (reader)->yaml->name, (place).line, (place).column, __VA_ARGS__)
 
+/* The library marks where a name or a quoted text begins; people look for the sign or the quote before it. */
+static size_t with_sign(const Reader *reader, size_t position, const char *signs)
+{
+    return position > 0 && reader->text[position - 1] && strchr(signs, reader->text[position - 1]) ? position - 1 : position;
+}
+
 static Place event_place(Reader *reader, struct fy_event *event)
 {
     const struct fy_mark *mark = fy_event_start_mark(event);
-    if (mark && mark->input_pos <= reader->size)
+    if (mark && mark->input_pos <= reader->size) {
         reader->last_position = mark->input_pos;
+        if (event->type == FYET_ALIAS)
+            reader->last_position = with_sign(reader, mark->input_pos, "*");
+        else if (event->type == FYET_SCALAR && event->scalar.value && fy_token_scalar_style(event->scalar.value) != FYSS_PLAIN)
+            reader->last_position = with_sign(reader, mark->input_pos, "\"'");
+    }
     return place_of(reader, reader->last_position);
 }
 
-static Place token_place(const Reader *reader, struct fy_token *token)
+static Place token_place(const Reader *reader, struct fy_token *token, const char *signs)
 {
     const struct fy_mark *mark = fy_token_start_mark(token);
-    return place_of(reader, mark && mark->input_pos <= reader->size ? mark->input_pos : reader->last_position);
+    return place_of(reader,
+                    mark && mark->input_pos <= reader->size ? with_sign(reader, mark->input_pos, signs) : reader->last_position);
 }
 
 static Status new_node(Reader *reader, YamlKind kind, Place place, YamlNode **node)
@@ -113,10 +125,10 @@ static Status attach(Reader *reader, YamlNode *node)
 static Status refuse_decoration(Reader *reader, struct fy_token *anchor, struct fy_token *tag)
 {
     if (anchor)
-        return READER_FAIL(reader, STATUS_UNSUPPORTED, token_place(reader, anchor),
+        return READER_FAIL(reader, STATUS_UNSUPPORTED, token_place(reader, anchor, "&"),
                            "anchors (&name) are not supported here: write the value out at each place");
     if (tag)
-        return READER_FAIL(reader, STATUS_UNSUPPORTED, token_place(reader, tag),
+        return READER_FAIL(reader, STATUS_UNSUPPORTED, token_place(reader, tag, ""),
                            "tags (!name) are not supported here: remove the tag");
     return STATUS_OK;
 }
