@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""Training speed beside Hugging Face Trainer: both in one run on one machine, taken in turn; real (unpadded) tokens per second.
+
+usage: bench/train.py --model DIR --data DIR --peer SCRIPT [--steps 60] [--repeat 3] [--nersweep build/release/bin/nersweep]
+
+DIR of --data holds train.conll, dev.conll, test.conll. --peer is a script that trains the same with Trainer and ends with a JSON line that has
+real_tokens_per_s; it is called with --model --data --max-steps --batch --no-eval (and --bf16 --group for its fastest setting). Without --peer
+only nersweep is measured. The interpreter is $NERSWEEP_PEERS_PYTHON or .peers/bin/python. Prints a table and one JSON line.
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--model", required=True)
+parser.add_argument("--vocab")
+parser.add_argument("--data", required=True)
+parser.add_argument("--peer")
+parser.add_argument("--peer-variants", default="default,fastest")
+parser.add_argument("--steps", type=int, default=60)
+parser.add_argument("--repeat", type=int, default=3)
+parser.add_argument("--batch", type=int, default=16)
+parser.add_argument("--threads", type=int, default=os.cpu_count())
+parser.add_argument("--unit", choices=("sentence", "document"), default="sentence")
+parser.add_argument("--nersweep", default="build/release/bin/nersweep")
+args = parser.parse_args()
+PEER_PYTHON = os.environ.get("NERSWEEP_PEERS_PYTHON", ".peers/bin/python")
+PEER_FLAGS = {"default": [], "fp32-group": ["--group"], "fastest": ["--bf16", "--group"]}
+
+
+def measured(command, environment=None):
+    """Runs a command; its last JSON line and the peak memory of it and its children in MB."""
+    with tempfile.TemporaryFile() as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, env=environment)
+        errors = process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        lines = [line for line in out.read().decode().splitlines() if line.startswith("{")]
+    if process.returncode != 0 or not lines:
+        sys.exit(f"{' '.join(command)} failed with {process.returncode}:\n{errors.decode()[-2000:]}")
+    return json.loads(lines[-1]), usage.ru_maxrss / 1024
+
+
+def run_ours():
+    with tempfile.TemporaryDirectory() as out:
+        command = [args.nersweep, "train", "--model", args.model, "--train", f"{args.data}/train.conll", "--dev", f"{args.data}/dev.conll",
+                   "--out", out, "--max-steps", str(args.steps), "--per-device-train-batch-size", str(args.batch), "--learning-rate", "5e-5",
+                   "--warmup-ratio", "0.1", "--weight-decay", "0.01", "--no-eval", "--threads", str(args.threads), "--unit", args.unit, "--json"]
+        if args.vocab:
+            command += ["--vocab", args.vocab]
+        result, rss = measured(command)
+        return result["real_tokens_per_s"], rss
+
+
+def run_peer(variant):
+    command = [PEER_PYTHON, args.peer, "--model", args.model, "--data", args.data, "--max-steps", str(args.steps), "--batch", str(args.batch),
+               "--threads", str(args.threads), "--unit", args.unit, "--no-eval"] + PEER_FLAGS[variant]
+    if args.vocab:
+        command += ["--vocab", args.vocab]
+    result, rss = measured(command)
+    return result["real_tokens_per_s"], rss
+
+
+variants = args.peer_variants.split(",") if args.peer else []
+speeds, peaks = {"nersweep": []}, {"nersweep": 0.0}
+for turn in range(args.repeat):
+    for name in ["nersweep"] + variants:
+        speed, rss = run_ours() if name == "nersweep" else run_peer(name)
+        speeds.setdefault(name, []).append(speed)
+        peaks[name] = max(peaks.get(name, 0.0), rss)
+        print(f"turn {turn + 1}: {name:12s} {speed:9.1f} tokens/s  {rss:7.0f} MB", file=sys.stderr)
+summary = {"model": args.model, "data": args.data, "steps": args.steps, "threads": args.threads}
+print(f"{'':12s} {'tokens/s':>10s} {'peak MB':>9s} {'nersweep is':>12s}")
+ours = statistics.median(speeds["nersweep"])
+for name, values in speeds.items():
+    middle = statistics.median(values)
+    # Ratios pair by pair: the machine's speed drifts from minute to minute.
+    ratio = statistics.median(a / b for a, b in zip(speeds["nersweep"], values))
+    print(f"{name:12s} {middle:10.1f} {peaks[name]:9.0f} {ratio:11.2f}x")
+    summary[name] = {"tokens_per_s": middle, "peak_rss_mb": round(peaks[name]), "ratio": round(ratio, 3)}
+print(json.dumps(summary))
