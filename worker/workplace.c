@@ -13,6 +13,7 @@
 
 #include "core/base/log.h"
 #include "core/io/hash.h"
+#include "inference/notes.h"
 #include "model/folder.h"
 
 enum { VOCABULARY_SIZE_LIMIT = 256 * 1024 * 1024, COPY_CHUNK = 1 << 22 };
@@ -140,28 +141,6 @@ static Status take_labels(Workplace *workplace, Diagnostic *diagnostic)
     return STATUS_OK;
 }
 
-/* What prediction needs to make the same windows out of text. */
-static Json *make_notes(const ShardStore *shards)
-{
-    const DataOptions *options = shard_store_options(shards);
-    Json *notes = json_object();
-    json_set(notes, "format", json_integer(1));
-    json_set(notes, "scheme", json_string(label_scheme_name(shard_store_scheme(shards))));
-    json_set(notes, "words", json_string(words_rule_name(shard_store_words(shards))));
-    json_set(notes, "lowercase", json_boolean(shard_store_lowercase(shards)));
-    json_set(notes, "max_seq_length", json_integer(options->max_seq_length));
-    json_set(notes, "stride", json_integer(options->stride));
-    Json *all = options_to_json(data_option_table(), options);
-    static const char *const copied[] = {"unit", "subword_labels", "zero_piece"};
-    for (size_t i = 0; i < sizeof copied / sizeof *copied; i++) {
-        const Json *value = json_get(all, copied[i]);
-        if (value)
-            json_set(notes, copied[i], json_copy(value));
-    }
-    json_destroy(&all);
-    return notes;
-}
-
 static void forget_data(Workplace *workplace)
 {
     shard_store_close(&workplace->shards);
@@ -188,7 +167,7 @@ static Status take_data(Workplace *workplace, const TrainingData *data, Diagnost
     TRY(make_work_folder(workplace, diagnostic));
     TRY(take_vocabulary(workplace, data, diagnostic));
     TRY(store_open(&workplace->store, data->store, file_system_posix(), diagnostic));
-    workplace->notes = make_notes(workplace->shards);
+    workplace->notes = prediction_notes_of_shards(workplace->shards);
 out:
     free(local);
     free(config_path);

@@ -1,0 +1,64 @@
+/* A small training ground for tests: shards of the first sentences of examples/, a tiny BERT with random weights, job files, and the worker as
+ * a program. */
+#ifndef NERSWEEP_TESTS_WORKER_FIXTURE_H
+#define NERSWEEP_TESTS_WORKER_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "core/io/json.h"
+#include "shard/shard_store.h"
+#include "worker/workplace.h"
+
+/* Fails the test with the diagnostic's message when status is not OK. */
+void must(Status status, const Diagnostic *diagnostic);
+
+typedef struct Ground {
+    char *folder; /* temporary, removed by ground_teardown */
+    char *model;  /* FOLDER/model: config.json, vocab.txt */
+    char *shards; /* FOLDER/shards: train, dev:dev, dev:other, test */
+} Ground;
+
+/* cmocka: *state becomes a Ground. */
+int ground_setup(void **state);
+int ground_teardown(void **state);
+/* Windows of max_seq_length pieces, documents of several sentences when it is below 64; for a second set of shards. The folder is freed by
+ * the caller. */
+char *ground_make_shards(const Ground *ground, const char *name, int64_t max_seq_length);
+
+/* Options for a few quick steps; overrides: "name=value" separated by spaces. */
+TrainingOptions ground_options(const char *overrides);
+
+/* A workplace with the reference backend and the ground's data; store is FOLDER/store_name. */
+void ground_workplace(const Ground *ground, Communicator *communicator, const char *store_name, Workplace *workplace);
+
+/* Writes FOLDER/NAME.json for a store of its own, FOLDER/NAME; the path is freed by the caller. */
+char *ground_write_job(const Ground *ground, const char *name, const char *overrides, bool evaluate, bool test);
+
+/* A program with extra environment ("NAME=VALUE", NULL-terminated, may be NULL), its stderr into FOLDER/stderr. Returns its exit code, or
+ * 128 + signal. */
+int program_run(const Ground *ground, const char *const *arguments, const char *const *environment);
+/* The same without waiting; program_wait gives the exit code. */
+int program_start(const Ground *ground, const char *const *arguments, const char *const *environment);
+int program_wait(int pid);
+/* What the last program wrote to stderr; freed by the caller. */
+char *program_errors(const Ground *ground);
+/* Path of nersweep-worker; static per build. */
+const char *worker_program(void);
+
+/* nersweep-worker --job FOLDER/NAME.json --result FOLDER/NAME.result.json. */
+int job_program_run(const Ground *ground, const char *name, const char *const *environment);
+/* The result file; json_destroy it. */
+Json *job_result(const Ground *ground, const char *name);
+
+/* "NAME sha256" lines of a manifest's files, in a text that the caller frees: equal texts are equal bytes. */
+char *manifest_text(const char *store_folder, const char *checkpoint);
+/* Names of all manifests, one a line; freed by the caller. */
+char *manifest_names(const char *store_folder);
+
+#endif

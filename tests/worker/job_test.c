@@ -1,0 +1,259 @@
+/* nersweep-worker --job as a program: end to end, interrupted, and killed at every fault point. */
+#include "tests/worker/fixture.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/io/file.h"
+
+static const char *checkpoint_of(const Json *result, const char *which)
+{
+    const char *name = json_string_value(json_get(json_get(result, which), "checkpoint"));
+    assert_non_null(name);
+    return name;
+}
+
+/* The evaluations and the bytes of best and last are those of another run. */
+static void assert_same_result(const Ground *ground, const char *name, const char *expected_name)
+{
+    static const char *const keys[] = {"best", "last"};
+    Json *result = job_result(ground, name), *expected = job_result(ground, expected_name);
+    char *store = path_join(ground->folder, name), *expected_store = path_join(ground->folder, expected_name);
+    char *got = json_text(json_get(result, "evaluations"), JSON_CANONICAL);
+    char *wanted = json_text(json_get(expected, "evaluations"), JSON_CANONICAL);
+    assert_string_equal(got, wanted);
+    assert_int_equal(json_integer_value(json_get(result, "pieces"), -1), json_integer_value(json_get(expected, "pieces"), -2));
+    for (size_t i = 0; i < 2; i++) {
+        char *files = manifest_text(store, checkpoint_of(result, keys[i]));
+        char *expected_files = manifest_text(expected_store, checkpoint_of(expected, keys[i]));
+        assert_string_equal(files, expected_files);
+        free(files);
+        free(expected_files);
+    }
+    free(got);
+    free(wanted);
+    free(store);
+    free(expected_store);
+    json_destroy(&result);
+    json_destroy(&expected);
+}
+
+static void write_jobs(const Ground *ground, const char *name)
+{
+    free(ground_write_job(ground, name, "save_total_limit=2", true, true));
+}
+
+static void assert_worker_succeeds(const Ground *ground, const char *name)
+{
+    if (job_program_run(ground, name, NULL) == 0)
+        return;
+    char *errors = program_errors(ground);
+    fail_msg("nersweep-worker failed: %s", errors);
+}
+
+static void a_job_ends_with_a_result_and_a_model_folder(void **state)
+{
+    static const char *const files[] = {"config.json",    "model.safetensors",       "vocab.txt",    "tokenizer_config.json",
+                                        "tokenizer.json", "special_tokens_map.json", "nersweep.json"};
+    const Ground *ground = *state;
+    write_jobs(ground, "whole");
+    assert_worker_succeeds(ground, "whole");
+    Json *result = job_result(ground, "whole");
+    assert_int_equal(json_integer_value(json_get(result, "steps"), 0), 10);
+    assert_int_equal(json_count(json_get(result, "evaluations")), 4);
+    assert_true(json_number_value(json_get(result, "real_tokens_per_s"), 0) > 0);
+    assert_true(json_number_value(json_get(result, "peak_rss_mb"), 0) > 1);
+    assert_string_equal(json_string_value(json_get(result, "backend")), "reference");
+    assert_string_equal(json_string_value(json_get(result, "precision")), "fp32");
+    assert_false(json_boolean_value(json_get(result, "stopped_early"), true));
+    assert_int_equal(json_count(json_get(json_get(result, "best"), "dev")), 2);
+    assert_true(json_is_number(json_get(json_get(json_get(result, "last"), "test"), "f1")));
+    char *store = path_join(ground->folder, "whole"), *text = manifest_text(store, checkpoint_of(result, "best"));
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        assert_non_null(strstr(text, files[i]));
+    free(text);
+    free(store);
+    json_destroy(&result);
+}
+
+static void the_same_job_again_trains_nothing_and_says_the_same(void **state)
+{
+    const Ground *ground = *state;
+    write_jobs(ground, "again");
+    assert_worker_succeeds(ground, "again");
+    assert_worker_succeeds(ground, "again");
+    assert_same_result(ground, "again", "whole");
+    char *errors = program_errors(ground);
+    assert_non_null(strstr(errors, "going on from trial-000000/f00000000-step-00000010"));
+    free(errors);
+}
+
+static void a_job_with_other_options_starts_anew(void **state)
+{
+    const Ground *ground = *state;
+    free(ground_write_job(ground, "changed", "save_total_limit=2 seed=7", true, true));
+    assert_worker_succeeds(ground, "changed");
+    write_jobs(ground, "changed");
+    assert_worker_succeeds(ground, "changed");
+    assert_same_result(ground, "changed", "whole");
+}
+
+static void a_job_killed_at_a_fault_point_goes_on_with_the_same_bytes(void **state)
+{
+    static const char *const faults[] = {
+        "worker.mid_step",
+        "worker.mid_step:8",
+        "worker.evaluating:3",
+        "worker.before_checkpoint:2",
+        "store.objects_written:3",
+        "store.manifest_written",
+        "store.manifest_written:2",
+        "worker.checkpoint_written",
+        "worker.before_report:2",
+        "worker.after_report:2",
+        "file.temporary_written:20",
+        "file.before_rename:40",
+        "worker.checkpoint_written:4",
+    };
+    const Ground *ground = *state;
+    char *log = path_join(ground->folder, "faults.log"), *log_variable = memory_format("NERSWEEP_FAULT_LOG=%s", log);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        char *name = memory_format("killed%zu", i), *fault = memory_format("NERSWEEP_FAULT=%s", faults[i]);
+        const char *environment[] = {fault, log_variable, NULL};
+        Diagnostic diagnostic = {0};
+        must(folder_remove_tree(log, &diagnostic), &diagnostic);
+        write_jobs(ground, name);
+        int code = job_program_run(ground, name, environment);
+        if (code != 128 + SIGKILL)
+            fail_msg("%s: exit code %d", faults[i], code);
+        assert_true(path_exists(log));
+        assert_worker_succeeds(ground, name);
+        assert_same_result(ground, name, "whole");
+        free(name);
+        free(fault);
+    }
+    free(log);
+    free(log_variable);
+}
+
+static void a_job_that_fails_once_goes_on(void **state)
+{
+    const Ground *ground = *state;
+    const char *environment[] = {"NERSWEEP_FAULT=worker.mid_step:5:fail", NULL};
+    write_jobs(ground, "failed");
+    assert_int_equal(job_program_run(ground, "failed", environment), 1);
+    char *errors = program_errors(ground);
+    assert_non_null(strstr(errors, "injected failure in the middle of step 4"));
+    free(errors);
+    assert_worker_succeeds(ground, "failed");
+    assert_same_result(ground, "failed", "whole");
+}
+
+/* SIGTERM as soon as the first checkpoint is there. */
+static void a_job_interrupted_by_sigterm_says_so_and_goes_on_with_the_same_bytes(void **state)
+{
+    const Ground *ground = *state;
+    static const char overrides[] = "save_total_limit=2 num_train_epochs=8 eval_steps=10";
+    free(ground_write_job(ground, "patient", overrides, true, true));
+    free(ground_write_job(ground, "interrupted", overrides, true, true));
+    assert_worker_succeeds(ground, "patient");
+    char *first = memory_format("%s/interrupted/manifests/trial-000000/f00000000-step-00000010.state.json", ground->folder);
+    char *job = memory_format("%s/interrupted.json", ground->folder),
+         *result = memory_format("%s/interrupted.result.json", ground->folder);
+    const char *arguments[] = {worker_program(), "--job", job, "--result", result, "--backend", "reference", "--ranks", "1", NULL};
+    int pid = program_start(ground, arguments, NULL);
+    for (int i = 0; i < 6000 && !path_exists(first); i++)
+        nanosleep(&(struct timespec){0, 10000000}, NULL);
+    assert_true(path_exists(first));
+    assert_int_equal(kill(pid, SIGTERM), 0);
+    assert_int_equal(program_wait(pid), 130);
+    assert_false(path_exists(result));
+    assert_worker_succeeds(ground, "interrupted");
+    char *errors = program_errors(ground);
+    assert_non_null(strstr(errors, "going on from"));
+    free(errors);
+    assert_same_result(ground, "interrupted", "patient");
+    free(first);
+    free(job);
+    free(result);
+}
+
+static void no_temporary_files_are_left_behind(void **state)
+{
+    const Ground *ground = *state;
+    char *temporary = path_join(ground->folder, "tmp"), *variable = memory_format("TMPDIR=%s", temporary);
+    const char *environment[] = {variable, NULL};
+    Diagnostic diagnostic = {0};
+    StringArray names = {0};
+    must(folder_create(file_system_posix(), temporary, &diagnostic), &diagnostic);
+    free(ground_write_job(ground, "tidy", "max_steps=2", true, false));
+    assert_int_equal(job_program_run(ground, "tidy", environment), 0);
+    must(folder_list(temporary, &names, &diagnostic), &diagnostic);
+    assert_int_equal(names.count, 0);
+    string_array_free(&names);
+    free(temporary);
+    free(variable);
+}
+
+static void run_and_expect(const Ground *ground, const char *const *arguments, int code, const char *part)
+{
+    int got = program_run(ground, arguments, NULL);
+    char *errors = program_errors(ground);
+    if (got != code || !strstr(errors, part))
+        fail_msg("exit code %d, wanted %d with \"%s\": %s", got, code, part, errors);
+    free(errors);
+}
+
+static void wrong_usage_is_said(void **state)
+{
+    const Ground *ground = *state;
+    const char *nothing[] = {worker_program(), NULL};
+    const char *half[] = {worker_program(), "--job", "x.json", NULL};
+    const char *both[] = {worker_program(), "--job", "x.json", "--result", "y.json", "--sweep", "z", NULL};
+    const char *unknown[] = {worker_program(), "--coordinater", "x", NULL};
+    const char *missing[] = {worker_program(), "--job", "/nowhere/job.json", "--result", "/nowhere/result.json", NULL};
+    const char *ranks[] = {worker_program(), "--job", "x.json", "--result", "y.json", "--ranks", "2", NULL};
+    run_and_expect(ground, nothing, 2, "one of --coordinator, --sweep and --job is needed");
+    run_and_expect(ground, half, 2, "--job and --result belong together");
+    run_and_expect(ground, both, 2, "not several");
+    run_and_expect(ground, unknown, 2, "--coordinator");
+    run_and_expect(ground, missing, 1, "/nowhere/job.json");
+    run_and_expect(ground, ranks, 1, "asked for 2 ranks, the MPI world has 1");
+}
+
+static void missing_shards_are_named(void **state)
+{
+    const Ground *ground = *state;
+    char *path = ground_write_job(ground, "no_shards", "max_steps=1", true, false), *text;
+    size_t size;
+    Diagnostic diagnostic = {0};
+    must(file_read(path, 1 << 20, &text, &size, &diagnostic), &diagnostic);
+    char *shards = strstr(text, "/shards\"");
+    assert_non_null(shards);
+    shards[1] = 'S';
+    must(file_write_durable(file_system_posix(), path, text, size, &diagnostic), &diagnostic);
+    assert_int_equal(job_program_run(ground, "no_shards", NULL), 1);
+    char *errors = program_errors(ground);
+    assert_non_null(strstr(errors, "Shards"));
+    free(errors);
+    free(text);
+    free(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_job_ends_with_a_result_and_a_model_folder),
+        cmocka_unit_test(the_same_job_again_trains_nothing_and_says_the_same),
+        cmocka_unit_test(a_job_with_other_options_starts_anew),
+        cmocka_unit_test(a_job_killed_at_a_fault_point_goes_on_with_the_same_bytes),
+        cmocka_unit_test(a_job_that_fails_once_goes_on),
+        cmocka_unit_test(a_job_interrupted_by_sigterm_says_so_and_goes_on_with_the_same_bytes),
+        cmocka_unit_test(no_temporary_files_are_left_behind),
+        cmocka_unit_test(wrong_usage_is_said),
+        cmocka_unit_test(missing_shards_are_named),
+    };
+    return cmocka_run_group_tests(tests, ground_setup, ground_teardown);
+}
