@@ -23,7 +23,7 @@ typedef struct CoordinatorOptions {
     int local_groups;           /* worker groups to start and keep alive on this machine; 0: none */
     const char *worker_program; /* path of nersweep-worker, for local groups */
     int ranks_per_group, threads_per_rank;
-    const char *backend;        /* for local groups */
+    const char *backend;             /* for local groups */
     const volatile int *interrupted; /* 1: stop assigning, let workers save (SIGTERM), end with STATUS_INTERRUPTED; 2: at once */
     const Clock *clock;
     void (*on_event)(void *context, const Json *event); /* each status event, for the progress display of `run`; may be NULL */
@@ -34,10 +34,21 @@ typedef struct CoordinatorOptions {
  * Errors: STATUS_BUSY another coordinator holds this sweep (host, pid named) or the port is taken; STATUS_MISMATCH the journal belongs to another sweep. */
 NODISCARD Status coordinator_run(const CoordinatorOptions *options, Diagnostic *diagnostic);
 
+/* Events (on_event, and the JSON of MESSAGE_STATUS_EVENT): {"event": KIND, "text": a line for people, "sequence", "wall_ms", ...} with KIND
+ *   trial_created, assigned, reported, attempt_ended, trial_ended: "trial" as in the status below, without "evaluations"; reported also has
+ *     "evaluation"
+ *   progress: "trial": {"trial","step","total_steps","loss","pieces_per_s"} (from heartbeats; never in the journal)
+ *   worker: "worker", "state": joined|lost
+ *   opened, control, test_scored, sweep_ended: "state"; test_scored and sweep_ended also "winner" */
+
 /* The status as JSON, read from the journal alone, with or without a running coordinator:
  * {"name","identity","state":"running|paused|done|...","metric":{..},"trials":[{"trial","configuration","seed","state","parameters":{..},
  *  "step","total_steps","epoch","score","best_score","best_step","best_checkpoint","attempts","evaluations":[..],"reason"}],
- *  "ranking":[{"configuration","mean","spread","trials":[..]}],"winner":{"trial","checkpoint","score","test":{..}|null}} */
+ *  "ranking":[{"configuration","mean","spread","trials":[..]}],"winner":{"trial","checkpoint","score","test":{..}|null}|null,
+ *  "trials_total","workers":[{"worker","host","pid","trial"|null}]}
+ * state: running, paused, done, failed, cancelled. A trial's state: pending, running, paused, completed, failed, diverged, cancelled; trials are
+ * listed once they have begun, trials_total counts those to come too. spread: standard deviation over the seeds' best scores. The ranking
+ * puts configurations with a failed or cancelled seed last, a diverged seed counts 0. workers: of a running coordinator. */
 NODISCARD Status sweep_status_read(const char *sweep_folder, Json **status, Diagnostic *diagnostic);
 
 /* The endpoint file: where a running coordinator listens. */

@@ -34,18 +34,18 @@ typedef struct NamedPath {
 } NamedPath;
 
 typedef struct Sweep {
-    char *name;  /* [A-Za-z0-9._-]+, at most 64 */
-    char *file;  /* the sweep file's path */
-    char *text;  /* its bytes */
-    char *model; /* absolute folder */
+    char *name;                        /* [A-Za-z0-9._-]+, at most 64 */
+    char *file;                        /* the sweep file's path */
+    char *text;                        /* its bytes */
+    char *model;                       /* absolute folder */
     ARRAY(NamedPath) train, dev, test; /* dev names default to "dev" */
     DataOptions data;
     char *words; /* rule for words, default "corpus" */
     SearchMethod method;
-    char *metric_dataset; /* a dev name, "mean" or "worst"; default the first dev set */
-    int32_t run_cap;      /* configurations; grid: default all */
-    Int32Array seeds;     /* at least one */
-    uint64_t search_seed; /* of the sampler, default 1 */
+    char *metric_dataset;       /* a dev name, "mean" or "worst"; default the first dev set */
+    int32_t run_cap;            /* configurations; grid: default all */
+    Int32Array seeds;           /* at least one */
+    uint64_t search_seed;       /* of the sampler, default 1 */
     SweepParameter *parameters; /* in the file's order */
     size_t parameter_count;
     bool order_logical;
@@ -54,6 +54,7 @@ typedef struct Sweep {
     int32_t ranks_per_trial, threads_per_rank, concurrent_trials;
     char *backend, *precision;
     int64_t heartbeat_ms, lease_ms; /* resources.heartbeat, resources.lease in seconds */
+    int64_t hang_ms;                /* resources.hang in seconds: a worker whose progress stands still for so long is hung */
     char *storage_path;             /* absolute */
     int64_t save_total_limit;
 } Sweep;
@@ -67,8 +68,8 @@ typedef ARRAY(SweepProblem) SweepProblemArray;
 
 /* overrides: "data.train=FILE", "resources.concurrent_trials=2" ... ([count], may be NULL). Relative paths in the file are relative to the
  * current folder. On STATUS_INVALID_INPUT problems lists everything that is wrong and the diagnostic the first; freed with array_free. */
-NODISCARD Status sweep_read(Sweep **sweep, const char *path, const char *const *overrides, size_t override_count, SweepProblemArray *problems,
-                            Diagnostic *diagnostic);
+NODISCARD Status sweep_read(Sweep **sweep, const char *path, const char *const *overrides, size_t override_count,
+                            SweepProblemArray *problems, Diagnostic *diagnostic);
 void sweep_destroy(Sweep **sweep);
 int64_t sweep_configuration_count(const Sweep *sweep); /* run_cap, or the grid's size when smaller */
 

@@ -1,0 +1,55 @@
+/* Inside coordinator/ only: the parts of the step function. */
+#ifndef NERSWEEP_COORDINATOR_CORE_INTERNAL_H
+#define NERSWEEP_COORDINATOR_CORE_INTERNAL_H
+
+#include "coordinator/core.h"
+
+/* A step in hand. */
+typedef struct CoreStep {
+    SweepCore *core;
+    int64_t now_ns;
+    CoreActions *actions;
+} CoreStep;
+
+static inline int64_t core_ms(int64_t milliseconds)
+{
+    return milliseconds * 1000000;
+}
+
+/* core_actions.c: decides on a record: applies it, has it journaled and published. Takes what record owns. */
+void core_decide(CoreStep *step, Record *record);
+/* Takes what message owns. */
+void core_send(CoreStep *step, const SocketPeer *peer, Message *message);
+void core_send_reason(CoreStep *step, const SocketPeer *peer, MessageType type, AssignmentId id, Status code, const char *reason);
+void core_publish(CoreStep *step, Json *event);
+void core_kill_worker(CoreStep *step, const WorkerSlot *slot);
+
+/* core_workers.c: the slots. NULL where there is none. A slot's address is good until the next one is added or removed. */
+WorkerSlot *core_slot_of_peer(SweepCore *core, const SocketPeer *peer);
+WorkerSlot *core_slot_of_name(SweepCore *core, const char *name);
+WorkerSlot *core_slot_of_work(SweepCore *core, AssignmentKind kind, uint32_t trial);
+WorkerSlot *core_slot_add(SweepCore *core, const char *name); /* NULL: CORE_WORKER_LIMIT */
+void core_slot_remove(SweepCore *core, WorkerSlot *slot);
+/* Binds work to its slot, after a restart too. */
+void core_slot_occupy(CoreStep *step, WorkerSlot *slot, AssignmentKind kind, uint32_t trial);
+void core_slot_renew(CoreStep *step, WorkerSlot *slot);
+bool core_peer_equal(const SocketPeer *a, const SocketPeer *b);
+
+/* core_work.c: what happens to work. */
+Work *core_work(SweepCore *core, AssignmentKind kind, uint32_t trial);
+/* The work whose current or latest fence this is, or NULL: stale. */
+Work *core_work_of_fence(SweepCore *core, AssignmentId id, AssignmentKind *kind);
+void core_send_assign(CoreStep *step, const WorkerSlot *slot);
+/* The attempt of this slot is over; the slot is free, the work waits, or has failed when its retries are used up. */
+void core_end_attempt(CoreStep *step, WorkerSlot *slot, FinishOutcome outcome, bool counts_as_retry, const char *reason);
+/* The trial is over; a slot that has it is told so (unless told is false: it knows). */
+void core_end_trial(CoreStep *step, uint32_t trial, TrialOutcome outcome, const char *reason, const char *statistics_json,
+                    bool tell);
+/* Hands out what waits, and ends the sweep when nothing is left to do. */
+NODISCARD Status core_schedule(CoreStep *step, Diagnostic *diagnostic);
+void core_give_up_if_exhausted(CoreStep *step, uint32_t trial);
+
+/* core_messages.c */
+void core_take_message(CoreStep *step, const SocketPeer *peer, const Message *message);
+
+#endif

@@ -1,0 +1,361 @@
+/* The durable state of a sweep: the fold of its journal. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator/core.h"
+
+static void replace_text(char **text, const char *with)
+{
+    char *copy = with ? memory_copy_string(with) : NULL;
+    free(*text);
+    *text = copy;
+}
+
+static void settings_free(CoreSettings *settings)
+{
+    free(settings->name);
+    free(settings->metric_json);
+    array_free(&settings->seeds);
+    memset(settings, 0, sizeof *settings);
+}
+
+SweepCore *sweep_core_create(const Sweep *sweep, const char *sweep_folder)
+{
+    SweepCore *core = memory_allocate(1, sizeof *core);
+    core->sweep = sweep;
+    core->next_fence = 1;
+    replace_text(&core->sweep_folder, sweep_folder ? sweep_folder : "");
+    return core;
+}
+
+static void work_free(Work *work)
+{
+    free(work->worker);
+    free(work->reason);
+}
+
+static void trial_free(Trial *trial)
+{
+    work_free(&trial->work);
+    json_destroy(&trial->parameters);
+    free(trial->options_json);
+    free(trial->statistics_json);
+    for (size_t i = 0; i < trial->evaluations.count; i++) {
+        free(trial->evaluations.items[i].datasets);
+        free(trial->evaluations.items[i].checkpoint);
+    }
+    array_free(&trial->evaluations);
+}
+
+void sweep_core_destroy(SweepCore **destroyed)
+{
+    SweepCore *core = *destroyed;
+    if (!core)
+        return;
+    free(core->identity);
+    json_destroy(&core->sweep_json);
+    settings_free(&core->settings);
+    for (size_t i = 0; i < core->trials.count; i++)
+        trial_free(&core->trials.items[i]);
+    array_free(&core->trials);
+    free(core->reason);
+    work_free(&core->test);
+    free(core->test_scores);
+    free(core->sweep_folder);
+    free(core->data_json);
+    array_free(&core->workers);
+    free(core);
+    *destroyed = NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------ opening */
+
+static Status settings_read(CoreSettings *settings, const Json *sweep, Diagnostic *diagnostic)
+{
+    static const char where[] = "the journal's sweep";
+    Status status = STATUS_OK;
+    const char *name;
+    const Json *identity = json_get(sweep, "identity"), *resources = json_get(sweep, "resources"),
+               *seeds = json_get(identity, "seeds");
+    TRY(json_require_string(identity, "name", where, &name, diagnostic));
+    TRY(json_require_integer(resources, "configurations", where, 1, CORE_TRIAL_LIMIT, &settings->configurations, diagnostic));
+    TRY(json_require_integer(resources, "max_retries", where, 0, CORE_ATTEMPT_LIMIT, &settings->max_retries, diagnostic));
+    TRY(json_require_integer(resources, "heartbeat_ms", where, 1, INT32_MAX, &settings->heartbeat_ms, diagnostic));
+    TRY(json_require_integer(resources, "lease_ms", where, settings->heartbeat_ms, INT32_MAX, &settings->lease_ms, diagnostic));
+    TRY(json_require_integer(resources, "hang_ms", where, 1, INT32_MAX, &settings->hang_ms, diagnostic));
+    if (json_count(seeds) == 0 || (int64_t)json_count(seeds) * settings->configurations > CORE_TRIAL_LIMIT)
+        TRY_FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: no seeds, or too many trials", where);
+    for (size_t i = 0; i < json_count(seeds); i++)
+        array_push(&settings->seeds, (int32_t)json_integer_value(json_at(seeds, i), 0));
+    settings->name = memory_copy_string(name);
+    settings->metric_json = json_text(json_get(identity, "metric"), JSON_CANONICAL);
+    settings->has_test = json_count(json_get(json_get(identity, "data"), "test")) > 0;
+out:
+    return status;
+}
+
+/* What workers are told about the data, the same for all trials. */
+static char *data_text(const SweepCore *core)
+{
+    const Json *identity = json_get(core->sweep_json, "identity"), *resources = json_get(core->sweep_json, "resources");
+    Json *data = json_object();
+    char *shards = memory_format("%s/shards", core->sweep_folder);
+    json_set(data, "model", json_copy(json_get(identity, "model")));
+    json_set(data, "shards", json_string(shards));
+    json_set(data, "store", json_string(core->sweep_folder));
+    json_set(data, "precision", json_copy(json_get(resources, "precision")));
+    json_set(data, "data", json_copy(json_get(identity, "data")));
+    char *text = json_text(data, JSON_COMPACT);
+    free(shards);
+    json_destroy(&data);
+    return text;
+}
+
+static Status take_sweep(SweepCore *core, const Record *record, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    Json *json = NULL;
+    CoreSettings settings = {0};
+    TRY(json_parse(&json, record->json ? record->json : "", record->json ? strlen(record->json) : 0, "journal", diagnostic));
+    TRY(settings_read(&settings, json, diagnostic));
+    settings_free(&core->settings);
+    core->settings = settings;
+    memset(&settings, 0, sizeof settings);
+    json_destroy(&core->sweep_json);
+    core->sweep_json = json;
+    json = NULL;
+    free(core->data_json);
+    core->data_json = data_text(core);
+out:
+    if (status != STATUS_OK) {
+        diagnostic_prefix(diagnostic, "the journal holds no proper sweep");
+        status = STATUS_CORRUPT;
+    }
+    settings_free(&settings);
+    json_destroy(&json);
+    return status;
+}
+
+static Status apply_sweep_opened(SweepCore *core, const Record *record, Diagnostic *diagnostic)
+{
+    if (core->opened)
+        return FAIL(diagnostic, STATUS_CORRUPT, "the journal opens its sweep twice");
+    Status status = take_sweep(core, record, diagnostic);
+    if (status != STATUS_OK)
+        return status;
+    replace_text(&core->identity, record->identity ? record->identity : "");
+    core->opened = true;
+    return STATUS_OK;
+}
+
+/* A new coordinator: limits may have changed, the test gets its retries back, and a sweep that was ended may have more to do. */
+static Status apply_epoch_opened(SweepCore *core, const Record *record, Diagnostic *diagnostic)
+{
+    if (record->epoch < core->epoch)
+        return FAIL(diagnostic, STATUS_CORRUPT, "epoch %" PRIu64 " follows epoch %" PRIu64, record->epoch, core->epoch);
+    core->epoch = record->epoch;
+    core->test.retries = 0;
+    if (!record->json)
+        return STATUS_OK;
+    Status status = take_sweep(core, record, diagnostic);
+    if (status == STATUS_OK && core->state != SWEEP_CANCELLED && (int64_t)core->trials.count < sweep_core_trials_total(core))
+        core->state = SWEEP_RUNNING;
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------------ trials */
+
+static Trial *find_trial(SweepCore *core, const Record *record, Diagnostic *diagnostic)
+{
+    if (record->id.trial < core->trials.count)
+        return &core->trials.items[record->id.trial];
+    (void)FAIL(diagnostic, STATUS_CORRUPT, "a record of type %d names trial %" PRIu32 ", which was never created",
+               (int)record->type, record->id.trial);
+    return NULL;
+}
+
+static Status apply_trial_created(SweepCore *core, const Record *record, Diagnostic *diagnostic)
+{
+    uint32_t seeds = (uint32_t)core->settings.seeds.count;
+    if (!core->opened || record->id.trial != core->trials.count || core->trials.count >= CORE_TRIAL_LIMIT ||
+        record->seed_index >= seeds || (uint64_t)record->configuration * seeds + record->seed_index != record->id.trial)
+        return FAIL(diagnostic, STATUS_CORRUPT, "trial %" PRIu32 " is created out of order", record->id.trial);
+    Trial trial = {.configuration = record->configuration, .seed_index = record->seed_index};
+    if (record->json) {
+        Status status = json_parse(&trial.parameters, record->json, strlen(record->json), "journal", diagnostic);
+        if (status != STATUS_OK)
+            return status;
+    } else {
+        trial.parameters = json_object();
+    }
+    trial.options_json = memory_copy_string(record->options_json ? record->options_json : "{}");
+    array_push(&core->trials, trial);
+    return STATUS_OK;
+}
+
+/* The work that a record is about: the test when it has (or gets) that fence, else the trial's. */
+static Work *find_work(SweepCore *core, const Record *record, Diagnostic *diagnostic)
+{
+    Trial *trial = find_trial(core, record, diagnostic);
+    if (!trial)
+        return NULL;
+    bool test = record->type == RECORD_ASSIGNED ? record->kind == ASSIGNMENT_TEST
+                                                : core->test.fence && record->id.fence == core->test.fence;
+    return test ? &core->test : &trial->work;
+}
+
+static Status apply_assigned(SweepCore *core, const Record *record, Diagnostic *diagnostic)
+{
+    Work *work = find_work(core, record, diagnostic);
+    if (!work)
+        return STATUS_CORRUPT;
+    if (work->state == WORK_ASSIGNED || (work->state == WORK_ENDED && work != &core->test) || record->id.fence < core->next_fence)
+        return FAIL(diagnostic, STATUS_CORRUPT, "trial %" PRIu32 " is assigned (fence %" PRIu64 ") while it is not waiting",
+                    record->id.trial, record->id.fence);
+    work->state = WORK_ASSIGNED;
+    work->fence = record->id.fence;
+    work->assigned_wall_ms = record->wall_ms;
+    work->attempts++;
+    replace_text(&work->worker, record->worker ? record->worker : "");
+    core->next_fence = record->id.fence + 1;
+    if (work == &core->test)
+        core->test_trial = record->id.trial;
+    return STATUS_OK;
+}
+
+static DatasetScore *copy_datasets(const DatasetScore *datasets, size_t count)
+{
+    DatasetScore *copy = count ? memory_allocate(count, sizeof *copy) : NULL;
+    if (count)
+        memcpy(copy, datasets, count * sizeof *copy);
+    return copy;
+}
+
+static Status apply_reported(SweepCore *core, const Record *record, Diagnostic *diagnostic)
+{
+    Trial *trial = find_trial(core, record, diagnostic);
+    if (!trial)
+        return STATUS_CORRUPT;
+    if (trial->work.state != WORK_ASSIGNED || record->id.fence != trial->work.fence ||
+        record->sequence != trial->evaluations.count + 1 || record->sequence > CORE_EVALUATION_LIMIT)
+        return FAIL(diagnostic, STATUS_CORRUPT, "evaluation %" PRIu64 " of trial %" PRIu32 " is out of order", record->sequence,
+                    record->id.trial);
+    Evaluation evaluation = {
+        .step = record->step,
+        .total_steps = record->total_steps,
+        .epoch = record->training_epoch,
+        .train_loss = record->train_loss,
+        .learning_rate = record->learning_rate,
+        .score = record->score,
+        .datasets = copy_datasets(record->datasets, record->dataset_count),
+        .dataset_count = record->dataset_count,
+        .checkpoint = memory_copy_string(record->checkpoint ? record->checkpoint : ""),
+    };
+    array_push(&trial->evaluations, evaluation);
+    if (evaluation.score > trial->evaluations.items[trial->best].score) /* a tie keeps the earlier */
+        trial->best = trial->evaluations.count - 1;
+    trial->work.retries = 0;
+    return STATUS_OK;
+}
+
+static Status apply_attempt_ended(SweepCore *core, const Record *record, Diagnostic *diagnostic)
+{
+    Work *work = find_work(core, record, diagnostic);
+    if (!work)
+        return STATUS_CORRUPT;
+    if (work->state != WORK_ASSIGNED || work->fence != record->id.fence)
+        return FAIL(diagnostic, STATUS_CORRUPT, "an attempt at trial %" PRIu32 " ends that had not begun", record->id.trial);
+    work->state = WORK_PENDING;
+    work->retries += record->counts_as_retry;
+    replace_text(&work->reason, record->reason);
+    return STATUS_OK;
+}
+
+static Status apply_trial_ended(SweepCore *core, const Record *record, Diagnostic *diagnostic)
+{
+    Trial *trial = find_trial(core, record, diagnostic);
+    if (!trial)
+        return STATUS_CORRUPT;
+    if (trial->work.state == WORK_ENDED)
+        return FAIL(diagnostic, STATUS_CORRUPT, "trial %" PRIu32 " ends twice", record->id.trial);
+    trial->work.state = WORK_ENDED;
+    trial->outcome = record->outcome;
+    replace_text(&trial->work.reason, record->reason);
+    replace_text(&trial->statistics_json, record->json);
+    core->ended_count++;
+    return STATUS_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------ the sweep */
+
+static Status apply_test_scored(SweepCore *core, const Record *record, Diagnostic *diagnostic)
+{
+    if (core->test.state != WORK_ASSIGNED || core->test.fence != record->id.fence || record->id.trial != core->test_trial)
+        return FAIL(diagnostic, STATUS_CORRUPT, "the test of trial %" PRIu32 " is scored without having been assigned",
+                    record->id.trial);
+    core->test.state = WORK_ENDED;
+    replace_text(&core->test.reason, NULL);
+    free(core->test_scores);
+    core->test_scores = copy_datasets(record->datasets, record->dataset_count);
+    core->test_score_count = record->dataset_count;
+    return STATUS_OK;
+}
+
+static Status apply_control(SweepCore *core, const Record *record, Diagnostic *diagnostic)
+{
+    bool pause = record->control == CONTROL_PAUSE, resume = record->control == CONTROL_RESUME;
+    if (record->all_trials) {
+        core->cancelled = core->cancelled || record->control == CONTROL_CANCEL;
+        core->paused = pause || (core->paused && !resume);
+        for (size_t i = 0; resume && i < core->trials.count; i++)
+            core->trials.items[i].paused = false;
+        return STATUS_OK;
+    }
+    Trial *trial = find_trial(core, record, diagnostic);
+    if (!trial)
+        return STATUS_CORRUPT;
+    trial->paused = pause || (trial->paused && !resume);
+    return STATUS_OK;
+}
+
+static Status apply_sweep_ended(SweepCore *core, const Record *record, Diagnostic *diagnostic)
+{
+    if (core->state != SWEEP_RUNNING)
+        return FAIL(diagnostic, STATUS_CORRUPT, "the sweep ends twice");
+    core->state = record->outcome == TRIAL_COMPLETED   ? SWEEP_DONE
+                  : record->outcome == TRIAL_CANCELLED ? SWEEP_CANCELLED
+                                                       : SWEEP_FAILED;
+    replace_text(&core->reason, record->reason);
+    return STATUS_OK;
+}
+
+Status sweep_core_apply(SweepCore *core, const Record *record, Diagnostic *diagnostic)
+{
+    if (!core->opened && record->type != RECORD_SWEEP_OPENED)
+        return FAIL(diagnostic, STATUS_CORRUPT, "the journal does not begin with its sweep");
+    switch (record->type) {
+    case RECORD_SWEEP_OPENED:
+        return apply_sweep_opened(core, record, diagnostic);
+    case RECORD_EPOCH_OPENED:
+        return apply_epoch_opened(core, record, diagnostic);
+    case RECORD_TRIAL_CREATED:
+        return apply_trial_created(core, record, diagnostic);
+    case RECORD_ASSIGNED:
+        return apply_assigned(core, record, diagnostic);
+    case RECORD_REPORTED:
+        return apply_reported(core, record, diagnostic);
+    case RECORD_ATTEMPT_ENDED:
+        return apply_attempt_ended(core, record, diagnostic);
+    case RECORD_TRIAL_ENDED:
+        return apply_trial_ended(core, record, diagnostic);
+    case RECORD_TEST_SCORED:
+        return apply_test_scored(core, record, diagnostic);
+    case RECORD_CONTROL:
+        return apply_control(core, record, diagnostic);
+    case RECORD_SWEEP_ENDED:
+        return apply_sweep_ended(core, record, diagnostic);
+    default:
+        return FAIL(diagnostic, STATUS_CORRUPT, "a record of unknown type %d", (int)record->type);
+    }
+}

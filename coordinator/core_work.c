@@ -1,0 +1,263 @@
+/* What happens to a trial and to the test: assigned, ended, retried; and the end of the sweep. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator/core_internal.h"
+#include "coordinator/sampler.h"
+
+enum { BACK_OFF_MS = 500, BACK_OFF_LIMIT_MS = 60000 };
+
+Work *core_work(SweepCore *core, AssignmentKind kind, uint32_t trial)
+{
+    return kind == ASSIGNMENT_TEST ? &core->test : &core->trials.items[trial].work;
+}
+
+Work *core_work_of_fence(SweepCore *core, AssignmentId id, AssignmentKind *kind)
+{
+    if (id.fence == 0)
+        return NULL;
+    if (core->test.fence == id.fence && core->test_trial == id.trial) {
+        *kind = ASSIGNMENT_TEST;
+        return &core->test;
+    }
+    if (id.trial < core->trials.count && core->trials.items[id.trial].work.fence == id.fence) {
+        *kind = ASSIGNMENT_TRAIN;
+        return &core->trials.items[id.trial].work;
+    }
+    return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------ assigning */
+
+/* Where the work begins: the trial's last checkpoint; for the test the winner's best. */
+static const char *start_checkpoint(const SweepCore *core, AssignmentKind kind, uint32_t trial)
+{
+    const Trial *item = &core->trials.items[trial];
+    if (item->evaluations.count == 0)
+        return "";
+    return item->evaluations.items[kind == ASSIGNMENT_TEST ? item->best : item->evaluations.count - 1].checkpoint;
+}
+
+void core_send_assign(CoreStep *step, const WorkerSlot *slot)
+{
+    SweepCore *core = step->core;
+    const Trial *trial = &core->trials.items[slot->trial];
+    Message message = {.type = MESSAGE_ASSIGN};
+    message.assign.id = (AssignmentId){slot->trial, core_work(core, slot->kind, slot->trial)->fence};
+    message.assign.kind = slot->kind;
+    message.assign.options_json = memory_copy_string(trial->options_json);
+    message.assign.metric_json = memory_copy_string(core->settings.metric_json);
+    message.assign.resume = memory_copy_string(start_checkpoint(core, slot->kind, slot->trial));
+    core_send(step, &slot->peer, &message);
+}
+
+static void assign(CoreStep *step, WorkerSlot *slot, AssignmentKind kind, uint32_t trial)
+{
+    SweepCore *core = step->core;
+    Record record = {.type = RECORD_ASSIGNED, .kind = kind, .id = {trial, core->next_fence}};
+    record.worker = memory_copy_string(slot->name);
+    record.checkpoint = memory_copy_string(start_checkpoint(core, kind, trial));
+    core_decide(step, &record);
+    core->trials.items[trial].live_step = core->trials.items[trial].live_total_steps = 0;
+    core_slot_occupy(step, slot, kind, trial);
+    core_send_assign(step, slot);
+}
+
+/* The searched options alone, for people. */
+static char *parameters_text(const Sweep *sweep, const Json *options)
+{
+    Json *parameters = json_object();
+    for (size_t i = 0; i < sweep->parameter_count; i++) {
+        const char *name = sweep->parameters[i].option->name;
+        json_set(parameters, name, json_copy(json_get(options, name)));
+    }
+    char *text = json_text(parameters, JSON_COMPACT);
+    json_destroy(&parameters);
+    return text;
+}
+
+/* The next trial, by its number alone. */
+static Status create_trial(CoreStep *step, Diagnostic *diagnostic)
+{
+    SweepCore *core = step->core;
+    uint32_t number = (uint32_t)core->trials.count, seeds = (uint32_t)core->settings.seeds.count;
+    TrainingOptions options;
+    Record record = {
+        .type = RECORD_TRIAL_CREATED, .id = {number, 0}, .configuration = number / seeds, .seed_index = number % seeds};
+    Status status = sampler_trial_options(core->sweep, record.configuration, record.seed_index, &options, diagnostic);
+    if (status != STATUS_OK)
+        return status;
+    Json *json = options_to_json(training_option_table(), &options);
+    record.json = parameters_text(core->sweep, json);
+    record.options_json = json_text(json, JSON_CANONICAL);
+    json_destroy(&json);
+    core_decide(step, &record);
+    return STATUS_OK;
+}
+
+static bool is_waiting(const Work *work, int64_t now_ns)
+{
+    return work->state == WORK_PENDING && work->not_before_ns <= now_ns;
+}
+
+/* The lowest waiting trial, or a new one; -1: none now. */
+static Status next_trial(CoreStep *step, int64_t *next, Diagnostic *diagnostic)
+{
+    SweepCore *core = step->core;
+    *next = -1;
+    for (size_t i = core->first_open; i < core->trials.count; i++)
+        if (is_waiting(&core->trials.items[i].work, step->now_ns) && !core->trials.items[i].paused) {
+            *next = (int64_t)i;
+            return STATUS_OK;
+        }
+    if ((int64_t)core->trials.count >= sweep_core_trials_total(core))
+        return STATUS_OK;
+    Status status = create_trial(step, diagnostic);
+    if (status == STATUS_OK)
+        *next = (int64_t)core->trials.count - 1;
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------------ ending */
+
+static int64_t back_off_ns(const Work *work)
+{
+    int64_t ms = BACK_OFF_MS;
+    for (uint32_t i = 1; i < work->retries && ms < BACK_OFF_LIMIT_MS; i++)
+        ms *= 2;
+    return core_ms(ms < BACK_OFF_LIMIT_MS ? ms : BACK_OFF_LIMIT_MS);
+}
+
+void core_give_up_if_exhausted(CoreStep *step, uint32_t trial)
+{
+    const Work *work = &step->core->trials.items[trial].work;
+    bool retries = work->retries > step->core->settings.max_retries, attempts = work->attempts >= CORE_ATTEMPT_LIMIT;
+    if (work->state != WORK_PENDING || (!retries && !attempts))
+        return;
+    char *reason = memory_format("given up after %" PRIu32 " attempts, the last one: %.3000s", work->attempts,
+                                 work->reason ? work->reason : "");
+    core_end_trial(step, trial, TRIAL_FAILED, reason, NULL, false);
+    free(reason);
+}
+
+void core_end_attempt(CoreStep *step, WorkerSlot *slot, FinishOutcome outcome, bool counts_as_retry, const char *reason)
+{
+    SweepCore *core = step->core;
+    AssignmentKind kind = slot->kind;
+    uint32_t trial = slot->trial;
+    Work *work = core_work(core, kind, trial);
+    Record record = {
+        .type = RECORD_ATTEMPT_ENDED, .id = {trial, work->fence}, .attempt_outcome = outcome, .counts_as_retry = counts_as_retry};
+    record.kind = kind;
+    record.reason = memory_copy_string(reason);
+    slot->busy = false;
+    core_decide(step, &record);
+    work->not_before_ns = counts_as_retry ? step->now_ns + back_off_ns(work) : 0;
+    if (kind == ASSIGNMENT_TRAIN)
+        core_give_up_if_exhausted(step, trial);
+}
+
+void core_end_trial(CoreStep *step, uint32_t trial, TrialOutcome outcome, const char *reason, const char *statistics_json,
+                    bool tell)
+{
+    SweepCore *core = step->core;
+    AssignmentId id = {trial, core->trials.items[trial].work.fence};
+    WorkerSlot *slot = core_slot_of_work(core, ASSIGNMENT_TRAIN, trial);
+    Record record = {.type = RECORD_TRIAL_ENDED, .id = id, .outcome = outcome};
+    record.reason = memory_copy_string(reason);
+    record.json = statistics_json && statistics_json[0] ? memory_copy_string(statistics_json) : NULL;
+    if (slot) {
+        slot->busy = false;
+        if (tell && slot->connected)
+            core_send_reason(step, &slot->peer, MESSAGE_RELEASE, id, STATUS_OK, reason);
+    }
+    core_decide(step, &record);
+    while (core->first_open < core->trials.count && core->trials.items[core->first_open].work.state == WORK_ENDED)
+        core->first_open++;
+}
+
+/* ------------------------------------------------------------------------------------------------ the whole sweep */
+
+static void say_goodbye(CoreStep *step)
+{
+    SweepCore *core = step->core;
+    for (size_t i = 0; i < core->workers.count; i++)
+        if (core->workers.items[i].connected)
+            core_send_reason(step, &core->workers.items[i].peer, MESSAGE_SHUTDOWN, (AssignmentId){0}, STATUS_OK,
+                             "the sweep has ended");
+}
+
+static void end_sweep(CoreStep *step, TrialOutcome outcome, uint32_t winner, const char *reason)
+{
+    Record record = {.type = RECORD_SWEEP_ENDED, .outcome = outcome, .id = {winner, 0}, .reason = memory_copy_string(reason)};
+    core_decide(step, &record);
+    say_goodbye(step);
+}
+
+static const char *first_reason(const SweepCore *core)
+{
+    for (size_t i = 0; i < core->trials.count; i++)
+        if (core->trials.items[i].work.reason && core->trials.items[i].work.reason[0])
+            return core->trials.items[i].work.reason;
+    return "no reason is known";
+}
+
+/* Ends the sweep when it has nothing left to do. *test: the winner is still to be scored on the test set. */
+static void end_if_done(CoreStep *step, bool *test, uint32_t *winner)
+{
+    SweepCore *core = step->core;
+    double score;
+    *test = false;
+    bool all_begun = core->cancelled || (int64_t)core->trials.count == sweep_core_trials_total(core);
+    if (core->state != SWEEP_RUNNING || !all_begun || core->ended_count < core->trials.count)
+        return;
+    bool won = sweep_core_winner(core, winner, &score);
+    if (core->cancelled) {
+        end_sweep(step, TRIAL_CANCELLED, 0, "cancelled");
+    } else if (!won) {
+        char *reason = memory_format("no trial was completed; the first: %.3000s", first_reason(core));
+        end_sweep(step, TRIAL_FAILED, 0, reason);
+        free(reason);
+    } else if (!core->settings.has_test || (core->test.state == WORK_ENDED && core->test_trial == *winner)) {
+        end_sweep(step, TRIAL_COMPLETED, *winner, "");
+    } else {
+        *test = true;
+    }
+}
+
+static bool is_free(const CoreStep *step, const WorkerSlot *slot)
+{
+    return slot->connected && !slot->busy && !slot->leaving && !slot->hung &&
+           step->now_ns - slot->seen_ns <= core_ms(step->core->settings.lease_ms); /* a silent one may be gone */
+}
+
+Status core_schedule(CoreStep *step, Diagnostic *diagnostic)
+{
+    SweepCore *core = step->core;
+    bool test;
+    uint32_t winner = 0;
+    end_if_done(step, &test, &winner);
+    if (core->state != SWEEP_RUNNING || core->stopping || core->paused || core->cancelled)
+        return STATUS_OK;
+    for (size_t i = 0; i < core->workers.count; i++) {
+        WorkerSlot *slot = &core->workers.items[i];
+        if (!is_free(step, slot))
+            continue;
+        if (test) {
+            /* ended for an earlier winner: it waits again */
+            bool waits = core->test.state != WORK_ASSIGNED && core->test.not_before_ns <= step->now_ns;
+            if (waits && core->test.retries <= core->settings.max_retries)
+                assign(step, slot, ASSIGNMENT_TEST, winner);
+            return STATUS_OK;
+        }
+        int64_t trial;
+        Status status = next_trial(step, &trial, diagnostic);
+        if (status != STATUS_OK)
+            return status;
+        if (trial < 0)
+            return STATUS_OK;
+        assign(step, slot, ASSIGNMENT_TRAIN, (uint32_t)trial);
+    }
+    return STATUS_OK;
+}

@@ -1,0 +1,45 @@
+#include "coordinator/journal_fold.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "coordinator/coordinator.h"
+#include "core/io/file.h"
+#include "core/store/journal.h"
+
+Status journal_fold_record(void *context, uint64_t sequence, const void *payload, size_t size, Diagnostic *diagnostic)
+{
+    SweepCore *core = context;
+    Record record = {0};
+    Status status = record_decode(&record, payload, size, diagnostic);
+    if (status == STATUS_OK)
+        status = sweep_core_apply(core, &record, diagnostic);
+    if (status != STATUS_OK)
+        diagnostic_prefix(diagnostic, "journal record %" PRIu64, sequence);
+    record_free(&record);
+    return status;
+}
+
+Status journal_fold_read(const char *sweep_folder, SweepCore **core, Diagnostic *diagnostic)
+{
+    char *folder = path_join(sweep_folder, "journal");
+    *core = sweep_core_create(NULL, sweep_folder);
+    Status status = journal_read(folder, journal_fold_record, *core, diagnostic);
+    if (status != STATUS_OK)
+        sweep_core_destroy(core);
+    free(folder);
+    return status;
+}
+
+Status sweep_status_read(const char *sweep_folder, Json **status_json, Diagnostic *diagnostic)
+{
+    SweepCore *core = NULL;
+    *status_json = NULL;
+    Status status = journal_fold_read(sweep_folder, &core, diagnostic);
+    if (status == STATUS_OK && !core->opened)
+        status = FAIL(diagnostic, STATUS_NOT_FOUND, "%s holds no sweep that has begun", sweep_folder);
+    if (status == STATUS_OK)
+        *status_json = sweep_core_status(core, STATUS_FULL);
+    sweep_core_destroy(&core);
+    return status;
+}

@@ -1,0 +1,12 @@
+/* Inside coordinator/ only: a journal read into a core. */
+#ifndef NERSWEEP_COORDINATOR_JOURNAL_FOLD_H
+#define NERSWEEP_COORDINATOR_JOURNAL_FOLD_H
+
+#include "coordinator/core.h"
+
+/* A JournalReplay whose context is a SweepCore. */
+Status journal_fold_record(void *core, uint64_t sequence, const void *payload, size_t size, Diagnostic *diagnostic);
+/* The state that a sweep folder's journal has now; nothing is written. core->opened is false when it holds nothing. */
+NODISCARD Status journal_fold_read(const char *sweep_folder, SweepCore **core, Diagnostic *diagnostic);
+
+#endif

@@ -1,0 +1,138 @@
+/* Group commit: all that a round decided becomes durable with one sync before any of it is said to anybody. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator/server.h"
+#include "core/base/fault.h"
+#include "core/base/log.h"
+
+static Status injected(const char *name, Diagnostic *diagnostic)
+{
+    return FAIL(diagnostic, STATUS_IO, "injected failure at %s", name);
+}
+
+static Status journal_records(Server *server, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    bool any = false;
+    for (size_t i = 0; i < server->actions.count; i++)
+        any = any || server->actions.items[i].type == CORE_JOURNAL;
+    if (!any)
+        return STATUS_OK;
+    if (fault_point("coordinator.before_journal"))
+        return injected("coordinator.before_journal", diagnostic);
+    for (size_t i = 0; i < server->actions.count; i++) {
+        if (server->actions.items[i].type != CORE_JOURNAL)
+            continue;
+        text_clear(&server->bytes);
+        TRY(record_encode(&server->actions.items[i].record, &server->bytes, diagnostic));
+        TRY(journal_append(server->journal, server->bytes.bytes, server->bytes.size, diagnostic));
+    }
+    TRY(journal_sync(server->journal, diagnostic));
+    if (fault_point("coordinator.before_acknowledge"))
+        status = injected("coordinator.before_acknowledge", diagnostic);
+out:
+    return status;
+}
+
+/* A message that cannot be delivered is not an error: its receiver is gone or slow, and the protocol repeats what matters. */
+static void send_message(Server *server, const SocketPeer *peer, const Message *message)
+{
+    Diagnostic diagnostic = {0};
+    text_clear(&server->bytes);
+    Status status = message_encode(message, &server->bytes, &diagnostic);
+    if (status == STATUS_OK)
+        status = socket_send(server->router, peer, server->bytes.bytes, server->bytes.size, &diagnostic);
+    if (status != STATUS_OK)
+        LOG_DEBUG("%s not delivered: %s", message_type_name(message->type), diagnostic.message);
+}
+
+static Status send_action(Server *server, const CoreAction *action, Diagnostic *diagnostic)
+{
+    const char *point = NULL;
+    send_message(server, &action->peer, &action->message);
+    if (action->message.type == MESSAGE_ASSIGN)
+        point = "coordinator.assigned";
+    else if (action->message.type == MESSAGE_ACK)
+        point = "coordinator.after_acknowledge";
+    return point && fault_point(point) ? injected(point, diagnostic) : STATUS_OK;
+}
+
+static void publish(Server *server, Json *event)
+{
+    Message message = {.type = MESSAGE_STATUS_EVENT, .epoch = server->core->epoch};
+    message.status.sequence = ++server->feed_sequence;
+    json_set(event, "sequence", json_integer((int64_t)server->feed_sequence));
+    if (!json_get(event, "wall_ms"))
+        json_set(event, "wall_ms", json_integer(server->clock->wall_ms(server->clock->context)));
+    message.status.json = json_text(event, JSON_COMPACT);
+    Diagnostic diagnostic = {0};
+    text_clear(&server->bytes);
+    Status status = message_encode(&message, &server->bytes, &diagnostic);
+    if (status == STATUS_OK)
+        status = socket_send(server->feed, NULL, server->bytes.bytes, server->bytes.size, &diagnostic);
+    if (status != STATUS_OK)
+        LOG_DEBUG("event not published: %s", diagnostic.message);
+    message_free(&message);
+    if (server->options->on_event)
+        server->options->on_event(server->options->on_event_context, event);
+}
+
+/* The most of the status that fits into a message. */
+static char *snapshot_text(const Server *server)
+{
+    static const StatusDetail details[] = {STATUS_FULL, STATUS_WITHOUT_EVALUATIONS, STATUS_OPEN_TRIALS_ONLY};
+    char *text = NULL;
+    for (size_t i = 0; i < sizeof details / sizeof *details; i++) {
+        Json *json = sweep_core_status(server->core, details[i]);
+        free(text);
+        text = json_text(json, JSON_COMPACT);
+        json_destroy(&json);
+        if (strlen(text) <= MESSAGE_JSON_LIMIT)
+            break;
+    }
+    return text;
+}
+
+static void answer_readers(Server *server)
+{
+    if (!server->readers.count)
+        return;
+    Message message = {.type = MESSAGE_STATUS_SNAPSHOT, .epoch = server->core->epoch};
+    message.status.sequence = server->feed_sequence;
+    message.status.json = snapshot_text(server);
+    for (size_t i = 0; i < server->readers.count; i++)
+        send_message(server, &server->readers.items[i], &message);
+    message_free(&message);
+    server->readers.count = 0;
+}
+
+Status server_commit(Server *server, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    TRY(journal_records(server, diagnostic));
+    for (size_t i = 0; i < server->actions.count; i++) {
+        CoreAction *action = &server->actions.items[i];
+        switch (action->type) {
+        case CORE_SEND:
+            TRY(send_action(server, action, diagnostic));
+            break;
+        case CORE_PUBLISH:
+            publish(server, action->event);
+            break;
+        case CORE_KILL_WORKER:
+            if (server->groups && strcmp(action->host, server->host) == 0)
+                local_groups_kill_worker(server->groups, action->pid);
+            break;
+        case CORE_STOP_ASKED:
+            server->stop_asked = true;
+            break;
+        case CORE_JOURNAL:
+            break;
+        }
+    }
+    answer_readers(server);
+out:
+    core_actions_free(&server->actions);
+    return status;
+}

@@ -1,0 +1,361 @@
+/* The state of a sweep as readers see it: status, events, ranking. Used by the running coordinator and by readers of the journal alike. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator/core.h"
+
+int64_t sweep_core_trials_total(const SweepCore *core)
+{
+    int64_t total = core->settings.configurations * (int64_t)core->settings.seeds.count, begun = (int64_t)core->trials.count;
+    return total > begun ? total : begun;
+}
+
+const Evaluation *sweep_core_best(const SweepCore *core, uint32_t trial)
+{
+    const Trial *item = &core->trials.items[trial];
+    return item->evaluations.count ? &item->evaluations.items[item->best] : NULL;
+}
+
+const char *sweep_state_name(const SweepCore *core)
+{
+    static const char *const names[] = {"running", "done", "failed", "cancelled"};
+    return core->state == SWEEP_RUNNING && core->paused ? "paused" : names[core->state];
+}
+
+static const char *trial_state_name(const SweepCore *core, const Trial *trial)
+{
+    static const char *const outcomes[] = {"", "completed", "failed", "diverged", "cancelled"};
+    if (trial->work.state == WORK_ENDED)
+        return outcomes[trial->outcome];
+    if (trial->work.state == WORK_ASSIGNED)
+        return "running";
+    return trial->paused || core->paused ? "paused" : "pending";
+}
+
+/* ------------------------------------------------------------------------------------------------ ranking */
+
+/* A diverged trial scores as the worst there is; one that failed or was cancelled has no score; one under way the best it has so far. */
+static bool trial_score(const SweepCore *core, uint32_t trial, double *score)
+{
+    const Trial *item = &core->trials.items[trial];
+    const Evaluation *best = sweep_core_best(core, trial);
+    bool ended = item->work.state == WORK_ENDED;
+    if (ended && item->outcome == TRIAL_DIVERGED) {
+        *score = 0.0;
+        return true;
+    }
+    if (!best || (ended && item->outcome != TRIAL_COMPLETED))
+        return false;
+    *score = best->score;
+    return true;
+}
+
+static void rank_configuration(const SweepCore *core, uint32_t configuration, RankedConfiguration *ranked)
+{
+    size_t seeds = core->settings.seeds.count, first = configuration * seeds;
+    double sum = 0, squares = 0, best = 0, score;
+    *ranked = (RankedConfiguration){.configuration = configuration};
+    for (size_t i = first; i < first + seeds && i < core->trials.count; i++) {
+        const Trial *trial = &core->trials.items[i];
+        bool completed = trial->work.state == WORK_ENDED && trial->outcome == TRIAL_COMPLETED;
+        if (!trial_score(core, (uint32_t)i, &score)) {
+            ranked->lost += trial->work.state == WORK_ENDED;
+            continue;
+        }
+        ranked->scored++;
+        sum += score;
+        if (completed && (!ranked->eligible || score > best)) {
+            ranked->eligible = true;
+            ranked->best_trial = (uint32_t)i;
+            best = score;
+        }
+    }
+    if (!ranked->scored)
+        return;
+    ranked->mean = sum / ranked->scored;
+    for (size_t i = first; i < first + seeds && i < core->trials.count; i++)
+        if (trial_score(core, (uint32_t)i, &score))
+            squares += (score - ranked->mean) * (score - ranked->mean);
+    ranked->spread = ranked->scored > 1 ? sqrt(squares / (ranked->scored - 1)) : 0.0;
+}
+
+static int compare_ranked(const void *a, const void *b)
+{
+    const RankedConfiguration *left = a, *right = b;
+    if ((left->lost > 0) != (right->lost > 0))
+        return left->lost > 0 ? 1 : -1;
+    if (left->mean != right->mean)
+        return left->mean > right->mean ? -1 : 1;
+    return left->configuration < right->configuration ? -1 : 1; /* a tie keeps the earlier */
+}
+
+void sweep_core_ranking(const SweepCore *core, Ranking *ranking)
+{
+    size_t seeds = core->settings.seeds.count, count = seeds ? (core->trials.count + seeds - 1) / seeds : 0;
+    for (size_t i = 0; i < count; i++) {
+        RankedConfiguration ranked;
+        rank_configuration(core, (uint32_t)i, &ranked);
+        if (ranked.scored)
+            array_push(ranking, ranked);
+    }
+    if (ranking->count)
+        qsort(ranking->items, ranking->count, sizeof *ranking->items, compare_ranked);
+}
+
+bool sweep_core_winner(const SweepCore *core, uint32_t *trial, double *score)
+{
+    Ranking ranking = {0};
+    bool found = false;
+    sweep_core_ranking(core, &ranking);
+    for (size_t i = 0; i < ranking.count && !found; i++)
+        if (ranking.items[i].eligible) {
+            found = true;
+            *trial = ranking.items[i].best_trial;
+            *score = sweep_core_best(core, *trial)->score;
+        }
+    array_free(&ranking);
+    return found;
+}
+
+/* ------------------------------------------------------------------------------------------------ as JSON */
+
+static Json *datasets_json(const DatasetScore *datasets, size_t count)
+{
+    Json *object = json_object();
+    for (size_t i = 0; i < count; i++) {
+        Json *scores = json_object();
+        json_set(scores, "f1", json_real(datasets[i].f1));
+        json_set(scores, "precision", json_real(datasets[i].precision));
+        json_set(scores, "recall", json_real(datasets[i].recall));
+        json_set(scores, "loss", json_real(datasets[i].loss));
+        json_set(object, datasets[i].name, scores);
+    }
+    return object;
+}
+
+static Json *evaluation_json(const Evaluation *evaluation, size_t sequence)
+{
+    Json *json = json_object();
+    json_set(json, "sequence", json_integer((int64_t)sequence));
+    json_set(json, "step", json_integer(evaluation->step));
+    json_set(json, "total_steps", json_integer(evaluation->total_steps));
+    json_set(json, "epoch", json_real(evaluation->epoch));
+    json_set(json, "train_loss", json_real(evaluation->train_loss));
+    json_set(json, "learning_rate", json_real(evaluation->learning_rate));
+    json_set(json, "score", json_real(evaluation->score));
+    json_set(json, "datasets", datasets_json(evaluation->datasets, evaluation->dataset_count));
+    json_set(json, "checkpoint", json_string(evaluation->checkpoint));
+    return json;
+}
+
+static void set_progress(Json *json, const Trial *trial)
+{
+    const Evaluation *last = trial->evaluations.count ? &trial->evaluations.items[trial->evaluations.count - 1] : NULL;
+    bool live = trial->work.state == WORK_ASSIGNED && (!last || trial->live_step > last->step);
+    json_set(json, "step", json_integer(live ? trial->live_step : last ? last->step : 0));
+    json_set(json, "total_steps", json_integer(live ? trial->live_total_steps : last ? last->total_steps : 0));
+    json_set(json, "epoch", json_real(last ? last->epoch : 0.0));
+    json_set(json, "score", last ? json_real(last->score) : json_null());
+}
+
+Json *sweep_core_trial_json(const SweepCore *core, uint32_t number, bool with_evaluations)
+{
+    const Trial *trial = &core->trials.items[number];
+    const Evaluation *best = sweep_core_best(core, number);
+    Json *json = json_object();
+    json_set(json, "trial", json_integer(number));
+    json_set(json, "configuration", json_integer(trial->configuration));
+    json_set(json, "seed", json_integer(core->settings.seeds.items[trial->seed_index]));
+    json_set(json, "state", json_string(trial_state_name(core, trial)));
+    json_set(json, "parameters", json_copy(trial->parameters));
+    set_progress(json, trial);
+    json_set(json, "best_score", best ? json_real(best->score) : json_null());
+    json_set(json, "best_step", best ? json_integer(best->step) : json_null());
+    json_set(json, "best_checkpoint", best ? json_string(best->checkpoint) : json_null());
+    json_set(json, "attempts", json_integer(trial->work.attempts));
+    if (with_evaluations) {
+        Json *evaluations = json_array();
+        for (size_t i = 0; i < trial->evaluations.count; i++)
+            json_append(evaluations, evaluation_json(&trial->evaluations.items[i], i + 1));
+        json_set(json, "evaluations", evaluations);
+    }
+    json_set(json, "reason", json_string(trial->work.state != WORK_ASSIGNED && trial->work.reason ? trial->work.reason : ""));
+    return json;
+}
+
+static Json *ranking_json(const SweepCore *core)
+{
+    Json *json = json_array();
+    Ranking ranking = {0};
+    sweep_core_ranking(core, &ranking);
+    for (size_t i = 0; i < ranking.count; i++) {
+        const RankedConfiguration *ranked = &ranking.items[i];
+        Json *entry = json_object(), *trials = json_array();
+        size_t seeds = core->settings.seeds.count;
+        for (size_t t = ranked->configuration * seeds; t < (ranked->configuration + 1) * seeds && t < core->trials.count; t++)
+            json_append(trials, json_integer((int64_t)t));
+        json_set(entry, "configuration", json_integer(ranked->configuration));
+        json_set(entry, "mean", json_real(ranked->mean));
+        json_set(entry, "spread", json_real(ranked->spread));
+        json_set(entry, "trials", trials);
+        json_append(json, entry);
+    }
+    array_free(&ranking);
+    return json;
+}
+
+static Json *winner_json(const SweepCore *core)
+{
+    uint32_t trial;
+    double score;
+    if (!sweep_core_winner(core, &trial, &score))
+        return json_null();
+    Json *json = json_object(), *test = NULL;
+    json_set(json, "trial", json_integer(trial));
+    json_set(json, "configuration", json_integer(core->trials.items[trial].configuration));
+    json_set(json, "checkpoint", json_string(sweep_core_best(core, trial)->checkpoint));
+    json_set(json, "score", json_real(score));
+    if (core->test.state == WORK_ENDED && core->test_trial == trial && core->test_score_count) {
+        Json *all = datasets_json(core->test_scores, core->test_score_count);
+        test = json_copy(json_value_at(all, 0));
+        json_destroy(&all);
+    }
+    json_set(json, "test", test ? test : json_null());
+    return json;
+}
+
+static Json *workers_json(const SweepCore *core)
+{
+    Json *json = json_array();
+    for (size_t i = 0; i < core->workers.count; i++) {
+        const WorkerSlot *slot = &core->workers.items[i];
+        Json *worker = json_object();
+        json_set(worker, "worker", json_string(slot->name));
+        json_set(worker, "host", json_string(slot->host));
+        json_set(worker, "pid", json_integer(slot->pid));
+        json_set(worker, "backend", json_string(slot->backend));
+        json_set(worker, "trial", slot->busy ? json_integer(slot->trial) : json_null());
+        json_append(json, worker);
+    }
+    return json;
+}
+
+Json *sweep_core_status(const SweepCore *core, StatusDetail detail)
+{
+    Json *json = json_object(), *trials = json_array();
+    const Json *metric = json_get(json_get(core->sweep_json, "identity"), "metric");
+    json_set(json, "name", json_string(core->settings.name ? core->settings.name : ""));
+    json_set(json, "identity", json_string(core->identity ? core->identity : ""));
+    json_set(json, "state", json_string(sweep_state_name(core)));
+    json_set(json, "reason", json_string(core->state != SWEEP_RUNNING && core->reason ? core->reason : ""));
+    json_set(json, "metric", metric ? json_copy(metric) : json_null());
+    json_set(json, "trials_total", json_integer(sweep_core_trials_total(core)));
+    for (size_t i = 0; i < core->trials.count; i++)
+        if (detail != STATUS_OPEN_TRIALS_ONLY || core->trials.items[i].work.state != WORK_ENDED)
+            json_append(trials, sweep_core_trial_json(core, (uint32_t)i, detail == STATUS_FULL));
+    json_set(json, "trials", trials);
+    json_set(json, "ranking", detail == STATUS_OPEN_TRIALS_ONLY ? json_array() : ranking_json(core));
+    json_set(json, "winner", winner_json(core));
+    json_set(json, "workers", workers_json(core));
+    return json;
+}
+
+/* ------------------------------------------------------------------------------------------------ events */
+
+static const char *event_name(RecordType type)
+{
+    static const char *const names[RECORD_TYPE_LIMIT] = {
+        [RECORD_SWEEP_OPENED] = NULL,         [RECORD_EPOCH_OPENED] = "opened",     [RECORD_TRIAL_CREATED] = "trial_created",
+        [RECORD_ASSIGNED] = "assigned",       [RECORD_REPORTED] = "reported",       [RECORD_ATTEMPT_ENDED] = "attempt_ended",
+        [RECORD_TRIAL_ENDED] = "trial_ended", [RECORD_TEST_SCORED] = "test_scored", [RECORD_CONTROL] = "control",
+        [RECORD_SWEEP_ENDED] = "sweep_ended",
+    };
+    return names[type];
+}
+
+static void trial_event_text(const SweepCore *core, const Record *record, Text *text)
+{
+    uint32_t number = record->id.trial;
+    const Trial *trial = &core->trials.items[number];
+    const Evaluation *best = sweep_core_best(core, number);
+    const char *reason = record->reason ? record->reason : "";
+    text_format(text, "trial %" PRIu32, number);
+    switch (record->type) {
+    case RECORD_TRIAL_CREATED:
+        text_format(text, " (seed %" PRId32 "): %.1000s", core->settings.seeds.items[trial->seed_index],
+                    record->json ? record->json : "");
+        break;
+    case RECORD_ASSIGNED:
+        text_format(text, "%s goes to %s%s%s", record->kind == ASSIGNMENT_TEST ? ", test of the best checkpoint," : "",
+                    record->worker, record->checkpoint && record->checkpoint[0] ? ", from " : "",
+                    record->checkpoint ? record->checkpoint : "");
+        break;
+    case RECORD_REPORTED:
+        text_format(text, ": step %" PRId64 "/%" PRId64 ", train loss %.4f, score %.4f (best %.4f at step %" PRId64 ")",
+                    record->step, record->total_steps, record->train_loss, record->score, best->score, best->step);
+        break;
+    case RECORD_ATTEMPT_ENDED:
+        text_format(text, "%s: attempt ended: %s", record->kind == ASSIGNMENT_TEST ? ", test" : "", reason);
+        break;
+    default:
+        text_format(text, " %s%s%s", trial_state_name(core, trial), reason[0] ? ": " : "", reason);
+        if (best)
+            text_format(text, ", best score %.4f at step %" PRId64, best->score, best->step);
+    }
+}
+
+static void sweep_event_text(const SweepCore *core, const Record *record, Text *text)
+{
+    static const char *const actions[] = {"", "cancelled", "paused", "resumed", "stopped"};
+    switch (record->type) {
+    case RECORD_EPOCH_OPENED:
+        text_format(text, "sweep %s: epoch %" PRIu64 ", %zu of %" PRId64 " trials ended", core->settings.name, record->epoch,
+                    core->ended_count, sweep_core_trials_total(core));
+        break;
+    case RECORD_TEST_SCORED:
+        text_format(text, "test of trial %" PRIu32 ": f1 %.4f", record->id.trial,
+                    record->dataset_count ? record->datasets[0].f1 : 0.0);
+        break;
+    case RECORD_CONTROL:
+        if (record->all_trials)
+            text_format(text, "sweep %s", actions[record->control]);
+        else
+            text_format(text, "trial %" PRIu32 " %s", record->id.trial, actions[record->control]);
+        break;
+    default:
+        text_format(text, "sweep %s%s%s", sweep_state_name(core), record->reason && record->reason[0] ? ": " : "",
+                    record->reason ? record->reason : "");
+    }
+}
+
+Json *sweep_core_event_json(const SweepCore *core, const Record *record)
+{
+    const char *name = event_name(record->type);
+    if (!name)
+        return NULL;
+    Json *json = json_object();
+    Text text = {0};
+    bool of_trial = record->type >= RECORD_TRIAL_CREATED && record->type <= RECORD_TRIAL_ENDED;
+    if (of_trial)
+        trial_event_text(core, record, &text);
+    else
+        sweep_event_text(core, record, &text);
+    json_set(json, "event", json_string(name));
+    json_set(json, "text", json_string(text.bytes));
+    json_set(json, "wall_ms", json_integer(record->wall_ms));
+    if (of_trial)
+        json_set(json, "trial", sweep_core_trial_json(core, record->id.trial, false));
+    else
+        json_set(json, "state", json_string(sweep_state_name(core)));
+    if (record->type == RECORD_REPORTED) {
+        const Trial *trial = &core->trials.items[record->id.trial];
+        json_set(json, "evaluation",
+                 evaluation_json(&trial->evaluations.items[trial->evaluations.count - 1], trial->evaluations.count));
+    }
+    if (record->type == RECORD_TEST_SCORED || record->type == RECORD_SWEEP_ENDED)
+        json_set(json, "winner", winner_json(core));
+    text_free(&text);
+    return json;
+}
