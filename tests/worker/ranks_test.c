@@ -1,0 +1,253 @@
+/* Two ranks against one, both in this program under mpirun: rank 0 trains alone first, then both together. */
+#include "tests/worker/fixture.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/io/file.h"
+#include "worker/trial.h"
+
+typedef struct Together {
+    Communicator *world;
+    Ground *ground; /* rank 0's; the others get its paths */
+} Together;
+
+typedef struct Run {
+    TrialOutcome outcome;
+    Status status;
+    Diagnostic diagnostic;
+    ARRAY(double) losses;
+} Run;
+
+static void note_loss(void *context, const TrainerProgress *progress)
+{
+    Run *run = context;
+    array_push(&run->losses, progress->loss);
+}
+
+static TrainerStop stop_at_step_five(void *context)
+{
+    const Run *run = context;
+    return run->losses.count >= 5 ? TRAINER_INTERRUPTED : TRAINER_GO_ON;
+}
+
+static void run_trial(const Ground *ground, Communicator *communicator, const char *store, const char *options, const char *resume,
+                      bool stop, Run *run)
+{
+    Workplace workplace;
+    *run = (Run){0};
+    ground_workplace(ground, communicator, store, &workplace);
+    TrialRequest request = {
+        .options = ground_options(options),
+        .evaluate = true,
+        .test = true,
+        .resume = resume,
+        .hooks = {.context = run, .on_progress = note_loss, .should_stop = stop ? stop_at_step_five : NULL},
+        .clock = clock_system(),
+    };
+    strcpy(request.metric.dataset, "worst");
+    run->status = trial_train(&workplace, &request, &run->outcome, &run->diagnostic);
+    workplace_close(&workplace);
+}
+
+static void run_free(Run *run)
+{
+    trial_outcome_free(&run->outcome);
+    array_free(&run->losses);
+}
+
+/* Rank 0 makes the ground; the others learn where it is. */
+static int together_setup(void **state)
+{
+    Together *together = memory_allocate(1, sizeof *together);
+    Diagnostic diagnostic = {0};
+    char folder[256] = "";
+    must(communicator_open(&together->world, 2, &diagnostic), &diagnostic);
+    log_set_level(LOG_ERROR);
+    if (communicator_rank(together->world) == 0) {
+        ground_setup((void **)&together->ground);
+        snprintf(folder, sizeof folder, "%s", together->ground->folder);
+    }
+    communicator_broadcast(together->world, folder, sizeof folder, 0);
+    if (!together->ground) {
+        together->ground = memory_allocate(1, sizeof *together->ground);
+        together->ground->folder = memory_copy_string(folder);
+        together->ground->model = path_join(folder, "model");
+        together->ground->shards = path_join(folder, "shards");
+    }
+    *state = together;
+    return 0;
+}
+
+static int together_teardown(void **state)
+{
+    Together *together = *state;
+    communicator_barrier(together->world);
+    if (communicator_rank(together->world) == 0) {
+        ground_teardown((void **)&together->ground);
+    } else {
+        free(together->ground->folder);
+        free(together->ground->model);
+        free(together->ground->shards);
+        free(together->ground);
+    }
+    communicator_close(&together->world);
+    free(together);
+    return 0;
+}
+
+static void assert_two_ranks_train_as_one(Together *together, const char *name, const char *options)
+{
+    Run alone = {0}, both;
+    bool first = communicator_rank(together->world) == 0;
+    char *alone_store = memory_format("%s_alone", name), *both_store = memory_format("%s_both", name);
+    if (first) {
+        Communicator *communicator = communicator_alone();
+        run_trial(together->ground, communicator, alone_store, options, NULL, false, &alone);
+        communicator_close(&communicator);
+    }
+    run_trial(together->ground, together->world, both_store, options, NULL, false, &both);
+    must(both.status, &both.diagnostic);
+    if (first) {
+        must(alone.status, &alone.diagnostic);
+        assert_int_equal(both.losses.count, alone.losses.count);
+        assert_true(both.losses.count >= 5);
+        for (size_t i = 0; i < both.losses.count; i++) {
+            if (!(fabs(both.losses.items[i] - alone.losses.items[i]) <= 1e-5))
+                fail_msg("step %zu: loss %.9f on two ranks, %.9f on one", i, both.losses.items[i], alone.losses.items[i]);
+        }
+        /* Whole counts, so that the scores are the same, not only near. */
+        const TrialEvaluation *x = trial_state_last(&both.outcome.training.state),
+                              *y = trial_state_last(&alone.outcome.training.state);
+        assert_int_equal(both.outcome.training.state.evaluations.count, alone.outcome.training.state.evaluations.count);
+        for (size_t i = 0; i < x->dataset_count; i++)
+            assert_true(fabs(x->datasets[i].loss - y->datasets[i].loss) < 1e-4);
+        assert_int_equal(both.outcome.training.state.pieces, alone.outcome.training.state.pieces);
+    }
+    run_free(&alone);
+    run_free(&both);
+    free(alone_store);
+    free(both_store);
+}
+
+static void two_ranks_have_the_loss_of_one_at_every_step(void **state)
+{
+    assert_two_ranks_train_as_one(*state, "plain", "num_train_epochs=3");
+}
+
+static void also_with_accumulation_freezing_and_oversampling(void **state)
+{
+    assert_two_ranks_train_as_one(*state, "mixed",
+                                  "gradient_accumulation_steps=3 per_device_train_batch_size=3 freeze_schedule=embeddings+1@1 "
+                                  "oversample_factor=2 label_smoothing_factor=0.1 weight_decay=0.01");
+}
+
+/* One rank has nothing to do in most steps, and still takes part in every sum. */
+static void also_with_fewer_sentences_than_ranks(void **state)
+{
+    assert_two_ranks_train_as_one(*state, "single", "per_device_train_batch_size=1 max_steps=8");
+}
+
+static void pieces_are_shared_out_evenly(void **state)
+{
+    Together *together = *state;
+    Run run;
+    int64_t pieces[2] = {0};
+    run_trial(together->ground, together->world, "even", "per_device_train_batch_size=16 num_train_epochs=1", NULL, false, &run);
+    must(run.status, &run.diagnostic);
+    communicator_gather_int64(together->world, run.outcome.training.own_pieces, pieces, 0);
+    if (communicator_rank(together->world) == 0) {
+        double smaller = (double)(pieces[0] < pieces[1] ? pieces[0] : pieces[1]),
+               larger = (double)(pieces[0] + pieces[1]) - smaller;
+        assert_int_equal(pieces[0] + pieces[1], run.outcome.training.trained_pieces);
+        assert_true(larger <= 1.1 * smaller);
+    }
+    run_free(&run);
+}
+
+static void two_ranks_resumed_give_the_same_bytes(void **state)
+{
+    Together *together = *state;
+    Run whole, part, rest;
+    char resume[CHECKPOINT_NAME_SIZE];
+    run_trial(together->ground, together->world, "whole", "", NULL, false, &whole);
+    must(whole.status, &whole.diagnostic);
+    run_trial(together->ground, together->world, "part", "", NULL, true, &part);
+    /* Only rank 0 counts steps and wants to stop; both do. */
+    assert_int_equal(part.status, STATUS_INTERRUPTED);
+    assert_int_equal(part.outcome.training.stop, TRAINER_INTERRUPTED);
+    checkpoint_name((AssignmentId){0}, 3, resume);
+    run_trial(together->ground, together->world, "part", "", resume, false, &rest);
+    must(rest.status, &rest.diagnostic);
+    if (communicator_rank(together->world) == 0) {
+        char *x_store = path_join(together->ground->folder, "whole"), *y_store = path_join(together->ground->folder, "part");
+        char *x = manifest_text(x_store, trial_state_last(&whole.outcome.training.state)->checkpoint);
+        char *y = manifest_text(y_store, trial_state_last(&rest.outcome.training.state)->checkpoint);
+        assert_string_equal(x, y);
+        free(x);
+        free(y);
+        free(x_store);
+        free(y_store);
+    }
+    run_free(&whole);
+    run_free(&part);
+    run_free(&rest);
+}
+
+static void a_failure_of_one_rank_is_the_failure_of_all(void **state)
+{
+    Together *together = *state;
+    Diagnostic diagnostic = {0};
+    int32_t rank = communicator_rank(together->world);
+    int64_t control = rank == 0 ? 2 : 1;
+    Status own = rank == 1 ? FAIL(&diagnostic, STATUS_CORRUPT, "a page is torn") : STATUS_OK;
+    assert_int_equal(communicator_agree(together->world, own, &control, &diagnostic), STATUS_CORRUPT);
+    assert_string_equal(diagnostic.message, "rank 1: a page is torn");
+    assert_int_equal(control, 2);
+    assert_int_equal(communicator_agree(together->world, STATUS_OK, &control, &diagnostic), STATUS_OK);
+}
+
+static void parts_of_an_evaluation_add_up_to_the_whole(void **state)
+{
+    Together *together = *state;
+    Workplace workplace;
+    Model *model;
+    char hex[17];
+    DatasetScore both = {0}, alone = {0};
+    Diagnostic diagnostic = {0};
+    TrainingOptions options = ground_options("");
+    int64_t stop = 0;
+    Communicator *single = communicator_alone();
+    ground_workplace(together->ground, together->world, "evaluated", &workplace);
+    must(workplace_start_model(&workplace, &options, &model, hex, &diagnostic), &diagnostic);
+    SplitScoring scoring = {.communicator = together->world, .model = model, .shards = workplace.shards, .options = &options};
+    for (int32_t split = 0; split < shard_split_count(workplace.shards); split++) {
+        scoring.communicator = together->world;
+        must(split_score(&scoring, split, &both, &stop, &diagnostic), &diagnostic);
+        scoring.communicator = single;
+        must(split_score(&scoring, split, &alone, &stop, &diagnostic), &diagnostic);
+        assert_true(both.f1 == alone.f1 && both.precision == alone.precision && both.recall == alone.recall);
+        assert_true(fabs(both.loss - alone.loss) < 1e-6);
+    }
+    model_destroy(&model);
+    workplace_close(&workplace);
+    communicator_close(&single);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_ranks_have_the_loss_of_one_at_every_step),
+        cmocka_unit_test(also_with_accumulation_freezing_and_oversampling),
+        cmocka_unit_test(also_with_fewer_sentences_than_ranks),
+        cmocka_unit_test(pieces_are_shared_out_evenly),
+        cmocka_unit_test(two_ranks_resumed_give_the_same_bytes),
+        cmocka_unit_test(a_failure_of_one_rank_is_the_failure_of_all),
+        cmocka_unit_test(parts_of_an_evaluation_add_up_to_the_whole),
+    };
+    return cmocka_run_group_tests(tests, together_setup, together_teardown);
+}
