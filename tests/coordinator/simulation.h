@@ -1,0 +1,39 @@
+/* A seeded world around the core: workers that train, die, freeze and lie still; a network that drops, doubles, delays and reorders; a
+ * coordinator that is killed between and within its journal writes. The same seed gives the same run. */
+#ifndef NERSWEEP_TESTS_COORDINATOR_SIMULATION_H
+#define NERSWEEP_TESTS_COORDINATOR_SIMULATION_H
+
+#include "coordinator/core.h"
+
+typedef struct SimulationOptions {
+    uint64_t seed;
+    int workers;
+    double drop, repeat;                             /* share of messages */
+    int64_t delay_limit_ms;                          /* each takes up to so long: they overtake one another */
+    double worker_kill, worker_freeze, worker_fault; /* per worker and second */
+    double coordinator_kill, coordinator_pause;      /* per second */
+} SimulationOptions;
+
+/* The journal: encoded records, durable ones only. */
+typedef struct SimulatedJournal {
+    ARRAY(Text) records;
+} SimulatedJournal;
+void simulated_journal_free(SimulatedJournal *journal);
+
+/* Runs until the sweep has ended, going on from journal, which grows. The result is what must be the same whatever happened: trials,
+ * parameters, evaluations, ranking, winner, test score. Fails the test when it takes too long, or when a trial ends twice. */
+char *simulation_run(const Sweep *sweep, const SimulationOptions *options, SimulatedJournal *journal);
+
+/* How often things happened, so that a test can say that they did. */
+typedef struct SimulationCounts {
+    uint64_t dropped, repeated, workers_killed, workers_frozen, faults, coordinators_killed, pauses, torn_batches, stale_releases;
+} SimulationCounts;
+extern SimulationCounts simulation_counts;
+
+/* What a trial of the simulated world comes to, from its options alone. */
+typedef struct SimulatedTrial {
+    uint32_t evaluations;
+    bool diverges, fails;
+} SimulatedTrial;
+
+#endif
