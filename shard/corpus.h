@@ -13,7 +13,7 @@
 enum {
     CORPUS_LINE_LIMIT = 1 << 20,     /* bytes of one line */
     CORPUS_SENTENCE_LIMIT = 1 << 20, /* tokens of one sentence (or document without any blank line) */
-    CORPUS_SENTENCE_BYTES = 1 << 28, /* bytes of one sentence's tokens and labels */
+    CORPUS_SENTENCE_BYTES = 1 << 26, /* bytes of one sentence's tokens and labels */
 };
 
 typedef struct CorpusToken {

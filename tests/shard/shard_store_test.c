@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -812,6 +813,48 @@ static void records_with_right_checksums_and_wrong_contents_are_corrupt(void **s
     project_free(&project);
 }
 
+/* The most memory that a builder of its own process holds for `copies` of the example corpus, in KiB. */
+static long build_memory_kib(const char *scratch, int copies)
+{
+    Project *project = project_new(scratch, copies > 1 ? "long" : "short");
+    Text text = {0};
+    size_t size;
+    char *path = example("train.conll"), *bytes;
+    must(file_read(path, 1 << 20, &bytes, &size, &project->diagnostic), &project->diagnostic);
+    for (int i = 0; i < copies; i++) {
+        text_append(&text, bytes, size);
+        text_append(&text, "\n", 1);
+    }
+    project_source(project, "train", scratch_write_bytes(project->folder, "train.conll", text.bytes, text.size));
+    free(bytes);
+    free(path);
+    text_free(&text);
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        execl("/proc/self/exe", "builder", "build", project->paths[0], project->vocabulary, project->shards, (char *)NULL);
+        _exit(99);
+    }
+    struct rusage usage;
+    int result;
+    assert_int_equal(wait4(child, &result, 0, &usage), child);
+    assert_true(WIFEXITED(result) && WEXITSTATUS(result) == 0);
+    project_free(&project);
+    return usage.ru_maxrss;
+}
+
+static void memory_does_not_grow_with_the_corpus(void **state)
+{
+    long small = build_memory_kib(*state, 1), large = build_memory_kib(*state, 60);
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    assert_true(small > 0 && large > 0); /* these keep what was freed */
+#else
+    assert_true(large - small <
+                12 * 1024); /* the shards are 30 MB; a transaction is 4 MiB, its tree and the reader's buffers come on top */
+#endif
+}
+
 static void two_builders_at_once_make_one_store(void **state)
 {
     Project *project = project_new(*state, "both");
@@ -862,6 +905,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(metadata_that_lies_or_is_garbage_is_corrupt),
         cmocka_unit_test(counts_that_lie_are_corrupt),
         cmocka_unit_test(records_with_right_checksums_and_wrong_contents_are_corrupt),
+        cmocka_unit_test(memory_does_not_grow_with_the_corpus),
         cmocka_unit_test(two_builders_at_once_make_one_store),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
