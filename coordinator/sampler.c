@@ -47,9 +47,18 @@ static int64_t random_count(const Sweep *sweep)
     return -1;
 }
 
+/* 0.3 / 0.1 is a little below 3: an end that is a multiple but for rounding counts as one. */
+void sampler_multiples(const SweepParameter *parameter, double *low, double *high)
+{
+    static const double rounding = 1e-9;
+    *low = ceil(parameter->minimum / parameter->q - rounding);
+    *high = floor(parameter->maximum / parameter->q + rounding);
+}
+
 static double quantise(double value, const SweepParameter *parameter)
 {
-    double low = ceil(parameter->minimum / parameter->q), high = floor(parameter->maximum / parameter->q);
+    double low, high;
+    sampler_multiples(parameter, &low, &high);
     return fmin(fmax(round(value / parameter->q), low), high) * parameter->q;
 }
 
@@ -82,6 +91,14 @@ static Status set_real(const SweepParameter *parameter, double value, TrainingOp
     return option_set(parameter->option, options, text, diagnostic);
 }
 
+bool sampler_accepts(const SweepParameter *parameter, double value, Diagnostic *diagnostic)
+{
+    TrainingOptions alone;
+    options_set_defaults(training_option_table(), &alone);
+    return set_real(parameter, value, &alone, diagnostic) == STATUS_OK &&
+           training_options_validate(&alone, diagnostic) == STATUS_OK;
+}
+
 static Status random_parameter(const Sweep *sweep, uint32_t configuration, uint32_t index, TrainingOptions *options,
                                Diagnostic *diagnostic)
 {
@@ -97,8 +114,8 @@ static Status random_parameter(const Sweep *sweep, uint32_t configuration, uint3
     /* A normal distribution reaches beyond what an option takes: such draws are drawn again. */
     for (uint32_t draw = 0; draw < REDRAW_LIMIT; draw++) {
         double value = draw_real(parameter, philox4x32_10(key, index, draw, 0, 0));
-        if (set_real(parameter, value, options, NULL) == STATUS_OK)
-            return STATUS_OK;
+        if (sampler_accepts(parameter, value, NULL))
+            return set_real(parameter, value, options, diagnostic);
     }
     return set_real(parameter, parameter->mean, options, diagnostic);
 }

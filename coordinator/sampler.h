@@ -20,4 +20,9 @@ const Sampler *sampler_find(SearchMethod method);
 NODISCARD Status sampler_trial_options(const Sweep *sweep, uint32_t configuration, uint32_t seed_index, TrainingOptions *options,
                                        Diagnostic *diagnostic);
 
+/* The lowest and the highest multiple of q in a quantised range; low > high: there is none. */
+void sampler_multiples(const SweepParameter *parameter, double *low, double *high);
+/* Whether the parameter's option takes this value, as a drawn value is written. */
+bool sampler_accepts(const SweepParameter *parameter, double value, Diagnostic *diagnostic);
+
 #endif

@@ -1,4 +1,5 @@
 /* The resolved sweep as JSON, its identity, and how two of them differ. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,10 +119,26 @@ void sweep_identity(const Sweep *sweep, char hex[65])
 
 /* ------------------------------------------------------------------------------------------------ difference */
 
+/* A value for people: numbers in the fewest digits that read back alike. */
+static char *value_text(const Json *value)
+{
+    if (!value)
+        return memory_copy_string("(nothing)");
+    if (!json_is_number(value) || json_is_integer(value))
+        return json_text(value, JSON_COMPACT);
+    double number = json_number_value(value, 0);
+    char text[40];
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, number);
+        if (strtod(text, NULL) == number)
+            break;
+    }
+    return memory_copy_string(text);
+}
+
 static void difference_line(const Text *path, const Json *before, const Json *after, Text *text)
 {
-    char *old = before ? json_text(before, JSON_COMPACT) : memory_copy_string("(nothing)");
-    char *new = after ? json_text(after, JSON_COMPACT) : memory_copy_string("(nothing)");
+    char *old = value_text(before), *new = value_text(after);
     if (strcmp(old, new) != 0)
         text_format(text, "%s: %s -> %s\n", path->bytes, old, new);
     free(old);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "coordinator/sampler.h"
 #include "coordinator/sweep_internal.h"
 
 enum { VALUE_LIMIT = 10000 };
@@ -166,15 +167,6 @@ static bool check_keys(SweepReader *reader, const SweepParameter *parameter, con
     return fine;
 }
 
-static bool option_accepts(const SweepParameter *parameter, double value, Diagnostic *diagnostic)
-{
-    TrainingOptions options;
-    char text[64];
-    options_set_defaults(training_option_table(), &options);
-    snprintf(text, sizeof text, parameter->option->type == OPTION_REAL ? "%.12g" : "%.0f", value);
-    return option_set(parameter->option, &options, text, diagnostic) == STATUS_OK;
-}
-
 static void check_type(SweepReader *reader, const SweepParameter *parameter, const YamlNode *node)
 {
     OptionType type = parameter->option->type;
@@ -213,17 +205,18 @@ static void check_range(SweepReader *reader, const SweepParameter *parameter, co
         return;
     }
     if (quantised) {
-        minimum = ceil(minimum / parameter->q) * parameter->q;
-        maximum = floor(maximum / parameter->q) * parameter->q;
+        sampler_multiples(parameter, &minimum, &maximum);
+        minimum *= parameter->q;
+        maximum *= parameter->q;
         if (minimum > maximum) {
             sweep_problem(reader, low->line, low->column, "parameters.%s: an empty range: no multiple of %g from %g to %g", name,
                           parameter->q, parameter->minimum, parameter->maximum);
             return;
         }
     }
-    if (!option_accepts(parameter, minimum, &diagnostic))
+    if (!sampler_accepts(parameter, minimum, &diagnostic))
         sweep_problem(reader, low->line, low->column, "parameters.%s: %s", name, diagnostic.message);
-    if (!option_accepts(parameter, maximum, &diagnostic))
+    if (!sampler_accepts(parameter, maximum, &diagnostic))
         sweep_problem(reader, high->line, high->column, "parameters.%s: %s", name, diagnostic.message);
 }
 
@@ -260,7 +253,7 @@ static void read_parameter(SweepReader *reader, SweepParameter *parameter, const
     Diagnostic diagnostic = {0};
     if (parameter->kind != DISTRIBUTION_NORMAL)
         check_range(reader, parameter, node);
-    else if (!option_accepts(parameter, parameter->mean, &diagnostic))
+    else if (!sampler_accepts(parameter, parameter->mean, &diagnostic))
         sweep_problem(reader, node->line, node->column, "%s: mu: %s", section, diagnostic.message);
 }
 

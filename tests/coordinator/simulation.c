@@ -398,7 +398,7 @@ static void coordinator_round(World *world)
     CoreEvent event = {.type = CORE_TICK};
     step(world, &event, &actions);
     /* Time alone would seldom meet the moment in which several records are being written. */
-    bool writing = world->options->coordinator_kill > 0 && actions.count > 2 && chance(world) < 0.02;
+    bool writing = world->options->coordinator_kill > 0 && actions.count > 2 && chance(world) < 0.05;
     bool killed = writing || happens(world, world->options->coordinator_kill);
     carry_out(world, &actions, killed);
     if (killed) {
