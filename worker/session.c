@@ -278,8 +278,10 @@ static void send_finished(Session *session, const Work *work, Status status, con
     link_send(session->link, &message);
     int64_t waited_ms = 0;
     while (!link_settle(session->link, WAIT_MS) && link_holds(session->link, work->request.id) &&
-           (!is_interrupted(session) || waited_ms < FAREWELL_MS))
+           (!is_interrupted(session) || waited_ms < FAREWELL_MS)) {
+        link_touch(session->link);
         waited_ms += WAIT_MS;
+    }
 }
 
 /* One assignment from start to FINISHED. Only what ends the session is returned. */
@@ -325,9 +327,8 @@ static void fill_hello(const Session *session, MessageHello *hello)
     const Workplace *workplace = session->workplace;
     uint32_t random;
     random_bytes(&random, sizeof random);
-    *hello = (MessageHello){.pid = (int32_t)getpid(),
-                            .ranks = communicator_size(workplace->communicator),
-                            .threads_per_rank = workplace->threads};
+    *hello = (MessageHello){
+        .pid = (int32_t)getpid(), .ranks = communicator_size(workplace->communicator), .threads_per_rank = workplace->threads};
     if (gethostname(hello->host, sizeof hello->host - 1) != 0)
         snprintf(hello->host, sizeof hello->host, "unknown");
     snprintf(hello->worker, sizeof hello->worker, "%.40s-%d-%08" PRIx32, hello->host, (int)hello->pid, random);

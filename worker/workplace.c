@@ -31,7 +31,10 @@ Status training_data_parse(TrainingData *data, const Json *json, const char *sto
                            Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
+    const char *precision = json_string_value(json_get(json, "precision"));
     *data = (TrainingData){.random_weights = json_boolean_value(json_get(json, "random_weights"), false)};
+    if (precision && strcmp(precision, "auto") != 0 && strcmp(precision, "fp32") != 0)
+        TRY_FAIL(diagnostic, STATUS_UNSUPPORTED, "%s: precision \"%s\": this worker computes in fp32", source, precision);
     TRY(copy_text(&data->model, json, "model", source, true, diagnostic));
     TRY(copy_text(&data->vocab, json, "vocab", source, false, diagnostic));
     TRY(copy_text(&data->shards, json, "shards", source, true, diagnostic));

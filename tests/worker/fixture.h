@@ -13,6 +13,7 @@
 
 #include "core/io/json.h"
 #include "shard/shard_store.h"
+#include "worker/checkpoint.h"
 #include "worker/workplace.h"
 
 /* Fails the test with the diagnostic's message when status is not OK. */
