@@ -113,7 +113,8 @@ typedef struct Level {
                             float *panel); /* [k][..] of W^T, outputs column .. */
     void (*pack_plain)(const float *weight, size_t n, size_t k, size_t column, size_t columns,
                        float *panels); /* panels of W, inputs column .. */
-    void (*product_panel)(const PanelJob *job, const float *panel, size_t first, size_t last, size_t column);
+    void (*product_panels)(const PanelJob *job, const float *panels, size_t first, size_t last, size_t first_panel,
+                           size_t last_panel);
     void (*pack_x)(const WeightJob *job, size_t first_panel, size_t last_panel);
     void (*pack_d_y)(const WeightJob *job, size_t first_panel, size_t last_panel); /* adds d_bias too */
     void (*product_weight)(const WeightJob *job, size_t x_panel, size_t first_d_y_panel, size_t last_d_y_panel);

@@ -4,7 +4,7 @@
 
 /* -- Panels. Sums do not depend on how rows and columns are split, so tasks may be cut to suit the number of threads. */
 
-enum { TASKS_PER_THREAD = 4, PASS_ROWS = 640, PANEL_GROUP = 4, D_Y_GROUP = 8, WEIGHT_GROUP = 16 };
+enum { TASKS_PER_THREAD = 4, PASS_ROWS = 640, PANEL_GROUP = 4, PRODUCT_GROUP = 2, D_Y_GROUP = 8, WEIGHT_GROUP = 16 };
 
 typedef struct PackTask {
     const Level *level;
@@ -35,16 +35,17 @@ typedef struct ProductTask {
     const Level *level;
     PanelJob job;
     const float *panels;
-    size_t rows, rows_per_task, panel_count;
+    size_t rows, rows_per_task, panel_count, groups; /* groups of panels */
 } ProductTask;
 
 static void product_task(void *context, int thread, size_t index)
 {
     const ProductTask *task = context;
-    size_t panel = index % task->panel_count, part = index / task->panel_count, columns = task->level->tile_columns;
+    size_t group = index % task->groups, part = index / task->groups;
     (void)thread;
-    task->level->product_panel(&task->job, task->panels + panel * columns * task->job.depth, part * task->rows_per_task,
-                               chunk_end(part, task->rows_per_task, task->rows), panel * columns);
+    task->level->product_panels(&task->job, task->panels, part * task->rows_per_task,
+                                chunk_end(part, task->rows_per_task, task->rows), group * PRODUCT_GROUP,
+                                chunk_end(group, PRODUCT_GROUP, task->panel_count));
 }
 
 static void product_run(BackendStream *stream, const PanelJob *job, const float *panels, size_t rows)
@@ -53,9 +54,10 @@ static void product_run(BackendStream *stream, const PanelJob *job, const float 
     size_t tile_rows = device->level->tile_rows;
     ProductTask task = {.level = device->level, .job = *job, .panels = panels, .rows = rows};
     task.panel_count = chunk_count(job->end.out_row, device->level->tile_columns);
-    size_t parts = chunk_count((size_t)device->thread_count * TASKS_PER_THREAD, task.panel_count);
+    task.groups = chunk_count(task.panel_count, PRODUCT_GROUP);
+    size_t parts = chunk_count((size_t)device->thread_count * TASKS_PER_THREAD, task.groups);
     task.rows_per_task = chunk_count(chunk_count(rows, parts), tile_rows) * tile_rows;
-    operation_run(stream, product_task, &task, task.panel_count * chunk_count(rows, task.rows_per_task));
+    operation_run(stream, product_task, &task, task.groups * chunk_count(rows, task.rows_per_task));
 }
 
 static void panels_forward(BackendStream *stream, BackendMatrix *matrix, const float *x, size_t rows, const ProductEnd *end)

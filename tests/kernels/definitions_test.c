@@ -3,6 +3,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -327,6 +328,39 @@ static void a_buffer_is_zero_and_aligned_and_an_impossible_one_is_refused(void *
     on_every_backend(buffers);
 }
 
+/* Scratch memory for a product of 2^31 x 2^31 cannot be had: the first operation fails, the stream says so from then on, and operations that
+ * follow do nothing. Only a system that promises any memory (vm.overcommit_memory = 1) would not refuse. */
+static void a_failed_operation_sticks_to_its_stream(void **state)
+{
+    BackendSetting setting = {.backend = "cpu", .products = "panels", .threads = 2};
+    char overcommit = '0';
+    (void)state;
+    FILE *file = fopen("/proc/sys/vm/overcommit_memory", "r");
+    if (file != NULL) {
+        overcommit = (char)fgetc(file);
+        fclose(file);
+    }
+    if (overcommit == '1') {
+        return;
+    }
+    Harness *harness = harness_open(&setting);
+    const Backend *backend = harness_backend(harness);
+    BackendStream *stream = NULL;
+    Diagnostic diagnostic = {0};
+    DeviceView some = harness_filled(harness, 8, 4.0f), sum = harness_double(harness, 1.5);
+    assert_int_equal(backend->stream_create(&stream, harness_device(harness), &diagnostic), STATUS_OK);
+    backend->linear_backward_weight(stream, some, some, 600, INT32_MAX, INT32_MAX, some, device_view_none());
+    backend->sum_of_squares(stream, some, 8, sum);
+    assert_int_equal(backend->stream_synchronize(stream, &diagnostic), STATUS_OUT_OF_MEMORY);
+    assert_true(strlen(diagnostic.message) > 0);
+    assert_int_equal(backend->stream_synchronize(stream, NULL), STATUS_OUT_OF_MEMORY);
+    backend->stream_destroy(&stream);
+    assert_true(harness_read_double(harness, sum) == 1.5);
+    backend->sum_of_squares(harness_stream(harness), some, 8, sum); /* other streams of the device go on */
+    assert_true(harness_read_double(harness, sum) == 1.5 + 8 * 16.0);
+    harness_close(&harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +373,7 @@ int main(void)
         cmocka_unit_test(a_value_that_is_no_number_reaches_the_loss),
         cmocka_unit_test(no_rows_change_nothing),
         cmocka_unit_test(a_buffer_is_zero_and_aligned_and_an_impossible_one_is_refused),
+        cmocka_unit_test(a_failed_operation_sticks_to_its_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,27 +109,36 @@ static inline void tile_prefetch(const float *at, size_t row, size_t rows, bool 
     }
 }
 
-static void product_panel(const PanelJob *job, const float *panel, size_t first, size_t last, size_t column)
+static inline void product_tile(const PanelJob *job, const float *panel, size_t first, size_t rows, size_t column, float *tile)
 {
-    float tile[TILE_FLOATS] __attribute__((aligned(64))) = {0};
     size_t columns = job->end.out_row - column < TILE_COLUMNS ? job->end.out_row - column : TILE_COLUMNS;
-    for (size_t r = first; r < last; r += TILE_ROWS) {
-        size_t rows = last - r < TILE_ROWS ? last - r : TILE_ROWS;
-        const float *a = job->a + r * job->a_row;
-        size_t at = r * job->end.out_row + column;
-        tile_prefetch(job->end.out + at, job->end.out_row, rows, true);
-        if (job->end.slope_pre != NULL) {
-            tile_prefetch(job->end.slope_pre + at, job->end.out_row, rows, false);
-        }
-        switch (rows) {
+    const float *a = job->a + first * job->a_row;
+    size_t at = first * job->end.out_row + column;
+    tile_prefetch(job->end.out + at, job->end.out_row, rows, true);
+    if (job->end.slope_pre != NULL) {
+        tile_prefetch(job->end.slope_pre + at, job->end.out_row, rows, false);
+    }
+    switch (rows) {
 #define TILE_CASE(count)                                                                                    \
     case count:                                                                                             \
         tile_multiply(count, false, job->depth, a, job->a_row, 1, panel, TILE_COLUMNS, tile, TILE_COLUMNS); \
         break;
-            TILE_CASES(TILE_CASE)
+        TILE_CASES(TILE_CASE)
 #undef TILE_CASE
+    }
+    tile_end(&job->end, tile, first, rows, column, columns);
+}
+
+/* Rows outside, panels inside: the rows of a tile are read from afar once for all panels of the group. */
+static void product_panels(const PanelJob *job, const float *panels, size_t first, size_t last, size_t first_panel,
+                           size_t last_panel)
+{
+    float tile[TILE_FLOATS] __attribute__((aligned(64))) = {0};
+    for (size_t r = first; r < last; r += TILE_ROWS) {
+        size_t rows = last - r < TILE_ROWS ? last - r : TILE_ROWS;
+        for (size_t p = first_panel; p < last_panel; p++) {
+            product_tile(job, panels + p * TILE_COLUMNS * job->depth, r, rows, p * TILE_COLUMNS, tile);
         }
-        tile_end(&job->end, tile, r, rows, column, columns);
     }
 }
 
@@ -155,6 +164,7 @@ static void pack_d_y(const WeightJob *job, size_t first_panel, size_t last_panel
             size_t column = p * TILE_ROWS, left = job->n - column;
             float *to = job->panels_d_y + p * job->step_d_y;
             for (size_t r = begin; r < end; r++) {
+                __builtin_prefetch(job->d_y + (r + BLOCK) * job->n + column);
                 Floats v = floats_load_upto(job->d_y + r * job->n + column, left);
                 floats_store(to + r * TILE_ROWS, v);
                 sums[p - first_panel] = floats_add(sums[p - first_panel], v);

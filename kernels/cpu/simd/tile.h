@@ -7,7 +7,10 @@
 
 #include "kernels/cpu/simd/math.h"
 
-enum { TILE_COLUMNS = 2 * LANES };
+enum {
+    TILE_COLUMNS = 2 * LANES,
+    AHEAD_ROWS = 8 /* how far ahead rows are asked for: they lie far apart, which no hardware foresees */
+};
 
 /* out[r][j] (+)= sum over i < depth of a[r a_row + i a_step] b[i b_step + j], r < rows, j < TILE_COLUMNS. rows, and for the fast callers
  * add, a_step and b_step, are constants after inlining. */
@@ -84,10 +87,10 @@ static void tile_transpose(const float *from, size_t from_row, size_t rows, size
     for (size_t i = 0; i < padded; i += LANES) {
         for (size_t j = 0; j < columns; j += LANES) {
             const float *at = from + i * from_row + j;
-            if (i + LANES <= rows && j + LANES <= columns) {
+            if (j + LANES <= columns) {
 #pragma GCC unroll 16
                 for (size_t r = 0; r < LANES; r++) {
-                    block[r] = floats_load(at + r * from_row);
+                    block[r] = i + r < rows ? floats_load(at + r * from_row) : floats_zero();
                 }
                 floats_transpose(block);
 #pragma GCC unroll 16
@@ -115,6 +118,8 @@ static void tile_panels(const float *from, size_t from_row, size_t rows, size_t 
         const float *row = from + i * from_row;
         float *panel = to + i * TILE_COLUMNS;
         for (size_t j = 0; j < columns; j += TILE_COLUMNS, panel += step) {
+            __builtin_prefetch(row + AHEAD_ROWS * from_row + j);
+            __builtin_prefetch(row + AHEAD_ROWS * from_row + j + LANES);
             floats_store(panel, floats_load_upto(row + j, columns - j));
             floats_store(panel + LANES,
                          columns - j > LANES ? floats_load_upto(row + j + LANES, columns - j - LANES) : floats_zero());
