@@ -27,7 +27,7 @@ static Status notes_parse(PredictionNotes *notes, const Json *json, const char *
     TRY(json_require_string(json, "scheme", path, &scheme, diagnostic));
     TRY(json_require_string(json, "words", path, &words, diagnostic));
     TRY(json_require_integer(json, "max_seq_length", path, 3, max_positions, &notes->max_seq_length, diagnostic));
-    TRY(json_require_integer(json, "stride", path, 0, max_positions, &notes->stride, diagnostic));
+    TRY(json_require_integer(json, "stride", path, 0, notes->max_seq_length - 3, &notes->stride, diagnostic));
     if (!label_scheme_parse(scheme, &notes->scheme))
         TRY_FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: \"%s\" is no label scheme", path, scheme);
     if (!words_rule_parse(words, &notes->words))
@@ -38,7 +38,8 @@ out:
 
 Status prediction_notes_read(PredictionNotes *notes, const char *folder, int32_t max_positions, Diagnostic *diagnostic)
 {
-    *notes = (PredictionNotes){SCHEME_IOB2, WORDS_TREEBANK, max_positions, DEFAULT_STRIDE};
+    int64_t content = max_positions - 2, stride = DEFAULT_STRIDE < content / 2 ? DEFAULT_STRIDE : content / 2;
+    *notes = (PredictionNotes){SCHEME_IOB2, WORDS_TREEBANK, max_positions, stride};
     char *path = path_join(folder, "nersweep.json");
     Json *json = NULL;
     Status status = STATUS_OK;

@@ -71,10 +71,14 @@ static Status load_labels(Predictor *predictor, const char *folder, Diagnostic *
     if (predictor->config.label_count < 1)
         return FAIL(diagnostic, STATUS_MISMATCH, "%s/config.json has no id2label: it is no token classifier", folder);
     predictor->labels = label_set_create();
-    for (int32_t i = 0; i < predictor->config.label_count; i++)
-        if (label_set_add(predictor->labels, predictor->config.labels[i]) != i)
-            return FAIL(diagnostic, STATUS_MISMATCH, "%s/config.json: id2label has \"%s\" twice", folder,
-                        predictor->config.labels[i]);
+    for (int32_t i = 0; i < predictor->config.label_count; i++) {
+        const char *label = predictor->config.labels[i];
+        if (strlen(label) >= sizeof((Entity *)NULL)->type)
+            return FAIL(diagnostic, STATUS_LIMIT, "%s/config.json: label %d of id2label is longer than %zu bytes", folder, i,
+                        sizeof((Entity *)NULL)->type - 1);
+        if (label_set_add(predictor->labels, label) != i)
+            return FAIL(diagnostic, STATUS_MISMATCH, "%s/config.json: id2label has \"%s\" twice", folder, label);
+    }
     return label_table_create(&predictor->table, predictor->labels, diagnostic);
 }
 
@@ -94,8 +98,9 @@ static Status apply_options(Predictor *predictor, const PredictorOptions *option
         return FAIL(diagnostic, STATUS_USAGE, "max_seq_length %lld is not between 3 and the model's %d positions",
                     (long long)notes->max_seq_length, predictor->config.max_position_embeddings);
     if (notes->stride >= notes->max_seq_length - 2)
-        return FAIL(diagnostic, STATUS_USAGE, "stride %lld leaves no step between windows of %lld pieces", (long long)notes->stride,
-                    (long long)notes->max_seq_length);
+        return FAIL(diagnostic, STATUS_USAGE,
+                    "stride %lld leaves no step between windows of %lld pieces, 2 of them special: a smaller stride is needed",
+                    (long long)notes->stride, (long long)notes->max_seq_length);
     return STATUS_OK;
 }
 
@@ -153,20 +158,40 @@ const BertConfig *predictor_config(const Predictor *predictor)
     return &predictor->config;
 }
 
-/* Byte offset of code point `points` behind text[from]. */
-static int32_t skip_code_points(const char *text, int32_t from, int32_t points)
+/* A place in a text that is walked from code point to code point; end: bytes of the text. */
+typedef struct TextPlace {
+    const char *text;
+    int32_t byte, point, end;
+} TextPlace;
+
+/* Byte offset of a code point. Offsets rise from piece to piece but for rare reordered marks, so a text is walked about once. */
+static int32_t place_seek(TextPlace *place, int32_t point)
 {
-    while (points > 0) {
-        from++;
-        while (((unsigned char)text[from] & 0xC0) == 0x80)
-            from++;
-        points--;
+    while (place->point > point) {
+        do
+            place->byte--;
+        while (((unsigned char)place->text[place->byte] & 0xC0) == 0x80);
+        place->point--;
     }
-    return from;
+    while (place->point < point && place->byte < place->end) {
+        do
+            place->byte++;
+        while (place->byte < place->end && ((unsigned char)place->text[place->byte] & 0xC0) == 0x80);
+        place->point++;
+    }
+    return place->byte;
+}
+
+static void passage_add_piece(Passage *passage, int32_t id, int32_t word, int32_t start_byte, int32_t end_byte)
+{
+    array_push(&passage->ids, id);
+    array_push(&passage->word_of_piece, word);
+    array_push(&passage->piece_start, start_byte);
+    array_push(&passage->piece_end, end_byte);
 }
 
 /* Pieces of the passage's words. A word without pieces is [UNK], as shards feed it. */
-static Status passage_encode(Predictor *predictor, Passage *passage, Diagnostic *diagnostic)
+static Status encode_words(Predictor *predictor, Passage *passage, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     WordpieceOutput output = {0};
@@ -175,29 +200,73 @@ static Status passage_encode(Predictor *predictor, Passage *passage, Diagnostic 
         wordpiece_output_clear(&output);
         TRY(wordpiece_encode_token(predictor->wordpiece, passage->text + word.start, (size_t)(word.end - word.start), (int32_t)w,
                                    &output, diagnostic));
-        int32_t point = 0, byte = word.start;
+        TextPlace place = {.text = passage->text, .byte = word.start, .end = word.end};
         for (size_t i = 0; i < output.ids.count; i++) {
-            /* Starts rise from piece to piece, so each word is walked once. */
-            if (output.starts.items[i] >= point) {
-                byte = skip_code_points(passage->text, byte, output.starts.items[i] - point);
-                point = output.starts.items[i];
-            }
-            array_push(&passage->ids, output.ids.items[i]);
-            array_push(&passage->word_of_piece, (int32_t)w);
-            array_push(&passage->piece_start, byte);
-            array_push(&passage->piece_end, skip_code_points(passage->text, byte, output.ends.items[i] - point));
+            int32_t start = place_seek(&place, output.starts.items[i]);
+            passage_add_piece(passage, output.ids.items[i], (int32_t)w, start, place_seek(&place, output.ends.items[i]));
         }
-        if (output.ids.count == 0) {
-            array_push(&passage->ids, wordpiece_specials(predictor->wordpiece)->unk);
-            array_push(&passage->word_of_piece, (int32_t)w);
-            array_push(&passage->piece_start, word.start);
-            array_push(&passage->piece_end, word.end);
-        }
+        if (output.ids.count == 0)
+            passage_add_piece(passage, wordpiece_specials(predictor->wordpiece)->unk, (int32_t)w, word.start, word.end);
     }
-    windows_cut(passage->word_of_piece.items, (int32_t)passage->ids.count, predictor->notes.max_seq_length, predictor->notes.stride,
-                &passage->windows);
 out:
     wordpiece_output_free(&output);
+    return status;
+}
+
+/* Does Hugging Face's pipeline count this piece to the word before it? It compares the lengths of piece and text: "##" makes the difference,
+ * and so do marks that were dropped. */
+static bool continues_word(const Wordpiece *wordpiece, int32_t id, int32_t code_points)
+{
+    const char *piece = wordpiece_piece(wordpiece, id);
+    int32_t length = 0;
+    for (const char *byte = piece; *byte; byte++)
+        length += ((unsigned char)*byte & 0xC0) != 0x80;
+    return id != wordpiece_specials(wordpiece)->unk && length != code_points;
+}
+
+/* Words rule bert: the whole text as Hugging Face's tokenizer encodes it, and words as its pipeline groups the pieces. What gives no piece
+ * is no word here. */
+static Status encode_whole(Predictor *predictor, Passage *passage, size_t size, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    WordpieceOutput output = {0};
+    TextPlace place = {.text = passage->text, .end = (int32_t)size};
+    TRY(wordpiece_encode_text(predictor->wordpiece, passage->text, size, &output, diagnostic));
+    for (size_t i = 0; i < output.ids.count; i++) {
+        int32_t id = output.ids.items[i], first = output.starts.items[i], last = output.ends.items[i];
+        int32_t start_byte = place_seek(&place, first), end_byte = place_seek(&place, last);
+        if (i == 0 || !continues_word(predictor->wordpiece, id, last - first))
+            array_push(&passage->words, ((Word){.start = start_byte}));
+        passage->words.items[passage->words.count - 1].end = end_byte;
+        passage_add_piece(passage, id, (int32_t)passage->words.count - 1, start_byte, end_byte);
+    }
+out:
+    wordpiece_output_free(&output);
+    return status;
+}
+
+static void passage_cut(const Predictor *predictor, Passage *passage)
+{
+    windows_cut(passage->word_of_piece.items, (int32_t)passage->ids.count, predictor->notes.max_seq_length, predictor->notes.stride,
+                &passage->windows);
+}
+
+static Status passage_encode_text(Predictor *predictor, Passage *passage, const char *text, size_t size, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    passage->text = text;
+    if (size > PREDICTOR_TEXT_LIMIT)
+        return FAIL(diagnostic, STATUS_LIMIT, "a text of %zu bytes: at most %d are taken at once; split it into lines", size,
+                    PREDICTOR_TEXT_LIMIT);
+    if (predictor->notes.words == WORDS_BERT)
+        status = encode_whole(predictor, passage, size, diagnostic);
+    else {
+        status = words_split(predictor->notes.words, text, size, &passage->words, diagnostic);
+        if (status == STATUS_OK)
+            status = encode_words(predictor, passage, diagnostic);
+    }
+    if (status == STATUS_OK)
+        passage_cut(predictor, passage);
     return status;
 }
 
@@ -350,24 +419,19 @@ static void passage_decide(Predictor *predictor, const Passage *passage, Aggrega
     array_free(&probabilities);
 }
 
-static int32_t count_code_points(const char *text, int32_t from, int32_t to)
-{
-    int32_t count = 0;
-    for (int32_t i = from; i < to; i++)
-        count += ((unsigned char)text[i] & 0xC0) != 0x80;
-    return count;
-}
-
-/* Entities come sorted by start, so code points are counted in one walk over the text. */
+/* Entities come sorted by start, so that code points are counted in about one walk over the text. */
 static void entities_count_code_points(const char *text, EntityArray *entities)
 {
     int32_t byte = 0, point = 0;
     for (size_t i = 0; i < entities->count; i++) {
         Entity *entity = &entities->items[i];
-        point += count_code_points(text, byte, entity->start_byte);
-        byte = entity->start_byte;
-        entity->start = point;
-        entity->end = point + count_code_points(text, entity->start_byte, entity->end_byte);
+        for (; byte < entity->start_byte; byte++)
+            point += ((unsigned char)text[byte] & 0xC0) != 0x80;
+        for (; byte > entity->start_byte; byte--)
+            point -= ((unsigned char)text[byte - 1] & 0xC0) != 0x80;
+        entity->start = entity->end = point;
+        for (int32_t at = entity->start_byte; at < entity->end_byte; at++)
+            entity->end += ((unsigned char)text[at] & 0xC0) != 0x80;
     }
 }
 
@@ -441,9 +505,7 @@ Status predictor_texts(Predictor *predictor, const char *const *texts, const siz
     Status status = STATUS_OK;
     Passage *passages = memory_allocate(count + 1, sizeof *passages);
     for (size_t i = 0; i < count; i++) {
-        passages[i].text = texts[i];
-        TRY(words_split(predictor->notes.words, texts[i], sizes[i], &passages[i].words, diagnostic));
-        TRY(passage_encode(predictor, &passages[i], diagnostic));
+        TRY(passage_encode_text(predictor, &passages[i], texts[i], sizes[i], diagnostic));
     }
     TRY(passages_forward(predictor, passages, count, diagnostic));
     for (size_t i = 0; i < count; i++)
@@ -478,7 +540,8 @@ Status predictor_tokens(Predictor *predictor, const char *const *tokens, int32_t
         array_push(&passage.words, word);
     }
     passage.text = text.bytes;
-    TRY(passage_encode(predictor, &passage, diagnostic));
+    TRY(encode_words(predictor, &passage, diagnostic));
+    passage_cut(predictor, &passage);
     TRY(passages_forward(predictor, &passage, 1, diagnostic));
     size_t room = 1;
     for (size_t w = 0; w < passage.windows.count; w++)

@@ -41,7 +41,10 @@ NODISCARD Status predictor_open(Predictor **predictor, const char *folder, const
 void predictor_close(Predictor **predictor);
 const BertConfig *predictor_config(const Predictor *predictor);
 
-/* One raw text. entities is replaced. */
+enum { PREDICTOR_TEXT_LIMIT = 1 << 28 }; /* bytes of one text */
+
+/* One raw text, valid UTF-8 (STATUS_INVALID_INPUT names the byte), not necessarily terminated. entities is replaced. With the words rule bert
+ * pieces and words are those of Hugging Face's pipeline; otherwise a word without pieces is [UNK]. */
 NODISCARD Status predictor_text(Predictor *predictor, const char *text, size_t size, EntityArray *entities, Diagnostic *diagnostic);
 /* A pre-tokenised sentence: labels [n] out, names live as long as the predictor; scores [n] may be NULL. */
 NODISCARD Status predictor_tokens(Predictor *predictor, const char *const *tokens, int32_t n, const char **labels, float *scores,
