@@ -131,8 +131,10 @@ SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=sched_interval=1,sched_min_interval=50000,bf_interval=1
 MpiDefault=none
 ReturnToService=2
-KillWait=5
+KillWait=3
 SlurmdTimeout=10
+MessageTimeout=5
+TCPTimeout=1
 NodeName=h[1-$hosts] NodeAddr=$network.[1-$hosts] CPUs=4 RealMemory=2000
 PartitionName=test Nodes=ALL Default=YES MaxTime=60
 END
