@@ -146,6 +146,9 @@ Status sweep_start_show_plan(const Sweep *sweep, bool as_json, Diagnostic *diagn
     char *config_path = path_join(sweep->model, "config.json");
     int64_t sentences = 0;
     TRY(bert_config_read(&config, config_path, diagnostic));
+    /* The labels are known only after sharding; two stand for them, they are a speck of the whole. */
+    if (config.label_count == 0)
+        bert_config_set_labels(&config, (const char *const[]){"O", "B-X"}, 2);
     TRY(model_layout_create(&layout, &config, diagnostic));
     TRY(count_sentences(sweep, &sentences, diagnostic));
     int64_t configurations = sweep_configuration_count(sweep), trials = configurations * (int64_t)sweep->seeds.count;

@@ -147,19 +147,19 @@ class BadInput:
         return support.write_sweep(self.folder, name=name, text=support.SWEEP.replace(old, new))
 
     def unknown_keys_are_all_reported_at_once(self):
-        path = self.sweep("keys", "  oversample_factor:", "  learning_rat: {value: 1}\n  oversample_factr:")
+        path = self.sweep("keys", "  oversample_factor:", "  learning_rat: {{value: 1}}\n  oversample_factr:")
         result = run("run", path, code=None)
-        expect(result, 1, r"keys\.yaml:8:\d+: error: .*learning_rat.*learning_rate")
-        expect(result, 1, r"keys\.yaml:9:\d+: error: .*oversample_factr.*oversample_factor")
+        expect(result, 1, r"keys\.yaml:9:\d+: error: .*learning_rat.*learning_rate")
+        expect(result, 1, r"keys\.yaml:10:\d+: error: .*oversample_factr.*oversample_factor")
         assert not os.path.exists(self.path("runs/keys"))
 
     def empty_range(self):
-        path = self.sweep("range", "{values: [1.0e-3, 3.0e-3]}", "{distribution: uniform, min: 1.0e-3, max: 1.0e-4}")
-        expect(run("run", path, code=None), 1, r"range\.yaml:7:\d+: error: ")
+        path = self.sweep("range", "{{values: [3.0e-3, 6.0e-3]}}", "{{distribution: uniform, min: 1.0e-3, max: 1.0e-4}}")
+        expect(run("run", path, code=None), 1, r"range\.yaml:8:\d+: error: .*empty range")
 
     def wrong_type(self):
-        path = self.sweep("type", "num_train_epochs: {value: 2}", "num_train_epochs: {value: many}")
-        expect(run("run", path, code=None), 1, r"type\.yaml:10:\d+: error: .*many")
+        path = self.sweep("type", "num_train_epochs: {{value: 6}}", "num_train_epochs: {{value: many}}")
+        expect(run("run", path, code=None), 1, r"type\.yaml:11:\d+: error: .*many")
 
     def file_that_is_not_there(self):
         path = support.write_sweep(self.folder, name="files", train=self.path("nowhere.conll"))
@@ -169,10 +169,10 @@ class BadInput:
         expect(run("run", write(self.path("broken.yaml"), "name: [1\nmodel: }"), code=None), 1, r"broken\.yaml:\d+:\d+: ")
 
     def edited_sweep_under_the_same_name(self):
-        run("run", support.write_sweep(self.folder, name="edited", text=support.SWEEP.replace("{value: 2}", "{value: 1}")))
-        path = support.write_sweep(self.folder, name="edited", text=support.SWEEP.replace("{value: 2}", "{value: 3}"))
+        run("run", support.write_sweep(self.folder, name="edited", text=support.SWEEP.replace("num_train_epochs: {{value: 6}}", "num_train_epochs: {{value: 1}}")))
+        path = support.write_sweep(self.folder, name="edited", text=support.SWEEP.replace("num_train_epochs: {{value: 6}}", "num_train_epochs: {{value: 3}}"))
         expect(run("run", path, code=None), 1, r"num_train_epochs.*1.*3")
-        resources = support.SWEEP.replace("{value: 2}", "{value: 1}").replace("concurrent_trials: 2", "concurrent_trials: 1")
+        resources = support.SWEEP.replace("num_train_epochs: {{value: 6}}", "num_train_epochs: {{value: 1}}").replace("concurrent_trials: 2", "concurrent_trials: 1")
         run("run", support.write_sweep(self.folder, name="edited", text=resources))
 
     # -- places and processes
@@ -191,7 +191,7 @@ class BadInput:
             expect(run("coordinator", path, "--listen", f"tcp://127.0.0.1:{port}", code=None, timeout=60), 75, rf"{port}")
 
     def second_coordinator(self):
-        path = support.write_sweep(self.folder, name="second", text=support.SWEEP.replace("{value: 2}", "{value: 40}"))
+        path = support.write_sweep(self.folder, name="second", text=support.SWEEP.replace("num_train_epochs: {{value: 6}}", "num_train_epochs: {{value: 300}}"))
         first = support.start("run", path, log=self.path("second.log"))
         try:
             support.wait_for(lambda: os.path.exists(self.path("runs/second/endpoint.json")), 60, "the first coordinator")
@@ -222,21 +222,19 @@ class BadInput:
         expect(run("eval", "--gold", gold, "--pred", pred, code=None), 1, r"pred\.conll:2:1: .*\"c\"")
 
     def folder_for_pull_is_there_already(self):
-        path = support.write_sweep(self.folder, name="edited", text=support.SWEEP.replace("{value: 2}", "{value: 1}"))
+        path = support.write_sweep(self.folder, name="edited", text=support.SWEEP.replace("num_train_epochs: {{value: 6}}", "num_train_epochs: {{value: 1}}"))
         out = self.path("there")
         os.makedirs(out)
         expect(run("pull", path, "--out", out, code=None), 1, r"there")
         assert os.listdir(out) == []
 
     def damaged_object(self):
-        path = support.write_sweep(self.folder, name="edited", text=support.SWEEP.replace("{value: 2}", "{value: 1}"))
+        path = support.write_sweep(self.folder, name="edited", text=support.SWEEP.replace("num_train_epochs: {{value: 6}}", "num_train_epochs: {{value: 1}}"))
         objects = os.path.join(self.folder, "runs", "edited", "objects")
-        largest = max((os.path.join(d, n) for d, _, names in os.walk(objects) for n in names), key=os.path.getsize)
         for folder, _, names in os.walk(objects):
             for name in names:
-                file = os.path.join(folder, name)
-                if os.path.getsize(file) == os.path.getsize(largest):
-                    with open(file, "r+b") as handle:
+                if os.path.getsize(os.path.join(folder, name)) > 100000:
+                    with open(os.path.join(folder, name), "r+b") as handle:
                         handle.seek(1000)
                         handle.write(b"\xff\xff\xff\xff")
         out = self.path("pulled")

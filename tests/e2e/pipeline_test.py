@@ -100,11 +100,11 @@ class Pipeline:
 
     def train_goes_on_where_it_was_interrupted(self):
         common = ["train", "--model", self.model, "--train", TRAIN, "--dev", "main=" + DEV, "--max-seq-length", "64", "--stride", "8",
-                  "--num-train-epochs", "3", "--learning-rate", "3e-3", "--per-device-train-batch-size", "16", "--seed", "5"]
+                  "--num-train-epochs", "6", "--learning-rate", "3e-3", "--per-device-train-batch-size", "8", "--seed", "5"]
         first = json.loads(run(*common, "--out", self.path("whole"), "--json").stdout)
-        assert first["steps"] == 54 and first["best"]["dev"]["main"]["f1"] > 0 and first["real_tokens_per_s"] > 0, first
+        assert len(first["evaluations"]) == 6 and first["best"]["dev"]["main"]["f1"] > 0 and first["real_tokens_per_s"] > 0, first
         process = support.start(*common, "--out", self.path("broken"), log=self.path("broken.log"),
-                                environment={"NERSWEEP_FAULT": "nersweep-worker@worker.mid_step:40:kill"})
+                                environment={"NERSWEEP_FAULT": "nersweep-worker@worker.mid_step:130:kill"})
         assert process.wait(120) != 0
         second = json.loads(run(*common, "--out", self.path("broken"), "--json").stdout)
         assert second["best"]["dev"] == first["best"]["dev"]
@@ -159,7 +159,7 @@ class Pipeline:
 
     def random_search_repeats_itself(self):
         text = support.SWEEP.replace("method: grid", "method: random\nrun_cap: 3\nsearch_seed: 9").replace(
-            "{values: [1.0e-3, 3.0e-3]}", "{distribution: log_uniform_values, min: 1.0e-4, max: 1.0e-2}").replace("seeds: [1]", "seeds: [1, 2]")
+            "{{values: [3.0e-3, 6.0e-3]}}", "{{distribution: log_uniform_values, min: 1.0e-3, max: 1.0e-2}}").replace("seeds: [1]", "seeds: [1, 2]")
         seen = []
         for storage in ("random1", "random2"):
             sweep = support.write_sweep(self.folder, storage=storage, text=text)

@@ -17,7 +17,7 @@ def vocabulary(examples):
     words = collections.Counter()
     for name in ("train", "dev", "test"):
         with open(os.path.join(examples, name + ".conll"), encoding="utf-8") as file:
-            words.update(line.split("\t")[0].lower() for line in file if line.strip())
+            words.update(line.split("\t")[0] for line in file if line.strip())
     characters = sorted({c for word in words for c in word})
     frequent = [word for word, count in sorted(words.items(), key=lambda item: (-item[1], item[0])) if count > 1 and len(word) > 1]
     return ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + characters + ["##" + c for c in characters] + frequent[:600]
@@ -78,7 +78,7 @@ def write_model(folder, examples):
     with open(os.path.join(folder, "config.json"), "w", encoding="utf-8") as file:
         json.dump(config, file, indent=2)
     with open(os.path.join(folder, "tokenizer_config.json"), "w", encoding="utf-8") as file:
-        json.dump({"do_lower_case": True, "tokenizer_class": "BertTokenizer"}, file)
+        json.dump({"do_lower_case": False, "tokenizer_class": "BertTokenizer"}, file)
     write_safetensors(os.path.join(folder, "model.safetensors"), tensors(len(pieces), random.Random(1)))
 
 
