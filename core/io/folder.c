@@ -33,6 +33,8 @@ static Status folder_create_one(const FileSystem *fs, const char *path, Diagnost
 
 Status folder_create(const FileSystem *fs, const char *path, Diagnostic *diagnostic)
 {
+    if (!path[0])
+        return FAIL(diagnostic, STATUS_INVALID_INPUT, "a folder needs a name");
     Status status = STATUS_OK;
     char *part = memory_copy_string(path);
     for (char *slash = part; (slash = strchr(slash + 1, '/')) != NULL;) {
@@ -42,8 +44,6 @@ Status folder_create(const FileSystem *fs, const char *path, Diagnostic *diagnos
         TRY(folder_create_one(fs, part, diagnostic));
         *slash = '/';
     }
-    if (!part[0])
-        TRY_FAIL(diagnostic, STATUS_INVALID_INPUT, "a folder needs a name");
     TRY(folder_create_one(fs, part, diagnostic));
 out:
     free(part);

@@ -33,9 +33,12 @@ static Status gather_named(Collector *collector)
     StoreManifest manifest = {0};
     TRY(store_manifest_list(collector->store, "", &names, collector->diagnostic));
     for (size_t i = 0; i < names.count; i++) {
-        status = store_manifest_get(collector->store, names.items[i], &manifest, collector->diagnostic);
-        if (status == STATUS_NOT_FOUND)
-            status = STATUS_OK; /* deleted since it was listed */
+        Diagnostic attempt = {0};
+        status = store_manifest_get(collector->store, names.items[i], &manifest, &attempt);
+        if (status == STATUS_NOT_FOUND) /* deleted since it was listed */
+            status = STATUS_OK;
+        else if (status != STATUS_OK && collector->diagnostic)
+            *collector->diagnostic = attempt;
         TRY(status);
         for (size_t j = 0; j < manifest.files.count; j++) {
             HashName name;

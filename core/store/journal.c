@@ -30,10 +30,15 @@ static Status write_seal(const FileSystem *fs, const char *folder, uint64_t epoc
     json_set(json, "seals", json_integer((int64_t)epoch - 1));
     json_set(json, "length", json_integer((int64_t)*length));
     char *text = json_text(json, JSON_COMPACT), *path = segment_seal_path(folder, epoch);
-    Status status = file_create_exclusive(fs, path, text, strlen(text), diagnostic);
+    Diagnostic attempt = {0};
+    Status status = file_create_exclusive(fs, path, text, strlen(text), &attempt);
     if (status == STATUS_EXISTS) {
         bool sealed;
         status = segment_read_seal(folder, epoch, &sealed, length, diagnostic);
+        if (status == STATUS_OK && !sealed) /* it must not be taken for an empty segment */
+            status = FAIL(diagnostic, STATUS_BUSY, "%s is there, but cannot be seen yet: try again", path);
+    } else if (status != STATUS_OK && diagnostic) {
+        *diagnostic = attempt;
     }
     free(path);
     free(text);
@@ -166,9 +171,13 @@ static Status load_unsealed(Segment *segment, const char *folder, uint64_t epoch
     const int64_t pause_ns = 20000000;
     const Clock *clock = clock_system();
     for (int tries = 1;; tries++) {
-        Status status = segment_load(segment, folder, epoch, first_sequence, NULL, diagnostic);
-        if (status != STATUS_CORRUPT || tries == TRIES)
+        Diagnostic attempt = {0};
+        Status status = segment_load(segment, folder, epoch, first_sequence, NULL, &attempt);
+        if (status != STATUS_CORRUPT || tries == TRIES) {
+            if (status != STATUS_OK && diagnostic)
+                *diagnostic = attempt;
             return status;
+        }
         clock->sleep_ns(clock->context, pause_ns);
     }
 }

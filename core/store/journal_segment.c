@@ -1,5 +1,6 @@
 #include "core/store/journal_segment.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,32 @@ char *segment_seal_path(const char *folder, uint64_t epoch)
     return memory_format("%s/epoch-%06llu.json", folder, (unsigned long long)epoch);
 }
 
+/* An NFS client remembers for up to a minute that a name was not there, and what a folder held. Fetching the folder's attributes from
+ * the server makes it notice that the folder has changed, and look again. Elsewhere this is a plain stat. */
+static void refresh(const char *folder)
+{
+    struct statx ignored;
+    int refreshed = statx(AT_FDCWD, folder, AT_STATX_FORCE_SYNC, STATX_MTIME | STATX_CTIME, &ignored);
+    (void)refreshed; /* what follows tells whether the folder is there */
+}
+
+/* True unless path is known not to be there. A failure that says nothing of that counts as there, and comes up again where the file is
+ * read: a segment that is only out of reach must never be taken for an empty one. */
+static bool may_exist(const char *path)
+{
+    struct stat ignored;
+    return stat(path, &ignored) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
+/* The same for a file in folder; its absence is asked of the server. */
+static bool is_there(const char *folder, const char *path)
+{
+    if (may_exist(path))
+        return true;
+    refresh(folder);
+    return may_exist(path);
+}
+
 /* The epoch of "epoch-000001.log" or "epoch-000001.json"; 0 for every other name (temporary files, what people put there). */
 static uint64_t epoch_of_name(const char *name)
 {
@@ -53,10 +80,11 @@ static uint64_t epoch_of_name(const char *name)
 Status segment_last_epoch(const char *folder, uint64_t *epoch, Diagnostic *diagnostic)
 {
     *epoch = 0;
-    if (!path_exists(folder))
+    if (!may_exist(folder))
         return STATUS_OK;
     Status status = STATUS_OK;
     StringArray names = {0};
+    refresh(folder);
     TRY(folder_list(folder, &names, diagnostic));
     for (size_t i = 0; i < names.count; i++) {
         uint64_t found = epoch_of_name(names.items[i]);
@@ -73,13 +101,8 @@ out:
 
 bool segment_epoch_taken(const char *folder, uint64_t epoch)
 {
-    /* An NFS client remembers for up to a minute that a name was not there. Fetching the folder's attributes from the server makes it
-     * notice that the folder has changed, and look again. Elsewhere this is a plain stat. */
-    struct statx ignored;
-    int refreshed = statx(AT_FDCWD, folder, AT_STATX_FORCE_SYNC, STATX_MTIME | STATX_CTIME, &ignored);
-    (void)refreshed;
     char *log_path = segment_log_path(folder, epoch), *seal_path = segment_seal_path(folder, epoch);
-    bool taken = path_exists(log_path) || path_exists(seal_path);
+    bool taken = is_there(folder, log_path) || is_there(folder, seal_path);
     free(log_path);
     free(seal_path);
     return taken;
@@ -93,7 +116,7 @@ Status segment_read_seal(const char *folder, uint64_t epoch, bool *sealed, uint6
     Json *json = NULL;
     int64_t number;
     char *path = segment_seal_path(folder, epoch);
-    if (!path_exists(path))
+    if (!is_there(folder, path))
         goto out;
     TRY(json_read_file(&json, path, SEAL_SIZE_LIMIT, diagnostic));
     TRY(json_require_integer(json, "epoch", path, (int64_t)epoch, (int64_t)epoch, &number, diagnostic));
@@ -232,13 +255,10 @@ static Status scan(Segment *segment, uint64_t epoch, bool sealed, Diagnostic *di
             status = segment_corrupt(segment, limit, "the seal lies within the header", diagnostic);
         goto out;
     }
-    status = check_header(segment, epoch, segment->first_sequence, diagnostic);
     /* A writer syncs its header before its first record, so a bad one with nothing behind it is the trace of a writer that died. */
-    if (status == STATUS_CORRUPT && !sealed && limit == SEGMENT_HEADER_SIZE) {
-        status = STATUS_OK;
+    if (!sealed && limit == SEGMENT_HEADER_SIZE && check_header(segment, epoch, segment->first_sequence, NULL) != STATUS_OK)
         goto out;
-    }
-    TRY(status);
+    TRY(check_header(segment, epoch, segment->first_sequence, diagnostic));
     while (offset < limit) {
         uint64_t sequence = segment->first_sequence + segment->record_count;
         if (!record_valid(segment->bytes, limit, offset, sequence, &end, &scratch)) {
@@ -261,10 +281,9 @@ Status segment_load(Segment *segment, const char *folder, uint64_t epoch, uint64
                     Diagnostic *diagnostic)
 {
     *segment = (Segment){.path = segment_log_path(folder, epoch), .first_sequence = first_sequence};
-    Status status = file_read(segment->path, SEGMENT_SIZE_LIMIT, &segment->bytes, &segment->size, diagnostic);
-    if (status == STATUS_NOT_FOUND)
-        status = STATUS_OK;
-    TRY(status);
+    Status status = STATUS_OK;
+    if (is_there(folder, segment->path)) /* segments are never removed */
+        TRY(file_read(segment->path, SEGMENT_SIZE_LIMIT, &segment->bytes, &segment->size, diagnostic));
     if (sealed_length) {
         segment->length = (size_t)*sealed_length;
         if (segment->length > segment->size) {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/fault.h"
@@ -207,24 +208,37 @@ Status store_manifest_get(Store *store, const char *name, StoreManifest *manifes
     return status;
 }
 
+/* A failure to tell is one: a folder that is skipped would make store_collect delete what its manifests name. */
+static Status look_for_folder(const char *path, bool *is_folder, Diagnostic *diagnostic)
+{
+    struct stat found;
+    *is_folder = false;
+    if (stat(path, &found) == 0)
+        *is_folder = S_ISDIR(found.st_mode);
+    else if (errno != ENOENT && errno != ENOTDIR)
+        return FAIL(diagnostic, status_from_errno(errno), "cannot look at %s: %s", path, strerror(errno));
+    return STATUS_OK;
+}
+
 /* Adds the names of the manifests in the folder that stands for prefix. */
 static Status list_folder(const Store *store, const char *prefix, int depth, StringArray *names, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     StringArray entries = {0};
     char *folder = prefix[0] ? path_join(store->manifests, prefix) : memory_copy_string(store->manifests);
-    status = folder_list(folder, &entries, diagnostic);
-    if (status == STATUS_NOT_FOUND)
-        status = STATUS_OK;
-    TRY(status);
+    bool is_folder;
+    TRY(look_for_folder(folder, &is_folder, diagnostic));
+    if (is_folder)
+        TRY(folder_list(folder, &entries, diagnostic));
     for (size_t i = 0; i < entries.count; i++) {
         const char *entry = entries.items[i];
         size_t length = strlen(entry);
         char *path = path_join(folder, entry), *name = prefix[0] ? path_join(prefix, entry) : memory_copy_string(entry);
-        if (path_is_folder(path)) {
+        status = look_for_folder(path, &is_folder, diagnostic);
+        if (status == STATUS_OK && is_folder) {
             if (depth < PART_LIMIT)
                 status = list_folder(store, name, depth + 1, names, diagnostic);
-        } else if (length > 5 && strcmp(entry + length - 5, ".json") == 0) {
+        } else if (status == STATUS_OK && length > 5 && strcmp(entry + length - 5, ".json") == 0) {
             name[strlen(name) - 5] = '\0';
             if (check_name(name, NULL) == STATUS_OK) {
                 array_push(names, name);

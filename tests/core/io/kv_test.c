@@ -369,7 +369,7 @@ static void damaged_files_end_no_process(void **state)
         pid_t child = fork();
         assert_true(child >= 0);
         if (child == 0)
-            _exit(damage_and_read(*state, bytes, size, seed, 250, seed % 2));
+            _exit(damage_and_read(*state, bytes, size, seed, 150, seed % 2));
         int status;
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_true(WIFEXITED(status));

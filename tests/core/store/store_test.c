@@ -526,6 +526,10 @@ static void nothing_is_collected_while_a_manifest_cannot_be_read(void **state)
     assert_status(store_collect(place->store, 3600, &deleted, &diagnostic), STATUS_CORRUPT, &diagnostic);
     assert_int_equal(deleted, 0);
     assert_true(object_there(place->store, file.sha256));
+    unlink(scratch_path(place->folder, "store/manifests/m.json"));
+    assert_int_equal(symlink("loop", scratch_path(place->folder, "store/manifests/loop")), 0); /* perhaps a folder of manifests */
+    assert_int_not_equal(store_collect(place->store, 3600, &deleted, &diagnostic), STATUS_OK);
+    assert_true(object_there(place->store, file.sha256));
 }
 
 /* The child: puts a manifest over an older one. */
