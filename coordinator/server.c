@@ -398,11 +398,11 @@ static Status start_server(Server *server, Diagnostic *diagnostic)
     TRY(open_journal(server, diagnostic));
     server->endpoint.epoch = journal_epoch(server->journal);
     server->feed_sequence = server->endpoint.epoch << 32; /* rises over restarts */
+    TRY(place_write_endpoint(folder, &server->endpoint, diagnostic)); /* whoever comes early is answered by the first round */
     CoreEvent event = {.type = CORE_START, .epoch = server->endpoint.epoch};
     TRY(server_step(server, &event, diagnostic));
     TRY(server_commit(server, diagnostic));
     TRY(place_save_sweep(folder, server->options->sweep, diagnostic));
-    TRY(place_write_endpoint(folder, &server->endpoint, diagnostic));
     LOG_INFO("coordinator of sweep %s listens at %s (epoch %" PRIu64 ")", server->options->sweep->name, server->endpoint.address,
              server->endpoint.epoch);
 out:

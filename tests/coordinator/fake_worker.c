@@ -1,6 +1,7 @@
 #include "tests/coordinator/fake_worker.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,8 +93,8 @@ static void take_ack(Speaker *speaker, const MessageAck *ack)
     } else if (ack->sequence == speaker->done + 1) {
         speaker->done++;
         int reports = atomic_fetch_add(&worker->reports, 1) + 1;
-        if (worker->interrupt && reports == worker->interrupt_after)
-            *worker->interrupt = 2;
+        if (reports == worker->interrupt_after)
+            pthread_kill(worker->interrupts, SIGUSR1);
     }
 }
 

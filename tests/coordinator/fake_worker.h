@@ -12,9 +12,9 @@ typedef struct FakeWorker {
     int evaluations;    /* of a trial */
     atomic_int reports; /* acknowledged, in all */
     atomic_bool stop;
-    atomic_int shutdowns;    /* received; the thread ends after the first */
-    volatile int *interrupt; /* set to 2 after interrupt_after reports; may be NULL */
-    int interrupt_after;
+    atomic_int shutdowns; /* received; the thread ends after the first */
+    pthread_t interrupts; /* gets SIGUSR1 after interrupt_after reports */
+    int interrupt_after;  /* 0: never */
     pthread_t thread;
 } FakeWorker;
 
