@@ -37,7 +37,7 @@ static const OptionTable run_table = {"Options", run_descriptors, sizeof run_des
                                       sizeof(RunFlags)};
 
 static const OptionDescriptor coordinator_descriptors[] = {
-    FLAG_STRING(RunFlags, listen, "address for workers and readers, e.g. tcp://0.0.0.0:5555 or tcp://NODE:* (required)"),
+    FLAG_STRING(RunFlags, listen, "address for workers and readers, e.g. tcp://0.0.0.0:5555; port * takes a free one (required)"),
     FLAG_STRING(RunFlags, feed, "address of the status feed; default beside --listen"),
     FLAG_LIST(RunFlags, set, "KEY=VALUE over the sweep file"),
     FLAG_BOOLEAN(RunFlags, new, "start under another name when one of this name is there"),
