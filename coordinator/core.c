@@ -138,7 +138,8 @@ static void lose_worker(CoreStep *step, const char *name, const char *reason, bo
     WorkerSlot *slot = core_slot_of_name(step->core, name);
     if (!slot)
         return;
-    publish_lost(step, name, reason);
+    if (step->core->state == SWEEP_RUNNING && !step->core->stopping) /* else they are meant to go */
+        publish_lost(step, name, reason);
     if (slot->busy)
         core_end_attempt(step, slot, counts_as_retry ? FINISH_WORKER_FAULT : FINISH_INTERRUPTED, counts_as_retry, reason);
     core_slot_remove(step->core, core_slot_of_name(step->core, name));

@@ -397,7 +397,7 @@ static Status start_server(Server *server, Diagnostic *diagnostic)
     TRY(start_groups(server, diagnostic)); /* checks; the first round starts them */
     TRY(open_journal(server, diagnostic));
     server->endpoint.epoch = journal_epoch(server->journal);
-    server->feed_sequence = server->endpoint.epoch << 32; /* rises over restarts */
+    server->feed_sequence = server->endpoint.epoch << 32;             /* rises over restarts */
     TRY(place_write_endpoint(folder, &server->endpoint, diagnostic)); /* whoever comes early is answered by the first round */
     CoreEvent event = {.type = CORE_START, .epoch = server->endpoint.epoch};
     TRY(server_step(server, &event, diagnostic));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "coordinator/core.h"
+#include "coordinator/sweep_internal.h"
 
 int64_t sweep_core_trials_total(const SweepCore *core)
 {
@@ -275,6 +276,15 @@ static const char *event_name(RecordType type)
     return names[type];
 }
 
+static void parameters_event_text(const Json *parameters, Text *text)
+{
+    for (const char *key = json_next_key(parameters, NULL); key; key = json_next_key(parameters, key)) {
+        char *value = sweep_value_text(json_get(parameters, key));
+        text_format(text, " %s=%.100s", key, value);
+        free(value);
+    }
+}
+
 static void trial_event_text(const SweepCore *core, const Record *record, Text *text)
 {
     uint32_t number = record->id.trial;
@@ -284,8 +294,8 @@ static void trial_event_text(const SweepCore *core, const Record *record, Text *
     text_format(text, "trial %" PRIu32, number);
     switch (record->type) {
     case RECORD_TRIAL_CREATED:
-        text_format(text, " (seed %" PRId32 "): %.1000s", core->settings.seeds.items[trial->seed_index],
-                    record->json ? record->json : "");
+        text_format(text, " (seed %" PRId32 "):", core->settings.seeds.items[trial->seed_index]);
+        parameters_event_text(trial->parameters, text);
         break;
     case RECORD_ASSIGNED:
         text_format(text, "%s goes to %s%s%s", record->kind == ASSIGNMENT_TEST ? ", test of the best checkpoint," : "",

@@ -28,6 +28,9 @@ void sweep_read_section(SweepReader *reader, const YamlNode *mapping, const char
 bool sweep_read_integer(SweepReader *reader, const YamlNode *node, const char *name, int64_t minimum, int64_t maximum,
                         int64_t *value);
 
+/* sweep_json.c: a value for people: numbers in the fewest digits that read back alike. NULL: "(nothing)". The caller frees it. */
+char *sweep_value_text(const Json *value);
+
 /* sweep_parameters.c */
 void sweep_read_parameters(SweepReader *reader, const YamlNode *node);
 const char *sweep_distribution_name(DistributionKind kind);

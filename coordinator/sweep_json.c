@@ -119,8 +119,7 @@ void sweep_identity(const Sweep *sweep, char hex[65])
 
 /* ------------------------------------------------------------------------------------------------ difference */
 
-/* A value for people: numbers in the fewest digits that read back alike. */
-static char *value_text(const Json *value)
+char *sweep_value_text(const Json *value)
 {
     if (!value)
         return memory_copy_string("(nothing)");
@@ -138,7 +137,7 @@ static char *value_text(const Json *value)
 
 static void difference_line(const Text *path, const Json *before, const Json *after, Text *text)
 {
-    char *old = value_text(before), *new = value_text(after);
+    char *old = sweep_value_text(before), *new = sweep_value_text(after);
     if (strcmp(old, new) != 0)
         text_format(text, "%s: %s -> %s\n", path->bytes, old, new);
     free(old);
