@@ -247,7 +247,7 @@ def main():
     cases = [name for name, value in vars(BadInput).items() if callable(value) and not name.startswith("_")
              and name not in ("path", "shard", "sweep", "train_with_weights")]
     wanted = sys.argv[1:]
-    failed = 0
+    passed = failed = 0
     try:
         bad = BadInput(folder)
         for name in cases:
@@ -255,14 +255,15 @@ def main():
                 continue
             try:
                 getattr(bad, name)()
+                passed += 1
                 print("passed:", name, flush=True)
             except (AssertionError, subprocess.TimeoutExpired) as error:
                 failed += 1
                 print("FAILED:", name, error, flush=True)
     finally:
         shutil.rmtree(folder)
-    print(f"{len(cases) - failed} passed, {failed} failed")
-    return 1 if failed else 0
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def disturb(folder, program, point, nth, scope):
 def main():
     folder = tempfile.mkdtemp(prefix="nersweep-kill-")
     wanted = sys.argv[sys.argv.index("--points") + 1].split(",") if "--points" in sys.argv else None
-    failed = 0
+    passed = failed = 0
     try:
         sweep = support.write_sweep(folder, storage="undisturbed")
         support.run("run", sweep)
@@ -91,6 +91,7 @@ def main():
             try:
                 actual = disturb(folder, *case)
                 assert actual == expected, f"{case}: the outcome differs\nexpected {expected}\nactual   {actual}"
+                passed += 1
                 print("passed:", *case, flush=True)
             except AssertionError as error:
                 failed += 1
@@ -100,8 +101,8 @@ def main():
             shutil.rmtree(folder)
         else:
             print(folder)
-    print(f"{len(CASES) - failed} passed, {failed} failed")
-    return 1 if failed else 0
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
 
 
 if __name__ == "__main__":

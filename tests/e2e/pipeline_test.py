@@ -175,7 +175,7 @@ class Pipeline:
 
 def main():
     folder = tempfile.mkdtemp(prefix="nersweep-pipeline-")
-    failed = 0
+    passed = failed = 0
     started = time.monotonic()
     cases = [name for name, value in vars(Pipeline).items() if callable(value) and name not in ("__init__", "path")]
     wanted = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
@@ -186,6 +186,7 @@ def main():
                 continue
             try:
                 getattr(pipeline, name)()
+                passed += 1
                 print(f"passed: {name} ({time.monotonic() - started:.0f} s)", flush=True)
             except AssertionError as error:
                 failed += 1
@@ -195,8 +196,8 @@ def main():
             print(folder)
         else:
             shutil.rmtree(folder)
-    print(f"{len(cases) - failed} passed, {failed} failed")
-    return 1 if failed else 0
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
 
 
 if __name__ == "__main__":
