@@ -24,7 +24,8 @@ typedef struct Desk {
     Socket *router;
     SocketPeer peer; /* of the last message */
     uint64_t epoch;
-    int worker; /* pid */
+    int worker;     /* pid */
+    Message assign; /* the last; sent again to a worker that does not know of it */
 } Desk;
 
 static int64_t now_ms(void)
@@ -55,7 +56,7 @@ static void desk_close(Desk *desk)
     socket_context_destroy(&desk->context);
 }
 
-static void desk_send(Desk *desk, Message *message)
+static void desk_send_copy(Desk *desk, Message *message)
 {
     Diagnostic diagnostic = {0};
     Text bytes = {0};
@@ -65,7 +66,31 @@ static void desk_send(Desk *desk, Message *message)
     if (status != STATUS_UNREACHABLE) /* a killed worker's */
         must(status, &diagnostic);
     text_free(&bytes);
+}
+
+static void desk_send(Desk *desk, Message *message)
+{
+    desk_send_copy(desk, message);
     message_free(message);
+}
+
+static void desk_welcome(Desk *desk)
+{
+    Message message = {.type = MESSAGE_WELCOME};
+    message.welcome.sweep_folder = memory_copy_string(desk->sweep_folder);
+    message.welcome.data_json = memory_format("{\"model\": \"%s\", \"random_weights\": true, \"shards\": \"%s\"}",
+                                              desk->ground->model, desk->ground->shards);
+    message.welcome.heartbeat_ms = HEARTBEAT_MS;
+    message.welcome.lease_ms = 10 * HEARTBEAT_MS;
+    desk_send(desk, &message);
+}
+
+/* A worker asks after silence, also while this test was busy elsewhere, and perhaps over a new connection. */
+static void desk_answer_hello(Desk *desk, const MessageHello *hello)
+{
+    desk_welcome(desk);
+    if (desk->assign.type && hello->assignment.fence == 0)
+        desk_send_copy(desk, &desk->assign);
 }
 
 /* The next message of this type; others are passed over. False after timeout_ms. */
@@ -84,6 +109,8 @@ static bool desk_receive_within(Desk *desk, MessageType type, int64_t timeout_ms
         }
         must(message_decode(message, bytes.bytes, bytes.size, &diagnostic), &diagnostic);
         found = message->type == type;
+        if (message->type == MESSAGE_HELLO && !found)
+            desk_answer_hello(desk, &message->hello);
         if (!found)
             message_free(message);
     }
@@ -96,18 +123,8 @@ static void desk_receive(Desk *desk, MessageType type, Message *message)
     if (desk_receive_within(desk, type, PATIENCE_MS, message))
         return;
     char *errors = program_errors(desk->ground);
-    fail_msg("no %s came; the worker says: %s", message_type_name(type), errors);
-}
-
-static void desk_welcome(Desk *desk)
-{
-    Message message = {.type = MESSAGE_WELCOME};
-    message.welcome.sweep_folder = memory_copy_string(desk->sweep_folder);
-    message.welcome.data_json = memory_format("{\"model\": \"%s\", \"random_weights\": true, \"shards\": \"%s\"}",
-                                              desk->ground->model, desk->ground->shards);
-    message.welcome.heartbeat_ms = HEARTBEAT_MS;
-    message.welcome.lease_ms = 10 * HEARTBEAT_MS;
-    desk_send(desk, &message);
+    fprintf(stderr, "%s\n", errors);
+    fail_msg("no %s came", message_type_name(type));
 }
 
 static AssignmentId desk_greet(Desk *desk)
@@ -132,19 +149,29 @@ static void desk_assign(Desk *desk, AssignmentKind kind, AssignmentId id, const 
     message.assign.metric_json = memory_copy_string("{\"name\": \"f1\", \"goal\": \"maximize\", \"dataset\": \"mean\"}");
     message.assign.resume = memory_copy_string(resume);
     json_destroy(&json);
-    desk_send(desk, &message);
+    message_free(&desk->assign);
+    desk->assign = message;
+    desk_send_copy(desk, &desk->assign);
 }
 
 static void desk_acknowledge(Desk *desk, AssignmentId id, MessageType type, uint64_t sequence)
 {
     Message message = {.type = MESSAGE_ACK};
     message.ack = (MessageAck){id, type, sequence};
+    if (type == MESSAGE_FINISHED) {
+        message_free(&desk->assign);
+        desk->assign = (Message){0};
+    }
     desk_send(desk, &message);
 }
 
 static void desk_say(Desk *desk, MessageType type, AssignmentId id, Status code, const char *reason)
 {
     Message message = {.type = type};
+    if (type == MESSAGE_RELEASE) {
+        message_free(&desk->assign);
+        desk->assign = (Message){0};
+    }
     message.reason = (MessageReason){id, code, memory_copy_string(reason)};
     desk_send(desk, &message);
 }
@@ -172,6 +199,7 @@ static void desk_end(Desk *desk, int exit_code)
         fail_msg("exit code %d instead of %d: %s", code, exit_code, errors);
     }
     desk_close(desk);
+    message_free(&desk->assign);
     free(desk->sweep_folder);
 }
 
@@ -195,7 +223,7 @@ static void desk_follow(Desk *desk, AssignmentId id, uint64_t first, Log *log)
         must(message_decode(&message, bytes.bytes, bytes.size, &diagnostic), &diagnostic);
         text_free(&bytes);
         if (message.type == MESSAGE_HELLO)
-            desk_welcome(desk);
+            desk_answer_hello(desk, &message.hello);
         /* One that is ahead of its turn is not acknowledged: it comes again. */
         if (message.type == MESSAGE_REPORT && message.report.id.fence == id.fence && message.report.sequence <= sequence) {
             log->reports += message.report.sequence == sequence;
