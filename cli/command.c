@@ -1,5 +1,6 @@
 #include "cli/command.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,14 +58,30 @@ int command_usage_error(const Command *command, const char *format, ...)
 int command_fail(const Diagnostic *diagnostic)
 {
     char text[DIAGNOSTIC_MESSAGE_SIZE + DIAGNOSTIC_PLACE_SIZE + 64];
+    Diagnostic said = *diagnostic;
+    diagnostic_prefix(&said, "error");
     fflush(stdout);
-    if (diagnostic->input_file[0])
-        fprintf(stderr, "%s\n", diagnostic_format(diagnostic, text, sizeof text));
-    else
-        fprintf(stderr, "nersweep: error: %s\n", diagnostic->message);
+    fprintf(stderr, "%s%s\n", said.input_file[0] ? "" : "nersweep: ", diagnostic_format(&said, text, sizeof text));
     LOG_DEBUG("status \"%s\" raised at %s:%d", status_name(diagnostic->code),
               diagnostic->source_file ? diagnostic->source_file : "?", diagnostic->source_line);
     return status_exit_code(diagnostic->code);
+}
+
+int command_columns(const Command *command, const char *token_column, const char *label_column, CorpusOptions *columns)
+{
+    Diagnostic diagnostic = {0};
+    if (corpus_options_parse(columns, token_column, label_column, &diagnostic) != STATUS_OK)
+        return command_usage_error(command, "%s", diagnostic.message);
+    return -1;
+}
+
+Status command_flush(Diagnostic *diagnostic)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return STATUS_OK;
+    return FAIL(diagnostic, errno ? status_from_errno(errno) : STATUS_IO, "cannot write the results%s%s", errno ? ": " : "",
+                errno ? strerror(errno) : "; the output is not whole");
 }
 
 void command_print_json(Json **json, JsonStyle style)

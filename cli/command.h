@@ -8,6 +8,7 @@
 #include "core/base/status.h"
 #include "core/io/json.h"
 #include "core/options/options.h"
+#include "shard/corpus.h"
 
 typedef struct Command {
     const char *name;
@@ -54,8 +55,16 @@ int command_parse(const Command *command, const OptionBinding *bindings, size_t 
                   PositionalArray *positional);
 /* Reports wrong usage of this command and returns 2. */
 int command_usage_error(const Command *command, const char *format, ...) PRINTF_LIKE(2, 3);
-/* Prints "nersweep: error: ..." with its place on stderr and returns the status's exit code. */
+/* Prints "nersweep: error: ...", or "FILE:LINE:COLUMN: error: ..." where the input has a place, on stderr and returns the status's exit
+ * code. */
 int command_fail(const Diagnostic *diagnostic);
+
+/* Columns of annotated files as flags give them, "" or NULL for the usual ones. Returns -1 to go on, else wrong usage was reported. */
+int command_columns(const Command *command, const char *token_column, const char *label_column, CorpusOptions *columns);
+
+/* Everything printed so far is out, or why not: a full disk, a reader that has gone. To be asked in every loop that prints, so that it ends
+ * with its reader. */
+NODISCARD Status command_flush(Diagnostic *diagnostic);
 
 /* Prints a JSON value as one line on stdout and destroys it. */
 void command_print_json(Json **json, JsonStyle style);

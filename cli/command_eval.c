@@ -5,17 +5,17 @@
 
 #include "cli/command.h"
 #include "cli/shards.h"
+#include "cli/tagging.h"
 #include "core/base/log.h"
 #include "core/spans/score.h"
-#include "inference/predictor.h"
-#include "shard/corpus.h"
 
 static const char *const mode_names[] = {"default", "strict", NULL};
 
 typedef struct EvalFlags {
-    char *gold, *pred, *model, *scheme, *backend;
+    char *gold, *pred, *model, *scheme, *backend, *token_column, *label_column;
     StringArray data;
     int mode;
+    CorpusOptions columns; /* no flag: of the two above */
     double zero_division;
     int64_t threads;
     bool json;
@@ -29,6 +29,8 @@ static const OptionDescriptor eval_descriptors[] = {
     FLAG_CHOICE(EvalFlags, mode, mode_names, "default", "seqeval's default (conlleval) or strict mode"),
     FLAG_STRING(EvalFlags, scheme, "label scheme for --mode strict: IOB1, IOB2, IOE1, IOE2, IOBES, BILOU; default IOB2"),
     FLAG_REAL(EvalFlags, zero_division, 0, 1, "0", "what 0/0 counts as"),
+    FLAG_STRING(EvalFlags, token_column, "column of the token, from 1, negative from the end; default 1"),
+    FLAG_STRING(EvalFlags, label_column, "column of the label; default -1, the last"),
     FLAG_STRING(EvalFlags, backend, "auto (default), cpu, reference"),
     FLAG_INTEGER(EvalFlags, threads, 0, 1024, "0", "CPU threads; 0: all processors"),
     FLAG_BOOLEAN(EvalFlags, json, "print one JSON object"),
@@ -56,7 +58,7 @@ static Status add_label(Comparison *comparison, Int32Array *to, const char *file
     LabelParts parts;
     if (!label_split(token->label, &parts))
         return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, file, token->line, token->label_column,
-                       "error: \"%s\" is no label: O or a prefix B-, I-, E-, S-, L-, U- and a type is expected", token->label);
+                       "\"%s\" is no label: O or a prefix B-, I-, E-, S-, L-, U- and a type is expected", token->label);
     array_push(to, label_set_add(comparison->labels, token->label));
     return STATUS_OK;
 }
@@ -67,17 +69,16 @@ static Status check_aligned(const EvalFlags *flags, const CorpusSentence *gold, 
 {
     if (gold == NULL || predicted == NULL)
         return FAIL_AT(diagnostic, STATUS_MISMATCH, gold ? flags->gold : flags->pred, gold ? gold->line : predicted->line, 1,
-                       "error: %s ends before this sentence", gold ? flags->pred : flags->gold);
+                       "%s ends before this sentence", gold ? flags->pred : flags->gold);
     int32_t shorter = gold->token_count < predicted->token_count ? gold->token_count : predicted->token_count;
     for (int32_t i = 0; i < shorter; i++)
         if (strcmp(gold->tokens[i].text, predicted->tokens[i].text) != 0)
             return FAIL_AT(diagnostic, STATUS_MISMATCH, flags->pred, predicted->tokens[i].line, 1,
-                           "error: token \"%s\" where %s:%ld has \"%s\"", predicted->tokens[i].text, flags->gold,
-                           gold->tokens[i].line, gold->tokens[i].text);
+                           "token \"%s\" where %s:%ld has \"%s\"", predicted->tokens[i].text, flags->gold, gold->tokens[i].line,
+                           gold->tokens[i].text);
     if (gold->token_count != predicted->token_count)
-        return FAIL_AT(diagnostic, STATUS_MISMATCH, flags->pred, predicted->line, 1,
-                       "error: a sentence of %d tokens where %s:%ld has %d", predicted->token_count, flags->gold, gold->line,
-                       gold->token_count);
+        return FAIL_AT(diagnostic, STATUS_MISMATCH, flags->pred, predicted->line, 1, "a sentence of %d tokens where %s:%ld has %d",
+                       predicted->token_count, flags->gold, gold->line, gold->token_count);
     return STATUS_OK;
 }
 
@@ -86,8 +87,8 @@ static Status compare_files(const EvalFlags *flags, Comparison *comparison, Diag
     Status status = STATUS_OK;
     CorpusReader *readers[2] = {NULL, NULL};
     const CorpusSentence *gold, *predicted;
-    TRY(corpus_reader_open(&readers[0], flags->gold, (CorpusOptions){0, 0}, NULL, NULL, diagnostic));
-    TRY(corpus_reader_open(&readers[1], flags->pred, (CorpusOptions){0, 0}, NULL, NULL, diagnostic));
+    TRY(corpus_reader_open(&readers[0], flags->gold, flags->columns, NULL, NULL, diagnostic));
+    TRY(corpus_reader_open(&readers[1], flags->pred, flags->columns, NULL, NULL, diagnostic));
     for (;;) {
         TRY(corpus_reader_next(readers[0], &gold, diagnostic));
         TRY(corpus_reader_next(readers[1], &predicted, diagnostic));
@@ -106,33 +107,24 @@ out:
     return status;
 }
 
-static Status compare_model(Predictor *predictor, const char *path, Comparison *comparison, Diagnostic *diagnostic)
+/* A file that is being scored. */
+typedef struct ScoredFile {
+    const char *path;
+    Comparison *comparison;
+} ScoredFile;
+
+static Status add_sentence(void *context, const CorpusSentence *sentence, const char *const *labels, Diagnostic *diagnostic)
 {
-    Status status = STATUS_OK;
-    CorpusReader *reader = NULL;
-    const CorpusSentence *sentence;
-    ARRAY(const char *) tokens = {0}, labels = {0};
-    TRY(corpus_reader_open(&reader, path, (CorpusOptions){0, 0}, NULL, NULL, diagnostic));
-    for (;;) {
-        TRY(corpus_reader_next(reader, &sentence, diagnostic));
-        if (sentence == NULL)
-            break;
-        array_reserve(&tokens, (size_t)sentence->token_count);
-        array_reserve(&labels, (size_t)sentence->token_count);
-        for (int32_t i = 0; i < sentence->token_count; i++)
-            tokens.items[i] = sentence->tokens[i].text;
-        TRY(predictor_tokens(predictor, tokens.items, sentence->token_count, labels.items, NULL, diagnostic));
-        for (int32_t i = 0; i < sentence->token_count; i++) {
-            TRY(add_label(comparison, &comparison->gold, path, &sentence->tokens[i], diagnostic));
-            array_push(&comparison->predicted, label_set_add(comparison->labels, labels.items[i]));
-        }
-        array_push(&comparison->ends, (int32_t)comparison->gold.count);
+    const ScoredFile *file = context;
+    Comparison *comparison = file->comparison;
+    for (int32_t i = 0; i < sentence->token_count; i++) {
+        Status status = add_label(comparison, &comparison->gold, file->path, &sentence->tokens[i], diagnostic);
+        if (status != STATUS_OK)
+            return status;
+        array_push(&comparison->predicted, label_set_add(comparison->labels, labels[i]));
     }
-out:
-    corpus_reader_close(&reader);
-    array_free(&tokens);
-    array_free(&labels);
-    return status;
+    array_push(&comparison->ends, (int32_t)comparison->gold.count);
+    return STATUS_OK;
 }
 
 static void extract(const LabelTable *table, const EvalFlags *flags, LabelScheme scheme, const int32_t *labels, int32_t n,
@@ -260,7 +252,8 @@ static Status eval_model(const EvalFlags *flags, LabelScheme scheme, Diagnostic 
         const char *path = NULL;
         Comparison comparison = {.labels = label_set_create()};
         shards_split_name(flags->data.items[i], &name, &path);
-        status = compare_model(predictor, path, &comparison, diagnostic);
+        ScoredFile file = {path, &comparison};
+        status = tag_corpus(predictor, path, flags->columns, add_sentence, &file, diagnostic);
         if (status == STATUS_OK)
             status = show_scores(name ? name : path, flags, scheme, &comparison, all, diagnostic);
         comparison_free(&comparison);
@@ -276,6 +269,20 @@ out:
     return status;
 }
 
+/* What the tables of flags cannot say. -1 to go on. */
+static int check_usage(const Command *command, EvalFlags *flags, const PositionalArray *positional, LabelScheme *scheme)
+{
+    bool files = flags->gold && flags->pred, model = flags->model && flags->data.count > 0;
+    bool mixed = (flags->gold || flags->pred) && (flags->model || flags->data.count > 0);
+    if (positional->count)
+        return command_usage_error(command, "%s is not expected here", positional->items[0]);
+    if (mixed || files == model)
+        return command_usage_error(command, "either --gold and --pred, or --model and --data are expected");
+    if (flags->scheme && !label_scheme_parse(flags->scheme, scheme))
+        return command_usage_error(command, "--scheme %s is no label scheme", flags->scheme);
+    return command_columns(command, flags->token_column, flags->label_column, &flags->columns);
+}
+
 static int eval_run(const Command *command, int argc, char **argv)
 {
     EvalFlags flags = {0};
@@ -284,22 +291,12 @@ static int eval_run(const Command *command, int argc, char **argv)
     Diagnostic diagnostic = {0};
     LabelScheme scheme = SCHEME_IOB2;
     int code = command_parse(command, &binding, 1, argc, argv, &positional);
-    if (code >= 0)
-        goto out;
-    code = 0;
-    bool files = flags.gold && flags.pred && !flags.model,
-         model = flags.model && flags.data.count > 0 && !flags.gold && !flags.pred;
-    if (positional.count || files == model) {
-        code = command_usage_error(command, "either --gold and --pred, or --model and --data are expected");
-        goto out;
+    if (code < 0)
+        code = check_usage(command, &flags, &positional, &scheme);
+    if (code < 0) {
+        Status status = flags.gold ? eval_files(&flags, scheme, &diagnostic) : eval_model(&flags, scheme, &diagnostic);
+        code = status == STATUS_OK ? 0 : command_fail(&diagnostic);
     }
-    if (flags.scheme && !label_scheme_parse(flags.scheme, &scheme)) {
-        code = command_usage_error(command, "--scheme %s is no label scheme", flags.scheme);
-        goto out;
-    }
-    if ((files ? eval_files(&flags, scheme, &diagnostic) : eval_model(&flags, scheme, &diagnostic)) != STATUS_OK)
-        code = command_fail(&diagnostic);
-out:
     array_free(&positional);
     options_free(&eval_table, &flags);
     return code;

@@ -23,32 +23,42 @@ static const OptionDescriptor inspect_descriptors[] = {
 static const OptionTable inspect_table = {"Options", inspect_descriptors,
                                           sizeof inspect_descriptors / sizeof inspect_descriptors[0], sizeof(InspectFlags)};
 
-static void print_window(const ShardStore *store, const Wordpiece *wordpiece, int64_t index, const ShardWindow *window,
-                         bool as_json)
+/* A piece as text, or its id where no vocabulary says what it is. */
+static const char *piece_text(const Wordpiece *wordpiece, int32_t id, char id_text[16])
 {
-    const LabelSet *labels = shard_store_labels(store);
+    const char *piece = wordpiece ? wordpiece_piece(wordpiece, id) : NULL;
+    snprintf(id_text, 16, "%d", id);
+    return piece ? piece : id_text;
+}
+
+static const char *label_text(const LabelSet *labels, int32_t label)
+{
+    return label == TOKEN_LABEL_IGNORED ? "-100" : label_set_name(labels, label);
+}
+
+static void print_window(const ShardStore *store, const Wordpiece *wordpiece, int64_t index, const ShardWindow *window)
+{
+    char id_text[16];
+    printf("# window %lld, sequence %lld, %d pieces\n", (long long)index, (long long)window->sequence, window->length);
+    for (int32_t i = 0; i < window->length; i++)
+        printf("%-24s %-20s %d\n", piece_text(wordpiece, window->ids[i], id_text),
+               label_text(shard_store_labels(store), window->labels[i]), window->token_index[i]);
+    putchar('\n');
+}
+
+static void print_window_json(const ShardStore *store, const Wordpiece *wordpiece, int64_t index, const ShardWindow *window)
+{
+    char id_text[16];
     Json *json = json_object(), *pieces = json_array(), *names = json_array();
+    for (int32_t i = 0; i < window->length; i++) {
+        json_append(pieces, json_string(piece_text(wordpiece, window->ids[i], id_text)));
+        json_append(names, json_string(label_text(shard_store_labels(store), window->labels[i])));
+    }
     json_set(json, "window", json_integer(index));
     json_set(json, "sequence", json_integer(window->sequence));
-    if (!as_json)
-        printf("# window %lld, sequence %lld, %d pieces\n", (long long)index, (long long)window->sequence, window->length);
-    for (int32_t i = 0; i < window->length; i++) {
-        char id_text[16];
-        snprintf(id_text, sizeof id_text, "%d", window->ids[i]);
-        const char *piece = wordpiece ? wordpiece_piece(wordpiece, window->ids[i]) : id_text;
-        const char *label = window->labels[i] == TOKEN_LABEL_IGNORED ? "-100" : label_set_name(labels, window->labels[i]);
-        if (!as_json)
-            printf("%-24s %-20s %d\n", piece ? piece : id_text, label, window->token_index[i]);
-        json_append(pieces, json_string(piece ? piece : id_text));
-        json_append(names, json_string(label));
-    }
     json_set(json, "pieces", pieces);
     json_set(json, "labels", names);
-    if (as_json)
-        command_print_json(&json, JSON_COMPACT);
-    else
-        putchar('\n');
-    json_destroy(&json);
+    command_print_json(&json, JSON_COMPACT);
 }
 
 static Status show_windows(const ShardStore *store, int32_t split, const InspectFlags *flags, Diagnostic *diagnostic)
@@ -62,21 +72,46 @@ static Status show_windows(const ShardStore *store, int32_t split, const Inspect
     for (int64_t i = 0; i < flags->n && i < shard_window_count(store, split); i++) {
         ShardWindow window;
         TRY(shard_window_read(store, split, i, &window, diagnostic));
-        print_window(store, wordpiece, i, &window, flags->json);
+        (flags->json ? print_window_json : print_window)(store, wordpiece, i, &window);
+        if (ferror(stdout))
+            TRY(command_flush(diagnostic));
     }
 out:
     wordpiece_close(&wordpiece);
     return status;
 }
 
+static void print_step(const ShardWindowInfo *infos, int64_t step, const int64_t *windows, int32_t count, bool as_json)
+{
+    int64_t pieces = 0, spans = 0;
+    for (int32_t i = 0; i < count; i++) {
+        pieces += infos[windows[i]].length;
+        spans += infos[windows[i]].has_span;
+    }
+    if (as_json) {
+        Json *json = json_object(), *list = json_array();
+        for (int32_t i = 0; i < count; i++)
+            json_append(list, json_integer(windows[i]));
+        json_set(json, "step", json_integer(step));
+        json_set(json, "pieces", json_integer(pieces));
+        json_set(json, "with_spans", json_integer(spans));
+        json_set(json, "windows", list);
+        command_print_json(&json, JSON_COMPACT);
+        return;
+    }
+    printf("step %5lld: %4d windows, %6lld pieces, %3lld with spans:", (long long)step, count, (long long)pieces, (long long)spans);
+    for (int32_t i = 0; i < count; i++)
+        printf(" %lld", (long long)windows[i]);
+    putchar('\n');
+}
+
 static Status show_plan(const ShardStore *store, int32_t split, const InspectFlags *flags, const TrainingOptions *training,
                         Diagnostic *diagnostic)
 {
+    Status status = STATUS_OK;
     BatchPlan *plan = NULL;
-    Status status = batch_plan_create(&plan, store, split, training, flags->epoch, diagnostic);
-    if (status != STATUS_OK)
-        return status;
-    const ShardWindowInfo *infos = shard_window_infos(store, split);
+    TRY(training_options_validate(training, diagnostic));
+    TRY(batch_plan_create(&plan, store, split, training, flags->epoch, diagnostic));
     if (!flags->json)
         printf("epoch %lld: %lld windows in the split, %lld after oversampling, %lld steps\n", (long long)flags->epoch,
                (long long)shard_window_count(store, split), (long long)batch_plan_window_count(plan),
@@ -84,31 +119,30 @@ static Status show_plan(const ShardStore *store, int32_t split, const InspectFla
     for (int64_t step = 0; step < flags->n && step < batch_plan_step_count(plan); step++) {
         const int64_t *windows;
         int32_t count;
-        int64_t pieces = 0, spans = 0;
         batch_plan_step(plan, step, &windows, &count);
-        Json *json = json_object(), *list = json_array();
-        for (int32_t i = 0; i < count; i++) {
-            pieces += infos[windows[i]].length;
-            spans += infos[windows[i]].has_span;
-            json_append(list, json_integer(windows[i]));
-        }
-        json_set(json, "step", json_integer(step));
-        json_set(json, "pieces", json_integer(pieces));
-        json_set(json, "with_spans", json_integer(spans));
-        json_set(json, "windows", list);
-        if (flags->json)
-            command_print_json(&json, JSON_COMPACT);
-        else {
-            printf("step %5lld: %4d windows, %6lld pieces, %3lld with spans:", (long long)step, count, (long long)pieces,
-                   (long long)spans);
-            for (int32_t i = 0; i < count; i++)
-                printf(" %lld", (long long)windows[i]);
-            putchar('\n');
-        }
-        json_destroy(&json);
+        print_step(shard_window_infos(store, split), step, windows, count, flags->json);
+        if (ferror(stdout))
+            TRY(command_flush(diagnostic));
     }
+out:
     batch_plan_destroy(&plan);
-    return STATUS_OK;
+    return status;
+}
+
+static Status inspect(const char *folder, const InspectFlags *flags, const TrainingOptions *training, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    ShardStore *store = NULL;
+    const char *name = flags->split ? flags->split : "train";
+    TRY(shard_store_open(&store, folder, diagnostic));
+    int32_t split = shard_split_find(store, name);
+    if (split < 0)
+        TRY_FAIL(diagnostic, STATUS_NOT_FOUND, "these shards have no split \"%s\"; the first one is \"%s\"", name,
+                 shard_split_name(store, 0));
+    TRY(flags->plan ? show_plan(store, split, flags, training, diagnostic) : show_windows(store, split, flags, diagnostic));
+out:
+    shard_store_close(&store);
+    return status;
 }
 
 static int inspect_run(const Command *command, int argc, char **argv)
@@ -117,29 +151,12 @@ static int inspect_run(const Command *command, int argc, char **argv)
     TrainingOptions training;
     OptionBinding bindings[] = {{&inspect_table, &flags}, {training_option_table(), &training}};
     PositionalArray positional = {0};
-    ShardStore *store = NULL;
     Diagnostic diagnostic = {0};
     int code = command_parse(command, bindings, 2, argc, argv, &positional);
-    if (code >= 0)
-        goto out;
-    code = 0;
-    if (positional.count != 1) {
+    if (code < 0 && positional.count != 1)
         code = command_usage_error(command, "one folder of shards is expected");
-        goto out;
-    }
-    const char *name = flags.split ? flags.split : "train";
-    Status status = shard_store_open(&store, positional.items[0], &diagnostic);
-    int32_t split = status == STATUS_OK ? shard_split_find(store, name) : -1;
-    if (status == STATUS_OK && split < 0)
-        status = FAIL(&diagnostic, STATUS_NOT_FOUND, "these shards have no split \"%s\"; the first one is \"%s\"", name,
-                      shard_split_name(store, 0));
-    if (status == STATUS_OK)
-        status =
-            flags.plan ? show_plan(store, split, &flags, &training, &diagnostic) : show_windows(store, split, &flags, &diagnostic);
-    if (status != STATUS_OK)
-        code = command_fail(&diagnostic);
-out:
-    shard_store_close(&store);
+    if (code < 0)
+        code = inspect(positional.items[0], &flags, &training, &diagnostic) == STATUS_OK ? 0 : command_fail(&diagnostic);
     array_free(&positional);
     options_free(&inspect_table, &flags);
     return code;

@@ -5,9 +5,8 @@
 #include "shard/lint.h"
 
 typedef struct LintFlags {
-    char *scheme;
+    char *scheme, *token_column, *label_column;
     int format;
-    int64_t token_column, label_column;
     bool strict, json;
 } LintFlags;
 
@@ -16,8 +15,8 @@ static const char *const format_names[] = {"conll", NULL};
 static const OptionDescriptor lint_descriptors[] = {
     FLAG_CHOICE(LintFlags, format, format_names, "conll", "file format"),
     FLAG_STRING(LintFlags, scheme, "label scheme: IO, IOB1, IOB2, IOE1, IOE2, IOBES, BILOU; guessed from each file when not given"),
-    FLAG_INTEGER(LintFlags, token_column, -9, 9, "1", "column of the token, from 1, negative from the end"),
-    FLAG_INTEGER(LintFlags, label_column, -9, 9, "-1", "column of the label"),
+    FLAG_STRING(LintFlags, token_column, "column of the token, from 1, negative from the end; default 1"),
+    FLAG_STRING(LintFlags, label_column, "column of the label; default -1, the last"),
     FLAG_BOOLEAN(LintFlags, strict, "report warnings as errors"),
     FLAG_BOOLEAN(LintFlags, json, "one JSON object per problem"),
 };
@@ -43,41 +42,46 @@ static void report_problem(void *context, const LintProblem *problem)
     command_print_json(&json, JSON_COMPACT);
 }
 
+/* Lints every file, also behind one that cannot be read; the exit code. */
+static int lint_files(const LintFlags *flags, const LintOptions *options, const PositionalArray *files)
+{
+    int64_t errors = 0, warnings = 0;
+    int code = 0;
+    for (size_t i = 0; i < files->count; i++) {
+        int64_t file_errors = 0, file_warnings = 0;
+        Diagnostic diagnostic = {0};
+        Status status =
+            lint_file(files->items[i], options, report_problem, (void *)flags, &file_errors, &file_warnings, &diagnostic);
+        errors += file_errors;
+        warnings += file_warnings;
+        if (status != STATUS_OK)
+            code = command_fail(&diagnostic);
+        if (command_flush(&diagnostic) != STATUS_OK)
+            return command_fail(&diagnostic);
+    }
+    if (!flags->json)
+        fprintf(stderr, "%lld error%s, %lld warning%s in %zu file%s\n", (long long)errors, errors == 1 ? "" : "s",
+                (long long)warnings, warnings == 1 ? "" : "s", files->count, files->count == 1 ? "" : "s");
+    return code == 0 && errors > 0 ? 1 : code;
+}
+
 static int lint_run(const Command *command, int argc, char **argv)
 {
     LintFlags flags = {0};
     OptionBinding binding = {&lint_table, &flags};
     PositionalArray files = {0};
-    Diagnostic diagnostic = {0};
     LintOptions options = {0};
-    int64_t errors = 0, warnings = 0;
     int code = command_parse(command, &binding, 1, argc, argv, &files);
-    if (code >= 0)
-        goto out;
-    code = 0;
-    if (files.count == 0) {
+    if (code < 0 && files.count == 0)
         code = command_usage_error(command, "no file is given");
-        goto out;
-    }
-    options.corpus = (CorpusOptions){(int)flags.token_column, (int)flags.label_column};
+    if (code < 0)
+        code = command_columns(command, flags.token_column, flags.label_column, &options.corpus);
     options.strict = flags.strict;
     options.scheme_given = flags.scheme != NULL;
-    if (flags.scheme && !label_scheme_parse(flags.scheme, &options.scheme)) {
+    if (code < 0 && flags.scheme && !label_scheme_parse(flags.scheme, &options.scheme))
         code = command_usage_error(command, "--scheme %s is no label scheme", flags.scheme);
-        goto out;
-    }
-    for (size_t i = 0; i < files.count; i++) {
-        int64_t file_errors = 0, file_warnings = 0;
-        if (lint_file(files.items[i], &options, report_problem, &flags, &file_errors, &file_warnings, &diagnostic) != STATUS_OK)
-            code = command_fail(&diagnostic);
-        errors += file_errors;
-        warnings += file_warnings;
-    }
-    if (!flags.json)
-        fprintf(stderr, "%lld errors, %lld warnings in %zu files\n", (long long)errors, (long long)warnings, files.count);
-    if (code == 0 && errors > 0)
-        code = 1;
-out:
+    if (code < 0)
+        code = lint_files(&flags, &options, &files);
     array_free(&files);
     options_free(&lint_table, &flags);
     return code;

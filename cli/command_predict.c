@@ -1,14 +1,13 @@
 /* nersweep predict: text in, one JSON object per line out; or CoNLL in and out. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/command.h"
-#include "inference/predictor.h"
-#include "shard/corpus.h"
+#include "cli/lines.h"
+#include "cli/tagging.h"
 
-enum { BATCH_TEXTS = 64 };
+enum { BATCH_TEXTS = 64, BATCH_BYTES = 1 << 18 };
 
 typedef enum PredictInput { INPUT_TEXT, INPUT_CONLL, INPUT_JSONL } PredictInput;
 typedef enum PredictOutput { OUTPUT_JSON, OUTPUT_CONLL, OUTPUT_PRODIGY } PredictOutput;
@@ -19,10 +18,11 @@ static const char *const aggregation_names[] = {"none", "simple", "first", "aver
 static const char *const merge_names[] = {"confidence", "context", NULL};
 
 typedef struct PredictFlags {
-    char *model, *backend, *words;
+    char *model, *backend, *words, *token_column, *label_column;
     int input, output, aggregation_strategy, merge;
     double min_confidence;
     int64_t stride, max_seq_length, threads;
+    bool json;
 } PredictFlags;
 
 static const OptionDescriptor predict_descriptors[] = {
@@ -35,8 +35,11 @@ static const OptionDescriptor predict_descriptors[] = {
     FLAG_INTEGER(PredictFlags, stride, -1, 65536, "-1", "overlap of windows in pieces; -1: the model folder's"),
     FLAG_INTEGER(PredictFlags, max_seq_length, 0, 65536, "0", "pieces of a window; 0: the model folder's"),
     FLAG_STRING(PredictFlags, words, "rule for words: whitespace, treebank, bert; default: the model folder's"),
+    FLAG_STRING(PredictFlags, token_column, "--input conll: column of the token, from 1, negative from the end; default 1"),
+    FLAG_STRING(PredictFlags, label_column, "--input conll: column of a label, which is not looked at; default -1, the last"),
     FLAG_STRING(PredictFlags, backend, "auto (default), cpu, reference"),
     FLAG_INTEGER(PredictFlags, threads, 0, 1024, "0", "CPU threads; 0: all processors"),
+    FLAG_BOOLEAN(PredictFlags, json, "the same as --output json"),
 };
 static const OptionTable predict_table = {"Options", predict_descriptors,
                                           sizeof predict_descriptors / sizeof predict_descriptors[0], sizeof(PredictFlags)};
@@ -77,117 +80,142 @@ typedef struct TextBatch {
     char *texts[BATCH_TEXTS];
     size_t sizes[BATCH_TEXTS];
     EntityArray results[BATCH_TEXTS];
-    size_t count;
+    size_t count, bytes;
 } TextBatch;
 
-static Status flush_batch(Predictor *predictor, const PredictFlags *flags, TextBatch *batch, Diagnostic *diagnostic)
+static void batch_clear(TextBatch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        free(batch->texts[i]);
+    batch->count = batch->bytes = 0;
+}
+
+static Status batch_flush(TextBatch *batch, Predictor *predictor, const PredictFlags *flags, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     if (batch->count > 0)
         status =
             predictor_texts(predictor, (const char *const *)batch->texts, batch->sizes, batch->count, batch->results, diagnostic);
-    for (size_t i = 0; i < batch->count; i++) {
-        if (status == STATUS_OK)
-            print_entities(flags, batch->texts[i], batch->sizes[i], &batch->results[i]);
-        free(batch->texts[i]);
-    }
-    batch->count = 0;
-    fflush(stdout);
+    for (size_t i = 0; status == STATUS_OK && i < batch->count; i++)
+        print_entities(flags, batch->texts[i], batch->sizes[i], &batch->results[i]);
+    batch_clear(batch);
+    return status == STATUS_OK ? command_flush(diagnostic) : status;
+}
+
+/* A line that is no UTF-8 is refused with its place before it spoils the batch it stands in. */
+static Status check_text(const char *line, size_t size, const LineReader *reader, Diagnostic *diagnostic)
+{
+    Diagnostic inner = {0};
+    WordArray words = {0};
+    Status status = words_split(WORDS_WHITESPACE, line, size, &words, &inner);
+    if (status != STATUS_OK)
+        status = FAIL_AT(diagnostic, status, reader->name, reader->number, 1, "%s", inner.message);
+    array_free(&words);
     return status;
 }
 
 /* The text of one input line; of JSON Lines the member "text". Owned by the caller. */
-static Status line_text(const PredictFlags *flags, const char *line, size_t size, const char *name, long number, char **text,
+static Status line_text(const PredictFlags *flags, const char *line, size_t size, const LineReader *reader, char **text,
                         size_t *text_size, Diagnostic *diagnostic)
 {
     if (flags->input == INPUT_TEXT) {
-        *text = memory_copy_bytes(line, size);
         *text_size = size;
-        return STATUS_OK;
+        *text = memory_copy_bytes(line, size);
+        return check_text(line, size, reader, diagnostic);
     }
     Json *json = NULL;
     Diagnostic inner = {0};
-    Status status = json_parse(&json, line, size, name, &inner);
+    Status status = json_parse(&json, line, size, reader->name, &inner);
     const char *value = status == STATUS_OK ? json_string_value(json_get(json, "text")) : NULL;
+    *text_size = value ? strlen(value) : 0;
+    *text = memory_copy_bytes(value ? value : "", *text_size);
     if (status != STATUS_OK)
-        status = FAIL_AT(diagnostic, STATUS_INVALID_INPUT, name, number, inner.input_column, "error: %s", inner.message);
+        status = FAIL_AT(diagnostic, STATUS_INVALID_INPUT, reader->name, reader->number,
+                         inner.input_column > 0 ? inner.input_column : 1, "%s", inner.message);
     else if (value == NULL)
-        status = FAIL_AT(diagnostic, STATUS_INVALID_INPUT, name, number, 1,
-                         "error: an object with a string \"text\" is expected on each line");
-    else {
-        *text_size = strlen(value);
-        *text = memory_copy_bytes(value, *text_size);
-    }
+        status = FAIL_AT(diagnostic, STATUS_INVALID_INPUT, reader->name, reader->number, 1,
+                         "an object with a string \"text\" is expected on each line");
     json_destroy(&json);
     return status;
 }
 
-static Status predict_lines(Predictor *predictor, const PredictFlags *flags, FILE *stream, const char *name, Diagnostic *diagnostic)
+static bool batch_is_due(const TextBatch *batch, const LineReader *reader)
+{
+    return batch->count == BATCH_TEXTS || batch->bytes >= BATCH_BYTES || (batch->count > 0 && line_reader_would_wait(reader));
+}
+
+static Status predict_lines(Predictor *predictor, const PredictFlags *flags, const char *path, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
+    LineReader reader = {.file = -1};
     TextBatch batch = {.count = 0};
-    char *line = NULL;
-    size_t capacity = 0, batch_size = isatty(fileno(stream)) ? 1 : BATCH_TEXTS;
-    ssize_t size;
-    for (long number = 1; (size = getline(&line, &capacity, stream)) >= 0; number++) {
-        while (size > 0 && (line[size - 1] == '\n' || line[size - 1] == '\r'))
-            size--;
+    const char *line;
+    size_t size;
+    TRY(line_reader_open(&reader, path, diagnostic));
+    for (;;) {
+        if (batch_is_due(&batch, &reader))
+            TRY(batch_flush(&batch, predictor, flags, diagnostic));
+        TRY(line_reader_next(&reader, &line, &size, diagnostic));
+        if (line == NULL)
+            break;
         if (size == 0 && flags->input == INPUT_JSONL)
             continue;
-        TRY(line_text(flags, line, (size_t)size, name, number, &batch.texts[batch.count], &batch.sizes[batch.count], diagnostic));
-        batch.count++;
-        if (batch.count == batch_size)
-            TRY(flush_batch(predictor, flags, &batch, diagnostic));
+        status = line_text(flags, line, size, &reader, &batch.texts[batch.count], &batch.sizes[batch.count], diagnostic);
+        if (status != STATUS_OK) {
+            free(batch.texts[batch.count]);
+            goto out;
+        }
+        batch.bytes += batch.sizes[batch.count++];
     }
-    if (ferror(stream))
-        TRY_FAIL(diagnostic, STATUS_IO, "cannot read %s: %s", name, strerror(errno));
 out:;
     /* What came before a bad line is still answered; the first error is the one reported. */
-    Status flushed = flush_batch(predictor, flags, &batch, status == STATUS_OK ? diagnostic : NULL);
+    Status flushed = batch_flush(&batch, predictor, flags, status == STATUS_OK ? diagnostic : NULL);
     for (size_t i = 0; i < BATCH_TEXTS; i++)
         array_free(&batch.results[i]);
-    free(line);
+    line_reader_close(&reader);
     return status != STATUS_OK ? status : flushed;
 }
 
-static Status predict_conll(Predictor *predictor, const PredictFlags *flags, const char *path, Diagnostic *diagnostic)
+static Status print_sentence(void *context, const CorpusSentence *sentence, const char *const *labels, Diagnostic *diagnostic)
 {
-    Status status = STATUS_OK;
-    CorpusReader *reader = NULL;
-    const CorpusSentence *sentence = NULL;
-    ARRAY(const char *) tokens = {0}, labels = {0};
-    TRY(corpus_reader_open(&reader, path, (CorpusOptions){0, 0}, NULL, NULL, diagnostic));
-    for (;;) {
-        TRY(corpus_reader_next(reader, &sentence, diagnostic));
-        if (sentence == NULL)
-            break;
-        array_reserve(&tokens, (size_t)sentence->token_count);
-        array_reserve(&labels, (size_t)sentence->token_count);
-        for (int32_t i = 0; i < sentence->token_count; i++)
-            tokens.items[i] = sentence->tokens[i].text;
-        TRY(predictor_tokens(predictor, tokens.items, sentence->token_count, labels.items, NULL, diagnostic));
-        for (int32_t i = 0; i < sentence->token_count; i++)
-            printf("%s\t%s\n", tokens.items[i], labels.items[i]);
-        putchar('\n');
-    }
-out:
-    (void)flags;
-    corpus_reader_close(&reader);
-    array_free(&tokens);
-    array_free(&labels);
-    return status;
+    (void)context;
+    for (int32_t i = 0; i < sentence->token_count; i++)
+        printf("%s\t%s\n", sentence->tokens[i].text, labels[i]);
+    putchar('\n');
+    return ferror(stdout) ? command_flush(diagnostic) : STATUS_OK;
 }
 
-static Status predict(Predictor *predictor, const PredictFlags *flags, const char *path, Diagnostic *diagnostic)
+/* -1 to go on. */
+static int check_usage(const Command *command, const PredictFlags *flags, const PositionalArray *positional, CorpusOptions *columns)
 {
-    if (flags->input == INPUT_CONLL)
-        return predict_conll(predictor, flags, path ? path : "/dev/stdin", diagnostic);
-    FILE *stream = path ? fopen(path, "r") : stdin;
-    if (stream == NULL)
-        return FAIL(diagnostic, status_from_errno(errno), "cannot open %s: %s", path, strerror(errno));
-    Status status = predict_lines(predictor, flags, stream, path ? path : "standard input", diagnostic);
-    if (path)
-        fclose(stream);
+    if (flags->model == NULL)
+        return command_usage_error(command, "--model is required");
+    if (positional->count > 1)
+        return command_usage_error(command, "more than one file is given");
+    if ((flags->input == INPUT_CONLL) != (flags->output == OUTPUT_CONLL))
+        return command_usage_error(command, "--input conll and --output conll go together");
+    if (flags->json && flags->output != OUTPUT_JSON)
+        return command_usage_error(command, "--json and --output %s exclude each other", output_names[flags->output]);
+    return command_columns(command, flags->token_column, flags->label_column, columns);
+}
+
+static Status predict(const PredictFlags *flags, const char *path, CorpusOptions columns, Diagnostic *diagnostic)
+{
+    Predictor *predictor = NULL;
+    PredictorOptions options = {.backend = flags->backend ? flags->backend : "auto",
+                                .threads = flags->threads ? (int)flags->threads : (int)sysconf(_SC_NPROCESSORS_ONLN),
+                                .max_seq_length = flags->max_seq_length,
+                                .stride = flags->stride,
+                                .merge = (MergeRule)flags->merge,
+                                .aggregation = (AggregationStrategy)flags->aggregation_strategy,
+                                .words = flags->words,
+                                .min_confidence = flags->min_confidence};
+    Status status = predictor_open(&predictor, flags->model, &options, diagnostic);
+    if (status == STATUS_OK && flags->input == INPUT_CONLL)
+        status = tag_corpus(predictor, path ? path : "-", columns, print_sentence, NULL, diagnostic);
+    else if (status == STATUS_OK)
+        status = predict_lines(predictor, flags, path, diagnostic);
+    predictor_close(&predictor);
     return status;
 }
 
@@ -196,35 +224,15 @@ static int predict_run(const Command *command, int argc, char **argv)
     PredictFlags flags = {0};
     OptionBinding binding = {&predict_table, &flags};
     PositionalArray positional = {0};
-    Predictor *predictor = NULL;
+    CorpusOptions columns;
     Diagnostic diagnostic = {0};
     int code = command_parse(command, &binding, 1, argc, argv, &positional);
-    if (code >= 0)
-        goto out;
-    code = 0;
-    if (flags.model == NULL || positional.count > 1) {
-        code = command_usage_error(command, flags.model ? "more than one file is given" : "--model is required");
-        goto out;
+    if (code < 0)
+        code = check_usage(command, &flags, &positional, &columns);
+    if (code < 0) {
+        Status status = predict(&flags, positional.count ? positional.items[0] : NULL, columns, &diagnostic);
+        code = status == STATUS_OK ? 0 : command_fail(&diagnostic);
     }
-    if ((flags.input == INPUT_CONLL) != (flags.output == OUTPUT_CONLL)) {
-        code = command_usage_error(command, "--input conll and --output conll go together");
-        goto out;
-    }
-    PredictorOptions options = {.backend = flags.backend ? flags.backend : "auto",
-                                .threads = flags.threads ? (int)flags.threads : (int)sysconf(_SC_NPROCESSORS_ONLN),
-                                .max_seq_length = flags.max_seq_length,
-                                .stride = flags.stride,
-                                .merge = (MergeRule)flags.merge,
-                                .aggregation = (AggregationStrategy)flags.aggregation_strategy,
-                                .words = flags.words,
-                                .min_confidence = flags.min_confidence};
-    Status status = predictor_open(&predictor, flags.model, &options, &diagnostic);
-    if (status == STATUS_OK)
-        status = predict(predictor, &flags, positional.count ? positional.items[0] : NULL, &diagnostic);
-    if (status != STATUS_OK)
-        code = command_fail(&diagnostic);
-out:
-    predictor_close(&predictor);
     array_free(&positional);
     options_free(&predict_table, &flags);
     return code;

@@ -81,7 +81,10 @@ static Status finish(const char *folder, const RunFlags *flags, Diagnostic *diag
                    json_number_value(json_get(winner, "score"), 0));
         if (json_is_object(test))
             printf(", test F1 %.4f", json_number_value(json_get(test, "f1"), 0));
-        printf("\nnersweep pull %s --out DIR writes the best model\n", folder);
+        if (json_is_object(winner))
+            printf("\nnersweep pull %s --out DIR writes the best model\n", folder);
+        else
+            puts("no trial has a checkpoint");
     }
 out:
     json_destroy(&status_json);

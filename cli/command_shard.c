@@ -52,49 +52,62 @@ static void print_summary(const ShardStore *store, bool as_json)
     json_destroy(&json);
 }
 
+/* What the tables of flags cannot say. -1 to go on. */
+static int check_usage(const Command *command, const ShardFlags *flags, const DataOptions *data, const PositionalArray *positional)
+{
+    Diagnostic diagnostic = {0};
+    if (positional->count)
+        return command_usage_error(command, "%s is not expected here", positional->items[0]);
+    if (flags->train.count == 0 || flags->model == NULL || flags->out == NULL)
+        return command_usage_error(command, "--train, --model and --out are required");
+    if (!path_is_folder(flags->model) && flags->vocab == NULL && path_exists(flags->model))
+        return command_usage_error(command, "--model %s is a file: --vocab is needed beside a config.json", flags->model);
+    if (flags->cased && flags->lowercase)
+        return command_usage_error(command, "--cased and --lowercase exclude each other");
+    if (data_options_validate(data, &diagnostic) != STATUS_OK)
+        return command_usage_error(command, "%s", diagnostic.message);
+    return -1;
+}
+
+static Status shard(const ShardFlags *flags, const DataOptions *data, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    ShardSourceArray sources = {0};
+    StringArray names = {0};
+    ShardStore *store = NULL;
+    TRY(shards_sources(&flags->train, &flags->dev, &flags->test, &sources, &names, diagnostic));
+    ShardRequest request = {.model = flags->model,
+                            .vocab = flags->vocab,
+                            .lowercase = flags->cased       ? 0
+                                         : flags->lowercase ? 1
+                                                            : -1,
+                            .words = flags->words,
+                            .options = data,
+                            .sources = sources.items,
+                            .source_count = sources.count,
+                            .interrupted = command_catch_interrupts()};
+    TRY(shards_build(&request, flags->out, diagnostic));
+    TRY(shard_store_open(&store, flags->out, diagnostic));
+    print_summary(store, flags->json);
+out:
+    shard_store_close(&store);
+    array_free(&sources);
+    string_array_free(&names);
+    return status;
+}
+
 static int shard_run(const Command *command, int argc, char **argv)
 {
     ShardFlags flags = {0};
     DataOptions data;
     OptionBinding bindings[] = {{&shard_table, &flags}, {data_option_table(), &data}};
     PositionalArray positional = {0};
-    ShardSourceArray sources = {0};
-    StringArray names = {0};
-    ShardStore *store = NULL;
     Diagnostic diagnostic = {0};
     int code = command_parse(command, bindings, 2, argc, argv, &positional);
-    if (code >= 0)
-        goto out;
-    code = 0;
-    if (positional.count || flags.train.count == 0 || flags.model == NULL || flags.out == NULL) {
-        code =
-            command_usage_error(command, positional.count ? "%s is not expected here" : "--train, --model and --out are required",
-                                positional.count ? positional.items[0] : "");
-        goto out;
-    }
-    ShardRequest request = {.model = flags.model,
-                            .vocab = flags.vocab,
-                            .lowercase = flags.cased       ? 0
-                                         : flags.lowercase ? 1
-                                                           : -1,
-                            .words = flags.words,
-                            .options = &data,
-                            .interrupted = command_catch_interrupts()};
-    Status status = shards_sources(&flags.train, &flags.dev, &flags.test, &sources, &names, &diagnostic);
-    request.sources = sources.items;
-    request.source_count = sources.count;
-    if (status == STATUS_OK)
-        status = shards_build(&request, flags.out, &diagnostic);
-    if (status == STATUS_OK)
-        status = shard_store_open(&store, flags.out, &diagnostic);
-    if (status == STATUS_OK)
-        print_summary(store, flags.json);
-    else
-        code = command_fail(&diagnostic);
-out:
-    shard_store_close(&store);
-    array_free(&sources);
-    string_array_free(&names);
+    if (code < 0)
+        code = check_usage(command, &flags, &data, &positional);
+    if (code < 0)
+        code = shard(&flags, &data, &diagnostic) == STATUS_OK ? 0 : command_fail(&diagnostic);
     array_free(&positional);
     options_free(&shard_table, &flags);
     return code;

@@ -6,16 +6,15 @@
 #include "shard/lint.h"
 
 typedef struct StatsFlags {
-    char *vocab;
+    char *vocab, *token_column, *label_column;
     bool cased, json;
-    int64_t token_column, label_column;
 } StatsFlags;
 
 static const OptionDescriptor stats_descriptors[] = {
     FLAG_STRING(StatsFlags, vocab, "vocab.txt: lengths in pieces as well"),
     FLAG_BOOLEAN(StatsFlags, cased, "keep case and accents"),
-    FLAG_INTEGER(StatsFlags, token_column, -9, 9, "1", "column of the token, from 1, negative from the end"),
-    FLAG_INTEGER(StatsFlags, label_column, -9, 9, "-1", "column of the label"),
+    FLAG_STRING(StatsFlags, token_column, "column of the token, from 1, negative from the end; default 1"),
+    FLAG_STRING(StatsFlags, label_column, "column of the label; default -1, the last"),
     FLAG_BOOLEAN(StatsFlags, json, "one JSON object per file"),
 };
 static const OptionTable stats_table = {"Options", stats_descriptors, sizeof stats_descriptors / sizeof stats_descriptors[0],
@@ -39,48 +38,52 @@ static void print_object(const Json *json, int indent)
     }
 }
 
+/* The first file is what the overlap of the others is counted against. */
+static Status show_files(const StatsFlags *flags, CorpusOptions columns, const PositionalArray *files, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    Wordpiece *wordpiece = NULL;
+    CorpusStats *first = NULL, *stats = NULL;
+    if (flags->vocab)
+        TRY(wordpiece_open(&wordpiece, flags->vocab, (WordpieceOptions){.lowercase = !flags->cased}, diagnostic));
+    for (size_t i = 0; i < files->count; i++) {
+        TRY(corpus_stats_create(&stats, files->items[i], columns, wordpiece, diagnostic));
+        Json *json = corpus_stats_json(stats, first);
+        if (flags->json)
+            command_print_json(&json, JSON_COMPACT);
+        else {
+            print_object(json, 0);
+            putchar('\n');
+        }
+        json_destroy(&json);
+        if (first == NULL) {
+            first = stats;
+            stats = NULL;
+        }
+        corpus_stats_destroy(&stats);
+        TRY(command_flush(diagnostic));
+    }
+out:
+    corpus_stats_destroy(&stats);
+    corpus_stats_destroy(&first);
+    wordpiece_close(&wordpiece);
+    return status;
+}
+
 static int stats_run(const Command *command, int argc, char **argv)
 {
     StatsFlags flags = {0};
     OptionBinding binding = {&stats_table, &flags};
     PositionalArray files = {0};
+    CorpusOptions columns;
     Diagnostic diagnostic = {0};
-    Wordpiece *wordpiece = NULL;
-    CorpusStats *first = NULL;
     int code = command_parse(command, &binding, 1, argc, argv, &files);
-    if (code >= 0)
-        goto out;
-    code = 0;
-    if (files.count == 0) {
+    if (code < 0 && files.count == 0)
         code = command_usage_error(command, "no file is given");
-        goto out;
-    }
-    if (flags.vocab &&
-        wordpiece_open(&wordpiece, flags.vocab, (WordpieceOptions){.lowercase = !flags.cased}, &diagnostic) != STATUS_OK) {
-        code = command_fail(&diagnostic);
-        goto out;
-    }
-    for (size_t i = 0; i < files.count; i++) {
-        CorpusStats *stats = NULL;
-        CorpusOptions corpus = {(int)flags.token_column, (int)flags.label_column};
-        if (corpus_stats_create(&stats, files.items[i], corpus, wordpiece, &diagnostic) != STATUS_OK) {
-            code = command_fail(&diagnostic);
-            goto out;
-        }
-        Json *json = corpus_stats_json(stats, first);
-        if (flags.json)
-            command_print_json(&json, JSON_COMPACT);
-        else
-            print_object(json, 0), putchar('\n');
-        json_destroy(&json);
-        if (first == NULL)
-            first = stats;
-        else
-            corpus_stats_destroy(&stats);
-    }
-out:
-    corpus_stats_destroy(&first);
-    wordpiece_close(&wordpiece);
+    if (code < 0)
+        code = command_columns(command, flags.token_column, flags.label_column, &columns);
+    if (code < 0)
+        code = show_files(&flags, columns, &files, &diagnostic) == STATUS_OK ? 0 : command_fail(&diagnostic);
     array_free(&files);
     options_free(&stats_table, &flags);
     return code;

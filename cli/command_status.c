@@ -82,6 +82,13 @@ static void print_ranking(const Json *json)
     }
 }
 
+/* What the status has under this key; null where it has nothing. */
+static void set_copy(Json *out, const char *key, const Json *status_json)
+{
+    const Json *value = json_get(status_json, key);
+    json_set(out, key, value ? json_copy(value) : json_null());
+}
+
 static int best_run(const Command *command, int argc, char **argv)
 {
     StatusFlags flags = {0};
@@ -94,16 +101,17 @@ static int best_run(const Command *command, int argc, char **argv)
         code = 0;
         if (flags.json) {
             Json *out = json_object();
-            json_set(out, "name", json_copy(json_get(json, "name")));
-            json_set(out, "winner", json_get(json, "winner") ? json_copy(json_get(json, "winner")) : json_null());
-            json_set(out, "ranking", json_copy(json_get(json, "ranking")));
+            set_copy(out, "name", json);
+            set_copy(out, "winner", json);
+            set_copy(out, "ranking", json);
             command_print_json(&out, JSON_COMPACT);
         } else {
             print_ranking(json);
             const Json *winner = json_get(json, "winner");
+            const char *checkpoint = json_string_value(json_get(winner, "checkpoint"));
             if (json_is_object(winner))
                 printf("best: trial %lld, F1 %.4f, checkpoint %s\n", (long long)json_integer_value(json_get(winner, "trial"), 0),
-                       json_number_value(json_get(winner, "score"), 0), json_string_value(json_get(winner, "checkpoint")));
+                       json_number_value(json_get(winner, "score"), 0), checkpoint ? checkpoint : "none");
         }
     }
     json_destroy(&json);

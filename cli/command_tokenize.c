@@ -1,14 +1,14 @@
 /* nersweep tokenize: one JSON object per input line, as Hugging Face's BertTokenizerFast encodes it. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/lines.h"
 #include "shard/wordpiece.h"
 
 typedef struct TokenizeFlags {
     char *vocab;
-    bool cased, words, ignore_special_tokens;
+    bool cased, words, ignore_special_tokens, json;
 } TokenizeFlags;
 
 static const OptionDescriptor tokenize_descriptors[] = {
@@ -16,6 +16,7 @@ static const OptionDescriptor tokenize_descriptors[] = {
     FLAG_BOOLEAN(TokenizeFlags, cased, "keep case and accents"),
     FLAG_BOOLEAN(TokenizeFlags, words, "lines are already split into words, at single spaces"),
     FLAG_BOOLEAN(TokenizeFlags, ignore_special_tokens, "[SEP] and the like written in the text are plain text"),
+    FLAG_BOOLEAN(TokenizeFlags, json, "the results are JSON Lines in any case"),
 };
 static const OptionTable tokenize_table = {"Options", tokenize_descriptors,
                                            sizeof tokenize_descriptors / sizeof tokenize_descriptors[0], sizeof(TokenizeFlags)};
@@ -67,27 +68,31 @@ static void print_encoding(const Wordpiece *wordpiece, const WordpieceOutput *ou
     command_print_json(&json, JSON_COMPACT);
 }
 
-static Status tokenize_stream(const Wordpiece *wordpiece, bool words, FILE *stream, const char *name, Diagnostic *diagnostic)
+static Status tokenize_lines(const Wordpiece *wordpiece, bool words, const char *path, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
+    LineReader reader = {.file = -1};
     WordpieceOutput output = {0};
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t size;
-    for (long number = 1; (size = getline(&line, &capacity, stream)) >= 0; number++) {
-        while (size > 0 && (line[size - 1] == '\n' || line[size - 1] == '\r'))
-            size--;
+    const char *line;
+    size_t size;
+    TRY(line_reader_open(&reader, path, diagnostic));
+    for (;;) {
+        if (line_reader_would_wait(&reader))
+            TRY(command_flush(diagnostic));
+        TRY(line_reader_next(&reader, &line, &size, diagnostic));
+        if (line == NULL)
+            break;
         Diagnostic inner = {0};
-        if (encode_line(wordpiece, words, line, (size_t)size, &output, &inner) != STATUS_OK) {
-            status = FAIL_AT(diagnostic, inner.code, name, number, 1, "error: %s", inner.message);
+        if (encode_line(wordpiece, words, line, size, &output, &inner) != STATUS_OK) {
+            status = FAIL_AT(diagnostic, inner.code, reader.name, reader.number, 1, "%s", inner.message);
             goto out;
         }
         print_encoding(wordpiece, &output);
+        if (ferror(stdout))
+            TRY(command_flush(diagnostic));
     }
-    if (ferror(stream))
-        status = FAIL(diagnostic, STATUS_IO, "cannot read %s: %s", name, strerror(errno));
 out:
-    free(line);
+    line_reader_close(&reader);
     wordpiece_output_free(&output);
     return status;
 }
@@ -99,30 +104,16 @@ static int tokenize_run(const Command *command, int argc, char **argv)
     PositionalArray files = {0};
     Diagnostic diagnostic = {0};
     Wordpiece *wordpiece = NULL;
-    FILE *stream = stdin;
     int code = command_parse(command, &binding, 1, argc, argv, &files);
-    if (code >= 0)
-        goto out;
-    code = 0;
-    if (flags.vocab == NULL || files.count > 1) {
+    if (code < 0 && (flags.vocab == NULL || files.count > 1))
         code = command_usage_error(command, flags.vocab ? "more than one file is given" : "--vocab is required");
-        goto out;
+    if (code < 0) {
+        WordpieceOptions options = {.lowercase = !flags.cased, .ignore_special_tokens = flags.ignore_special_tokens};
+        Status status = wordpiece_open(&wordpiece, flags.vocab, options, &diagnostic);
+        if (status == STATUS_OK)
+            status = tokenize_lines(wordpiece, flags.words, files.count ? files.items[0] : NULL, &diagnostic);
+        code = status == STATUS_OK ? 0 : command_fail(&diagnostic);
     }
-    WordpieceOptions options = {.lowercase = !flags.cased, .ignore_special_tokens = flags.ignore_special_tokens};
-    if (wordpiece_open(&wordpiece, flags.vocab, options, &diagnostic) != STATUS_OK) {
-        code = command_fail(&diagnostic);
-        goto out;
-    }
-    if (files.count == 1 && (stream = fopen(files.items[0], "r")) == NULL) {
-        code = command_fail(
-            (FAIL(&diagnostic, status_from_errno(errno), "cannot open %s: %s", files.items[0], strerror(errno)), &diagnostic));
-        goto out;
-    }
-    if (tokenize_stream(wordpiece, flags.words, stream, files.count ? files.items[0] : "standard input", &diagnostic) != STATUS_OK)
-        code = command_fail(&diagnostic);
-out:
-    if (stream && stream != stdin)
-        fclose(stream);
     wordpiece_close(&wordpiece);
     array_free(&files);
     options_free(&tokenize_table, &flags);

@@ -1,4 +1,5 @@
 /* nersweep train: one trial without a sweep. The worker program trains; checkpoints are kept in OUT/.nersweep, the best model goes to OUT. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,24 +128,22 @@ static Status run_worker(const TrainFlags *flags, const TrainPlaces *places, con
         return status;
     snprintf(ranks, sizeof ranks, "%lld", (long long)flags->ranks);
     snprintf(threads, sizeof threads, "%lld", (long long)(thread_count < 1 ? 1 : thread_count));
-    char *argv[24] = {0};
-    int n = 0;
-    if (flags->ranks > 1) {
-        char *mpirun[] = {"mpirun", "-n", ranks, "--bind-to", "none"};
-        for (size_t i = 0; i < sizeof mpirun / sizeof mpirun[0]; i++)
-            argv[n++] = mpirun[i];
-    }
-    char *rest[] = {worker,
-                    "--job",
-                    places->job,
-                    "--result",
-                    places->result,
-                    "--ranks",
-                    ranks,
-                    "--threads",
-                    threads,
-                    "--backend",
-                    flags->backend ? flags->backend : "auto"};
+    const char *argv[24] = {0};
+    const char *const mpirun[] = {"mpirun", "-n", ranks, "--bind-to", "none"};
+    const char *const rest[] = {worker,
+                                "--job",
+                                places->job,
+                                "--result",
+                                places->result,
+                                "--ranks",
+                                ranks,
+                                "--threads",
+                                threads,
+                                "--backend",
+                                flags->backend ? flags->backend : "auto"};
+    size_t n = 0;
+    for (size_t i = 0; flags->ranks > 1 && i < sizeof mpirun / sizeof mpirun[0]; i++)
+        argv[n++] = mpirun[i];
     for (size_t i = 0; i < sizeof rest / sizeof rest[0]; i++)
         argv[n++] = rest[i];
     int exit_code = 0;
@@ -171,14 +170,14 @@ static Status publish_model(const TrainPlaces *places, const char *checkpoint, c
     TRY(folder_list(folder, &names, diagnostic));
     for (size_t i = 0; i < names.count; i++) {
         char *from = path_join(folder, names.items[i]), *to = path_join(out, names.items[i]);
-        int failed = rename(from, to);
+        if (rename(from, to) != 0)
+            status = FAIL(diagnostic, status_from_errno(errno), "cannot put %s in place: %s", to, strerror(errno));
         free(from);
-        if (failed)
-            status = FAIL(diagnostic, STATUS_IO, "cannot put %s in place", to);
         free(to);
         if (status != STATUS_OK)
             goto out;
     }
+    TRY(folder_sync(file_system_posix(), out, diagnostic));
     TRY(folder_remove_tree(folder, diagnostic));
 out:
     string_array_free(&names);
@@ -244,6 +243,24 @@ static void print_result(const Json *result, const char *out)
     printf("model in %s\n", out);
 }
 
+/* What the tables of flags cannot say. -1 to go on. */
+static int check_usage(const Command *command, const TrainFlags *flags, const TrainingOptions *training, const DataOptions *data,
+                       const PositionalArray *positional)
+{
+    Diagnostic diagnostic = {0};
+    if (positional->count)
+        return command_usage_error(command, "%s is not expected here", positional->items[0]);
+    if (flags->model == NULL || flags->train.count == 0 || flags->out == NULL)
+        return command_usage_error(command, "--model, --train and --out are required");
+    if (!path_is_folder(flags->model) && flags->vocab == NULL && path_exists(flags->model))
+        return command_usage_error(command, "--model %s is a file: --vocab is needed beside a config.json", flags->model);
+    if (flags->cased && flags->lowercase)
+        return command_usage_error(command, "--cased and --lowercase exclude each other");
+    if (training_options_validate(training, &diagnostic) != STATUS_OK || data_options_validate(data, &diagnostic) != STATUS_OK)
+        return command_usage_error(command, "%s", diagnostic.message);
+    return -1;
+}
+
 static int train_run(const Command *command, int argc, char **argv)
 {
     TrainFlags flags = {0};
@@ -255,32 +272,16 @@ static int train_run(const Command *command, int argc, char **argv)
     Json *result = NULL;
     Diagnostic diagnostic = {0};
     int code = command_parse(command, bindings, 3, argc, argv, &positional);
-    if (code >= 0)
-        goto out;
-    code = 0;
-    if (positional.count || flags.model == NULL || flags.train.count == 0 || flags.out == NULL) {
-        code =
-            command_usage_error(command, "%s%s", positional.count ? positional.items[0] : "--model, --train and --out are required",
-                                positional.count ? " is not expected here" : "");
-        goto out;
+    if (code < 0)
+        code = check_usage(command, &flags, &training, &data, &positional);
+    if (code < 0) {
+        places_make(&places, flags.out);
+        code = train(&flags, &training, &data, &places, &result, &diagnostic) == STATUS_OK ? 0 : command_fail(&diagnostic);
     }
-    if (!path_is_folder(flags.model) && flags.vocab == NULL && path_exists(flags.model)) {
-        code = command_usage_error(command, "--model %s is a file: --vocab is needed beside a config.json", flags.model);
-        goto out;
-    }
-    places_make(&places, flags.out);
-    Status status = training_options_validate(&training, &diagnostic);
-    if (status == STATUS_OK)
-        status = train(&flags, &training, &data, &places, &result, &diagnostic);
-    if (status != STATUS_OK) {
-        code = command_fail(&diagnostic);
-        goto out;
-    }
-    if (flags.json)
+    if (result && code == 0 && flags.json)
         command_print_json(&result, JSON_COMPACT);
-    else
+    else if (result && code == 0)
         print_result(result, flags.out);
-out:
     json_destroy(&result);
     places_free(&places);
     array_free(&positional);

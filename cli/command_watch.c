@@ -84,8 +84,8 @@ static Status take_message(Watch *watch, const Text *bytes, Diagnostic *diagnost
             puts(message.status.json);
         else if (!isatty(STDOUT_FILENO) && text)
             puts(text);
-        fflush(stdout);
         json_destroy(&json);
+        TRY(command_flush(diagnostic));
         if (!watch->asked)
             TRY(ask_snapshot(watch, diagnostic));
     }
@@ -151,6 +151,8 @@ static int watch_run(const Command *command, int argc, char **argv)
     Json *last = NULL, *final = NULL;
     bool live = false;
     int code = command_parse(command, &binding, 1, argc, argv, &positional);
+    if (code < 0 && positional.count > 1)
+        code = command_usage_error(command, "one sweep is expected, not %zu", positional.count);
     if (code >= 0)
         goto out;
     code = 0;

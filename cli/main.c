@@ -54,11 +54,9 @@ int main(int argc, char **argv)
     for (int i = 0; i < COMMAND_COUNT; i++)
         if (strcmp(argv[1], commands[i]->name) == 0) {
             int code = commands[i]->run(commands[i], argc - 2, argv + 2);
-            if (fflush(stdout) != 0 || ferror(stdout)) {
-                fprintf(stderr, "nersweep: error: the output could not be written whole\n");
-                return code ? code : status_exit_code(STATUS_IO);
-            }
-            return code;
+            Diagnostic diagnostic = {0};
+            /* A command that failed has said why. */
+            return command_flush(&diagnostic) == STATUS_OK || code != 0 ? code : command_fail(&diagnostic);
         }
     fprintf(stderr, "nersweep: there is no command \"%s\"; nersweep --help lists them\n", argv[1]);
     return status_exit_code(STATUS_USAGE);

@@ -29,7 +29,7 @@ Status process_worker_path(char **path, Diagnostic *diagnostic)
     return status;
 }
 
-static void run_child(char *const *argv, pid_t parent)
+static void run_child(const char *const *argv, pid_t parent)
 {
     /* A group of its own: the terminal's ctrl-C reaches us alone, and we pass it on once. */
     setpgid(0, 0);
@@ -37,12 +37,12 @@ static void run_child(char *const *argv, pid_t parent)
     if (getppid() != parent)
         _exit(127);
     dup2(STDERR_FILENO, STDOUT_FILENO);
-    execvp(argv[0], argv);
+    execvp(argv[0], (char *const *)argv); /* POSIX: the strings are not changed */
     dprintf(STDERR_FILENO, "nersweep: cannot start %s: %s\n", argv[0], strerror(errno));
     _exit(127);
 }
 
-Status process_run(char *const *argv, const volatile int *interrupted, int *exit_code, Diagnostic *diagnostic)
+Status process_run(const char *const *argv, const volatile int *interrupted, int *exit_code, Diagnostic *diagnostic)
 {
     pid_t parent = getpid(), child = fork();
     if (child < 0)

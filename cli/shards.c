@@ -8,10 +8,48 @@
 #include "core/io/file.h"
 #include "model/config.h"
 #include "model/folder.h"
+#include "model/vocabulary_file.h"
+
+enum { VOCABULARY_LIMIT = 2000000 };
 
 static void show_progress(void *context, uint64_t done, uint64_t total)
 {
     progress_show(context, done, total, NULL);
+}
+
+/* The vocabulary asked for and its casing: given, stated by the tokenizer_config.json beside it, or what its pieces look like. */
+static Status find_tokenizer(const ShardRequest *request, TokenizerFiles *tokenizer, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    VocabularyFile vocabulary = {0};
+    char *folder = request->vocab ? path_folder(request->vocab) : memory_copy_string(request->model);
+    bool is_vocab_txt = request->vocab == NULL || strcmp(path_base_name(request->vocab), "vocab.txt") == 0;
+    if (is_vocab_txt) {
+        TRY(model_folder_tokenizer(folder, tokenizer, diagnostic));
+    } else {
+        /* A vocabulary file of another name is not what the files beside it speak of. */
+        TRY(vocabulary_file_read(&vocabulary, request->vocab, VOCABULARY_LIMIT, diagnostic));
+        tokenizer->vocab_path = memory_copy_string(request->vocab);
+        tokenizer->lowercase = !vocabulary_file_is_cased(&vocabulary);
+    }
+    if (request->lowercase >= 0)
+        tokenizer->lowercase = request->lowercase == 1;
+out:
+    vocabulary_file_free(&vocabulary);
+    free(folder);
+    return status;
+}
+
+/* The data options as they hold for this model: windows are never longer than its positions. */
+static Status fit_options(const ShardRequest *request, const BertConfig *config, DataOptions *options, Diagnostic *diagnostic)
+{
+    *options = *request->options;
+    if (options->max_seq_length > config->max_position_embeddings) {
+        LOG_INFO("max_seq_length %lld is over the model's %d positions: %d is used", (long long)options->max_seq_length,
+                 config->max_position_embeddings, config->max_position_embeddings);
+        options->max_seq_length = config->max_position_embeddings;
+    }
+    return data_options_validate(options, diagnostic);
 }
 
 Status shards_build(const ShardRequest *request, const char *folder, Diagnostic *diagnostic)
@@ -21,39 +59,24 @@ Status shards_build(const ShardRequest *request, const char *folder, Diagnostic 
     TokenizerFiles tokenizer = {0};
     Progress progress;
     ShardSummary summary = {0};
+    DataOptions options;
     char *config_path =
         path_is_folder(request->model) ? path_join(request->model, "config.json") : memory_copy_string(request->model);
     progress_begin(&progress, "sharding");
     TRY(bert_config_read(&config, config_path, diagnostic));
-    if (request->vocab == NULL || request->lowercase < 0) {
-        char *vocab_folder = request->vocab ? path_folder(request->vocab) : memory_copy_string(request->model);
-        status = model_folder_tokenizer(vocab_folder, &tokenizer, diagnostic);
-        free(vocab_folder);
-        /* A vocabulary file of another name has no folder to say its casing; its own name may. */
-        if (status == STATUS_NOT_FOUND && request->vocab) {
-            tokenizer.lowercase = strstr(path_base_name(request->vocab), "uncased") != NULL ||
-                                  strstr(path_base_name(request->vocab), "cased") == NULL;
-            status = STATUS_OK;
-        }
-        if (status != STATUS_OK)
-            goto out;
-    }
+    TRY(find_tokenizer(request, &tokenizer, diagnostic));
+    TRY(fit_options(request, &config, &options, diagnostic));
     ShardBuild build = {.sources = request->sources,
                         .source_count = request->source_count,
-                        .vocab_path = request->vocab ? request->vocab : tokenizer.vocab_path,
-                        .lowercase = request->lowercase < 0 ? tokenizer.lowercase : request->lowercase == 1,
+                        .vocab_path = tokenizer.vocab_path,
+                        .lowercase = tokenizer.lowercase,
                         .model_vocab_size = config.vocab_size,
                         .max_positions = config.max_position_embeddings,
-                        .options = *request->options,
+                        .options = options,
                         .words = request->words,
                         .progress = show_progress,
                         .progress_context = &progress,
                         .interrupted = request->interrupted};
-    if (build.options.max_seq_length > config.max_position_embeddings) {
-        LOG_INFO("max_seq_length %lld is over the model's %d positions: %d is used", (long long)build.options.max_seq_length,
-                 config.max_position_embeddings, config.max_position_embeddings);
-        build.options.max_seq_length = config.max_position_embeddings;
-    }
     TRY(folder_create(file_system_posix(), folder, diagnostic));
     TRY(shard_store_build(&build, folder, &summary, diagnostic));
     progress_end(&progress);

@@ -171,8 +171,9 @@ void sweep_place_print(const Json *status_json, FILE *stream, bool colours, int6
         ended += state && strcmp(state, "running") != 0 && strcmp(state, "pending") != 0 && strcmp(state, "paused") != 0;
     }
     int64_t total = json_integer_value(json_get(status_json, "trials_total"), (int64_t)json_count(trials));
-    fprintf(stream, "sweep %s: %s, %lld of %lld trials ended, %lld running\n", json_string_value(json_get(status_json, "name")),
-            json_string_value(json_get(status_json, "state")), (long long)ended, (long long)total, (long long)running);
+    const char *name = json_string_value(json_get(status_json, "name")), *state = json_string_value(json_get(status_json, "state"));
+    fprintf(stream, "sweep %s: %s, %lld of %lld trials ended, %lld running\n", name ? name : "?", state ? state : "?",
+            (long long)ended, (long long)total, (long long)running);
     fprintf(stream, "trial  state              step   best F1  parameters\n");
     for (size_t i = 0; i < json_count(trials) && (int64_t)i < limit; i++) {
         const Json *trial = json_at(trials, i);

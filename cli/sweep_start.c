@@ -127,8 +127,10 @@ static Status count_sentences(const Sweep *sweep, int64_t *sentences, Diagnostic
     for (size_t i = 0; i < sweep->train.count; i++) {
         CorpusReader *reader = NULL;
         const CorpusSentence *sentence = NULL;
-        CorpusOptions options = {atoi(sweep->data.token_column), atoi(sweep->data.label_column)};
-        Status status = corpus_reader_open(&reader, sweep->train.items[i].path, options, NULL, NULL, diagnostic);
+        CorpusOptions options;
+        Status status = corpus_options_parse(&options, sweep->data.token_column, sweep->data.label_column, diagnostic);
+        if (status == STATUS_OK)
+            status = corpus_reader_open(&reader, sweep->train.items[i].path, options, NULL, NULL, diagnostic);
         while (status == STATUS_OK && (status = corpus_reader_next(reader, &sentence, diagnostic)) == STATUS_OK && sentence)
             *sentences += sweep->data.unit == UNIT_SENTENCE || sentence->document_start;
         corpus_reader_close(&reader);
