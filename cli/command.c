@@ -75,13 +75,23 @@ int command_columns(const Command *command, const char *token_column, const char
     return -1;
 }
 
+static bool is_write_error(int error)
+{
+    return error == EPIPE || error == ENOSPC || error == EDQUOT || error == EFBIG || error == EIO;
+}
+
 Status command_flush(Diagnostic *diagnostic)
 {
-    errno = 0;
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    /* Where a print has failed before, its errno is still there when the loop asks at once. */
+    int error = ferror(stdout) ? errno : 0;
+    if (fflush(stdout) != 0)
+        error = errno;
+    else if (!ferror(stdout))
         return STATUS_OK;
-    return FAIL(diagnostic, errno ? status_from_errno(errno) : STATUS_IO, "cannot write the results%s%s", errno ? ": " : "",
-                errno ? strerror(errno) : "; the output is not whole");
+    if (!is_write_error(error))
+        return FAIL(diagnostic, STATUS_IO, "cannot write the results: they are not whole");
+    /* A reader that has gone is no peer to wait for. */
+    return FAIL(diagnostic, error == EPIPE ? STATUS_IO : status_from_errno(error), "cannot write the results: %s", strerror(error));
 }
 
 void command_print_json(Json **json, JsonStyle style)

@@ -38,11 +38,8 @@ static bool set_up_log(void)
     return true;
 }
 
-int main(int argc, char **argv)
+static int run_command(int argc, char **argv)
 {
-    signal(SIGPIPE, SIG_IGN);
-    if (!set_up_log())
-        return status_exit_code(STATUS_USAGE);
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         print_overview(argc < 2 ? stderr : stdout);
         return argc < 2 ? status_exit_code(STATUS_USAGE) : 0;
@@ -52,12 +49,19 @@ int main(int argc, char **argv)
         return 0;
     }
     for (int i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(argv[1], commands[i]->name) == 0) {
-            int code = commands[i]->run(commands[i], argc - 2, argv + 2);
-            Diagnostic diagnostic = {0};
-            /* A command that failed has said why. */
-            return command_flush(&diagnostic) == STATUS_OK || code != 0 ? code : command_fail(&diagnostic);
-        }
+        if (strcmp(argv[1], commands[i]->name) == 0)
+            return commands[i]->run(commands[i], argc - 2, argv + 2);
     fprintf(stderr, "nersweep: there is no command \"%s\"; nersweep --help lists them\n", argv[1]);
     return status_exit_code(STATUS_USAGE);
+}
+
+int main(int argc, char **argv)
+{
+    Diagnostic diagnostic = {0};
+    signal(SIGPIPE, SIG_IGN);
+    if (!set_up_log())
+        return status_exit_code(STATUS_USAGE);
+    int code = run_command(argc, argv);
+    /* A command that failed has said why. */
+    return command_flush(&diagnostic) == STATUS_OK || code != 0 ? code : command_fail(&diagnostic);
 }

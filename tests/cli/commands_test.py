@@ -1,0 +1,305 @@
+#!/usr/bin/env python3
+"""Commands that need no coordinator, as a strict user meets them: help, wrong usage, streams, closed outputs, what they print and where.
+
+usage: commands_test.py [CASE...]"""
+import json
+import os
+import re
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+import support  # noqa: E402
+from support import EXAMPLES, NERSWEEP, run  # noqa: E402
+
+TRAIN, DEV, TEST = (os.path.join(EXAMPLES, name + ".conll") for name in ("train", "dev", "test"))
+COMMANDS = ["run", "train", "predict", "eval", "status", "watch", "best", "pull", "lint", "stats", "tokenize", "shard", "inspect", "coordinator",
+            "doctor"]
+JSON_COMMANDS = ["run", "train", "predict", "eval", "status", "watch", "best", "pull", "lint", "stats", "tokenize", "shard", "inspect",
+                 "coordinator", "doctor"]
+
+
+def fails(code, pattern, *arguments, **options):
+    result = run(*arguments, code=code, **options)
+    assert re.search(pattern, result.stderr), f"no /{pattern}/ in:\n{result.stderr[-2000:]}"
+    return result
+
+
+def close(a, b):
+    return abs(a - b) < 1e-12
+
+
+class Commands:
+    def __init__(self, folder):
+        self.folder = folder
+        self.start = support.make_model(folder)
+        self.model = self.path("model-trained")
+        self.trained = json.loads(run("train", "--model", self.start, "--train", TRAIN, "--dev", "main=" + DEV, "--out", self.model,
+                                      "--max-seq-length", "64", "--stride", "8", "--num-train-epochs", "8", "--learning-rate", "5e-3",
+                                      "--per-device-train-batch-size", "16", "--threads", "1", "--json").stdout)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "wb") as file:
+            file.write(text if isinstance(text, bytes) else text.encode())
+        return self.path(name)
+
+    # -- every command
+    def help_goes_to_stdout_and_names_every_flag(self):
+        for command in COMMANDS:
+            for flag in ("--help", "-h"):
+                result = run(command, flag)
+                assert result.stdout.startswith(f"usage: nersweep {command} ") and result.stderr == "", result
+                assert "\033" not in result.stdout and len(result.stdout.splitlines()) > 4, result.stdout
+                assert ("--json" in result.stdout) == (command in JSON_COMMANDS), command
+        overview = run("--help").stdout
+        for command in COMMANDS:
+            assert re.search(rf"^  {command} ", overview, re.M), command
+        assert run("--version").stdout.startswith("nersweep ")
+
+    def wrong_usage_is_said_with_the_usage_line(self):
+        for command in COMMANDS:
+            fails(2, rf"nersweep {command}: unknown flag --no-such-flag.*\nusage: nersweep {command} ", command, "--no-such-flag")
+        fails(2, r"--vocab is given twice", "tokenize", "--vocab", "a", "--vocab", "b")
+        fails(2, r"--vocab needs a value", "tokenize", "--vocab")
+        fails(2, r"--vocab is required", "tokenize")
+        fails(2, r"no file is given", "lint")
+        fails(2, r"no file is given", "stats")
+        fails(2, r"--model is required", "predict")
+        fails(2, r"more than one file", "predict", "--model", self.model, "a", "b")
+        fails(2, r"go together", "predict", "--model", self.model, "--input", "conll")
+        fails(2, r"--words.*|\"penn\" is no words rule", "predict", "--model", self.model, "--words", "penn", input_text="a\n")
+        fails(2, r"exclude each other", "predict", "--model", self.model, "--output", "prodigy", "--json")
+        fails(2, r"one folder of shards", "inspect")
+        fails(2, r"--train, --model and --out", "shard", "--train", TRAIN)
+        fails(2, r"--model, --train and --out", "train", "--model", self.model)
+        fails(2, r"--vocab is needed", "train", "--model", os.path.join(self.start, "config.json"), "--train", TRAIN, "--out", self.path("x"))
+        fails(2, r"stray is not expected here", "train", "stray")
+        fails(2, r"stray is not expected here", "doctor", "stray")
+        fails(2, r"one sweep is expected", "watch", "a", "b")
+        fails(2, r"either --gold and --pred, or --model and --data", "eval")
+        fails(2, r"either --gold and --pred, or --model and --data", "eval", "--gold", DEV, "--pred", DEV, "--data", DEV)
+        for command in ("lint", "stats"):
+            for value in ("0", "99", "x", "1.5"):
+                fails(2, r"label_column", command, "--label-column", value, TRAIN)
+
+    def options_that_contradict_each_other_start_nothing(self):
+        common = ["--model", self.start, "--train", TRAIN, "--out", self.path("nothing")]
+        for command in ("train", "shard"):
+            fails(2, r"stride", command, *common, "--max-seq-length", "32", "--stride", "30")
+            fails(2, r"max-seq-length", command, *common, "--max-seq-length", "2")
+            fails(2, r"exclude each other", command, *common, "--cased", "--lowercase")
+        assert not os.path.exists(self.path("nothing"))
+
+    def a_closed_or_full_output_is_an_error(self):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            for arguments in (["stats", TRAIN], ["--help"], ["--version"], ["lint", "--help"], ["predict", "--model", self.model, DEV]):
+                result = subprocess.run([NERSWEEP, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+                assert result.returncode == 75 and "cannot write the results: No space left" in result.stderr, (arguments, result)
+        # A reader that goes ends the work, however much input there is.
+        for arguments in (["predict", "--model", self.model], ["tokenize", "--vocab", os.path.join(self.model, "vocab.txt")]):
+            with subprocess.Popen(["yes", "Anna sang in Oslo."], stdout=subprocess.PIPE) as endless:
+                with subprocess.Popen([NERSWEEP, *arguments], stdin=endless.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+                    endless.stdout.close()
+                    assert process.stdout.readline().startswith(b"{")
+                    process.stdout.close()
+                    code, message = process.wait(60), process.stderr.read().decode()
+                    assert code == 1 and "Broken pipe" in message, (arguments, code, message)
+                endless.wait(60)
+
+    # -- lint and stats
+    def lint_reports_every_file(self):
+        bad = self.write("bad.conll", "Anna\tX-PER\nsang\tO\nOslo\tI-LOC\n\n")
+        good = self.write("good.conll", "Anna\tB-PER\nsang\tO\n\n")
+        result = run("lint", good, self.path("gone.conll"), bad, "--scheme", "IOB2", code=1)
+        assert re.search(r"bad\.conll:1:6: error: .*\[unknown-prefix\]", result.stdout), result.stdout
+        assert re.search(r"bad\.conll:3:6: warning: .*\[inside-without-begin\]", result.stdout), result.stdout
+        assert "gone.conll" in result.stderr and "good.conll" not in result.stdout
+        problems = [json.loads(line) for line in run("lint", bad, "--json", code=1).stdout.splitlines()]
+        assert all(set(p) == {"file", "line", "column", "severity", "rule", "message"} for p in problems) and problems
+        assert run("lint", good, "--json").stdout == ""
+        columns = self.write("columns.conll", "B-PER x Anna\nO y sang\n\n")
+        assert run("lint", columns, "--token-column", "-1", "--label-column", "1").stdout == ""
+        run("lint", columns, code=1)
+
+    def stats_compare_further_files_with_the_first(self):
+        first, second = (json.loads(line) for line in run("stats", TRAIN, DEV, "--json").stdout.splitlines())
+        assert first["file"] == TRAIN and second["file"] == DEV
+        assert "overlap_with_train" in second and "overlap_with_train" not in first, second
+        assert sum(first["spans_by_type"].values()) == first["spans"]
+        pieces = json.loads(run("stats", DEV, "--vocab", os.path.join(self.model, "vocab.txt"), "--json").stdout)["pieces"]
+        assert pieces["max"] >= second["length"]["max"], pieces
+        text = run("stats", DEV).stdout
+        assert re.search(rf"^sentences +{second['sentences']}$", text, re.M), text
+        fails(1, r"gone\.conll", "stats", TRAIN, self.path("gone.conll"))
+
+    # -- tokenize
+    def tokenize_prints_a_line_for_a_line(self):
+        vocab = os.path.join(self.model, "vocab.txt")
+        lines = ["Anna sang", "", "\u00c5se \U0001f642 e\u0301", "[SEP] x"]
+        out = [json.loads(line) for line in run("tokenize", "--vocab", vocab, "--json", input_text="\r\n".join(lines)).stdout.splitlines()]
+        assert len(out) == 4
+        for line, answer in zip(lines, out):
+            assert answer["tokens"][0] == "[CLS]" and answer["tokens"][-1] == "[SEP]" and answer["word_ids"][0] is None
+            for start, end in answer["offsets"]:
+                assert 0 <= start <= end <= len(line)
+        assert out[1]["tokens"] == ["[CLS]", "[SEP]"] and out[3]["tokens"][1] == "[SEP]"
+        plain = json.loads(run("tokenize", "--vocab", vocab, "--ignore-special-tokens", input_text="[SEP]\n").stdout)
+        assert plain["tokens"].count("[SEP]") == 1
+        words = json.loads(run("tokenize", "--vocab", vocab, "--words", input_text="it's  here\n").stdout)
+        assert max(word for word in words["word_ids"] if word is not None) == 1
+        path = self.write("bytes.txt", b"fine\nbro\xffken\n")
+        result = fails(1, r"bytes\.txt:2:1: error: ", "tokenize", "--vocab", vocab, path)
+        assert len(result.stdout.splitlines()) == 1
+        fails(1, r"cannot open .*gone\.txt", "tokenize", "--vocab", vocab, self.path("gone.txt"))
+
+    # -- shard and inspect
+    def shard_is_safe_to_repeat_and_says_what_it_made(self):
+        out = self.path("shards")
+        arguments = ["shard", "--train", TRAIN, "--dev", "main=" + DEV, "--dev", "more=" + TEST, "--test", TEST, "--model", self.start, "--out", out,
+                     "--max-seq-length", "64", "--stride", "8", "--json"]
+        first = json.loads(run(*arguments).stdout)
+        assert set(first["splits"]) == {"train", "dev:main", "dev:more", "test"}, first
+        again = run(*arguments)
+        assert json.loads(again.stdout) == first and "up to date" in again.stderr
+        windows = [json.loads(line) for line in run("inspect", out, "--split", "dev:more", "--n", "3", "--json").stdout.splitlines()]
+        assert len(windows) == 3 and all(len(w["pieces"]) == len(w["labels"]) for w in windows)
+        steps = [json.loads(line) for line in run("inspect", out, "--plan", "--json", "--per-device-train-batch-size", "64").stdout.splitlines()]
+        assert steps and all(step["pieces"] > 0 for step in steps)
+        fails(1, r"no split \"dev:none\"", "inspect", out, "--split", "dev:none")
+        fails(1, r"not the vocabulary", "inspect", out, "--vocab", self.write("other-vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\nx\n"))
+
+    def the_casing_of_a_vocabulary_of_another_name_is_seen(self):
+        with open(os.path.join(self.start, "vocab.txt"), encoding="utf-8") as file:
+            copy = self.write("pieces-cased.txt", file.read())  # the name lies: there is no capital in it
+        out = run("shard", "--train", TRAIN, "--model", os.path.join(self.start, "config.json"), "--vocab", copy, "--out", self.path("named"),
+                  "--max-seq-length", "64", "--stride", "8", "--json").stdout
+        same = run("shard", "--train", TRAIN, "--model", self.start, "--out", self.path("usual"), "--max-seq-length", "64", "--stride", "8",
+                   "--json").stdout
+        assert json.loads(out)["identity"] == json.loads(same)["identity"]
+
+    # -- train
+    def train_reports_the_agreed_keys(self):
+        assert {"steps", "wall_s", "real_tokens_per_s", "peak_rss_mb", "backend", "precision", "best", "last"} <= set(self.trained), self.trained
+        for which in ("best", "last"):
+            assert set(self.trained[which]["dev"]["main"]) >= {"f1", "precision", "recall"} and self.trained[which]["step"] > 0
+        names = set(os.listdir(self.model)) - {".nersweep"}
+        assert {"config.json", "model.safetensors", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "nersweep.json"} <= names, names
+        assert not any("tmp" in name for name in names)
+
+    # -- eval
+    def eval_counts_as_seqeval_does(self):
+        gold = self.write("gold.conll", "a\tB-X\nb\tI-X\nc\tO\nd\tB-Y\n\ne\tB-X\nf\tO\n\n")
+        pred = self.write("pred.conll", "a\tB-X\nb\tI-X\nc\tB-Y\nd\tB-Y\n\ne\tI-X\nf\tO\n\n")
+        report = json.loads(run("eval", "--gold", gold, "--pred", pred, "--json").stdout)
+        assert close(report["overall_precision"], 3 / 4) and close(report["overall_recall"], 1) and close(report["overall_accuracy"], 4 / 6)
+        assert report["X"]["support"] == 2 and close(report["Y"]["precision"], 1 / 2) and report["mode"] == "default"
+        assert set(report) >= {"micro avg", "macro avg", "weighted avg", "overall_f1"} and set(report["X"]) == {"precision", "recall", "f1-score",
+                                                                                                                "support"}
+        strict = json.loads(run("eval", "--gold", gold, "--pred", pred, "--mode", "strict", "--scheme", "IOB2", "--json").stdout)
+        assert close(strict["overall_recall"], 2 / 3) and strict["mode"] == "strict"
+        assert "token accuracy" in run("eval", "--gold", gold, "--pred", pred).stdout
+        fails(1, r"pred\.conll:5:1|ends before", "eval", "--gold", self.write("short.conll", "a\tB-X\nb\tI-X\nc\tO\nd\tB-Y\n\n"), "--pred", pred)
+        fails(1, r"odd\.conll:1:3: error: \"FOO\" is no label", "eval", "--gold", self.write("odd.conll", "a\tFOO\n\n"), "--pred",
+              self.write("odd2.conll", "a\tO\n\n"))
+        both = self.write("both.conll", "a B-X B-X\nb I-X O\n\n")
+        scores = json.loads(run("eval", "--gold", both, "--pred", both, "--label-column", "2", "--json").stdout)
+        assert close(scores["overall_f1"], 1)
+
+    # -- predict
+    def predict(self, *arguments, text, code=0):
+        return run("predict", "--model", self.model, "--threads", "1", *arguments, input_text=text, code=code)
+
+    def predict_answers_in_order_and_in_every_form(self):
+        texts = [f"{name} sang in Oslo for {i} days" for i, name in enumerate(["Anna", "\u00c5se \U0001f642", "Bob"] * 70)]
+        whole = [json.loads(line) for line in self.predict(text="\n".join(texts)).stdout.splitlines()]
+        assert [answer["text"] for answer in whole] == texts
+        jsonl = self.predict("--input", "jsonl", "--json", text="\n\n".join(json.dumps({"text": t, "meta": 1}) for t in texts)).stdout
+        assert [json.loads(line) for line in jsonl.splitlines()] == whole
+        prodigy = [json.loads(line) for line in self.predict("--output", "prodigy", text="\n".join(texts)).stdout.splitlines()]
+        for a, b in zip(whole, prodigy):
+            assert [(e["start"], e["end"], e["entity_group"]) for e in a["entities"]] == [(s["start"], s["end"], s["label"]) for s in b["spans"]]
+        path = self.write("texts.txt", "\r\n".join(texts) + "\r\n")
+        assert [json.loads(line) for line in self.predict(path, text="").stdout.splitlines()] == whole
+        pieces = [json.loads(line) for line in self.predict("--aggregation-strategy", "none", text="\n".join(texts)).stdout.splitlines()]
+        assert all(set(e) == {"entity", "score", "index", "word", "start", "end"} for answer in pieces for e in answer["entities"])
+        assert any(answer["entities"] for answer in whole + pieces), "the model has learnt nothing"
+
+    def predict_answers_while_its_input_stays_open(self):
+        with subprocess.Popen([NERSWEEP, "predict", "--model", self.model, "--threads", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL) as process:
+            for text in (b"Anna sang.", b"Oslo", b""):
+                process.stdin.write(text + b"\n")
+                process.stdin.flush()
+                assert select.select([process.stdout], [], [], 60)[0], "no answer"
+                assert json.loads(process.stdout.readline())["text"].encode() == text
+            process.stdin.close()
+            assert process.wait(60) == 0
+
+    def predict_takes_tokens_from_a_pipe(self):
+        with open(DEV, encoding="utf-8") as file:
+            text = file.read()
+        piped = self.predict("--input", "conll", "--output", "conll", text=text).stdout
+        assert piped == self.predict("--input", "conll", "--output", "conll", DEV, text="").stdout
+        tokens = [line.split("\t")[0] for line in text.splitlines() if line.strip()]
+        assert [line.split("\t")[0] for line in piped.splitlines() if line] == tokens
+        result = self.predict("--input", "conll", "--output", "conll", text="Anna\tO\nsang\n\n", code=1)
+        assert re.search(r"^standard input:2:\d+: error: ", result.stderr, re.M), result.stderr
+
+    def predict_names_the_line_it_cannot_read(self):
+        path = self.write("broken.txt", b"Anna sang\nbro\xffken\nOslo\n")
+        result = fails(1, r"broken\.txt:2:1: error: .*UTF-8", "predict", "--model", self.model, path)
+        assert [json.loads(line)["text"] for line in result.stdout.splitlines()] == ["Anna sang"]
+        result = self.predict("--input", "jsonl", text='{"text": "a"}\n{"text": 1}\n', code=1)
+        assert "standard input:2:1: error: " in result.stderr and len(result.stdout.splitlines()) == 1
+        result = self.predict("--input", "jsonl", text='{"text": "a"}\n{"text": \n', code=1)
+        assert re.search(r"standard input:2:\d+: error: ", result.stderr), result.stderr
+        fails(1, r"cannot open .*gone\.txt", "predict", "--model", self.model, self.path("gone.txt"))
+        fails(1, r"config\.json", "predict", "--model", self.path("gone"))
+
+    def memory_is_bounded_whatever_the_input(self):
+        limit = 600_000_000
+        command = f"ulimit -v {limit // 1000}; exec '{NERSWEEP}' predict --model '{self.model}' --threads 1"
+        with open("/dev/zero", "rb") as endless:  # one line without an end
+            result = subprocess.run(["sh", "-c", command], stdin=endless, capture_output=True, text=True, timeout=120, check=False)
+        assert result.returncode == 1 and "standard input:1:1: error: the line is longer than 16 MiB" in result.stderr, result.stderr
+        lines = "Anna sang in Oslo and Bergen .\n" * 30000
+        result = subprocess.run(["sh", "-c", command], input=lines, capture_output=True, text=True, timeout=120, check=False)
+        assert result.returncode == 0 and result.stdout.count("\n") == 30000, result.stderr
+
+    def colours_are_for_terminals_that_want_them(self):
+        result = run("doctor", code=None)
+        assert "\033" not in result.stdout + result.stderr
+        result = run("stats", DEV, environment={"NO_COLOR": "1"})
+        assert "\033" not in result.stdout + result.stderr
+
+
+def main():
+    folder = tempfile.mkdtemp(prefix="nersweep-cli-")
+    cases = [name for name, value in vars(Commands).items() if callable(value) and not name.startswith("_")
+             and name not in ("path", "write", "predict")]
+    failed = 0
+    try:
+        commands = Commands(folder)
+        for name in cases:
+            if sys.argv[1:] and name not in sys.argv[1:]:
+                continue
+            try:
+                getattr(commands, name)()
+                print("passed:", name, flush=True)
+            except (AssertionError, subprocess.TimeoutExpired) as error:
+                failed += 1
+                print("FAILED:", name, error, flush=True)
+    finally:
+        shutil.rmtree(folder)
+    print(f"{failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
