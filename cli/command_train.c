@@ -103,7 +103,6 @@ static Status write_job(const TrainFlags *flags, const TrainingOptions *training
     json_set(job, "vocab", json_string(vocab_absolute));
     json_set(job, "shards", json_string(places->shards));
     json_set(job, "store", json_string(places->store));
-    json_set(job, "precision", json_string(precision_names[flags->precision]));
     json_set(job, "trial", json_integer(0));
     json_set(job, "options", options_to_json(training_option_table(), training));
     json_set(job, "metric", metric);
