@@ -15,7 +15,7 @@
 
 enum { MISSING_LABELS_SHOWN = 10 };
 #define UNKNOWN_SHARE_LIMIT 0.10
-#define MAP_SIZE_SMALLEST ((size_t)64 << 30)
+#define MAP_SIZE_SMALLEST ((size_t)8 << 30) /* sparse; more than some tools and limits let a process map would buy nothing */
 
 /* One corpus file. */
 typedef struct Input {
