@@ -5,35 +5,66 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/base/log.h"
+#include "core/io/file.h"
+#include "shard/corpus_internal.h"
 #include "shard/corpus_layout.h"
 
-struct CorpusReader {
-    char *path;
-    CorpusLines lines;
-    CorpusLayout layout;
-    CorpusProblem problem;
-    void *problem_context;
-    bool empty_token_said; /* without a problem function a kind of warning is logged once */
-    bool document_pending; /* the next sentence begins a document */
-    Arena *arena;          /* texts of the current sentence */
-    size_t sentence_bytes;
-    ARRAY(CorpusToken) tokens;
-    CorpusSentence sentence;
+const char *const corpus_format_names[] = {
+    [CORPUS_AUTO] = "auto",   [CORPUS_CONLL] = "conll",     [CORPUS_CSV] = "csv",
+    [CORPUS_JSONL] = "jsonl", [CORPUS_PRODIGY] = "prodigy", [CORPUS_LABELSTUDIO] = "labelstudio",
+    [CORPUS_SPACY] = "spacy", [CORPUS_BRAT] = "brat",       [CORPUS_FORMAT_COUNT] = NULL,
+};
+const char *const misaligned_policy_names[] = {"error", "expand", "contract", "drop", NULL};
+const char *const flatten_policy_names[] = {"error", "outermost", "innermost", "longest", "first", NULL};
+
+static const CorpusOperations *const format_operations[CORPUS_FORMAT_COUNT] = {
+    [CORPUS_CONLL] = &corpus_conll,     [CORPUS_CSV] = &corpus_csv,     [CORPUS_JSONL] = &corpus_jsonl,
+    [CORPUS_PRODIGY] = &corpus_prodigy, [CORPUS_SPACY] = &corpus_spacy, [CORPUS_LABELSTUDIO] = &corpus_labelstudio,
+    [CORPUS_BRAT] = &corpus_brat,
 };
 
-static Status column_parse(const char *name, const char *text, int *column, Diagnostic *diagnostic)
+enum { LABEL_NAMES_KEPT = 4096 };
+
+bool corpus_format_parse(const char *name, CorpusFormat *format)
+{
+    *format = CORPUS_CONLL;
+    if (strcasecmp(name, "tsv") == 0)
+        return true;
+    for (int i = 0; i < CORPUS_FORMAT_COUNT; i++) {
+        *format = (CorpusFormat)i;
+        if (strcasecmp(name, corpus_format_names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool corpus_format_is_text(CorpusFormat format)
+{
+    ASSERT(format > CORPUS_AUTO && format < CORPUS_FORMAT_COUNT);
+    return format >= CORPUS_PRODIGY;
+}
+
+/* A text that cannot be meant as a number is a column's name. */
+static Status column_parse(const char *option, const char *text, int *column, const char **name, Diagnostic *diagnostic)
 {
     *column = 0;
+    *name = NULL;
     if (!text || !text[0])
         return STATUS_OK;
+    if (!strchr("+-0123456789", text[0])) {
+        *name = text;
+        return STATUS_OK;
+    }
     char *end;
     errno = 0;
     long value = strtol(text, &end, 10);
     if (errno || *end || value == 0 || value < -CORPUS_COLUMN_LIMIT || value > CORPUS_COLUMN_LIMIT)
-        return FAIL(diagnostic, STATUS_INVALID_INPUT, "%s is \"%s\": expected a column from 1 to %d, or -1 (last) to -%d", name,
-                    text, CORPUS_COLUMN_LIMIT, CORPUS_COLUMN_LIMIT);
+        return FAIL(diagnostic, STATUS_INVALID_INPUT,
+                    "%s is \"%s\": expected a column from 1 to %d, or -1 (last) to -%d, or a name in the header of a CSV file",
+                    option, text, CORPUS_COLUMN_LIMIT, CORPUS_COLUMN_LIMIT);
     *column = (int)value;
     return STATUS_OK;
 }
@@ -41,9 +72,9 @@ static Status column_parse(const char *name, const char *text, int *column, Diag
 Status corpus_options_parse(CorpusOptions *options, const char *token_column, const char *label_column, Diagnostic *diagnostic)
 {
     *options = (CorpusOptions){0};
-    Status status = column_parse("token_column", token_column, &options->token_column, diagnostic);
+    Status status = column_parse("token_column", token_column, &options->token_column, &options->token_name, diagnostic);
     if (status == STATUS_OK)
-        status = column_parse("label_column", label_column, &options->label_column, diagnostic);
+        status = column_parse("label_column", label_column, &options->label_column, &options->label_name, diagnostic);
     return status;
 }
 
@@ -53,14 +84,19 @@ Status corpus_reader_open(CorpusReader **reader, const char *path, CorpusOptions
     Status status = STATUS_OK;
     CorpusReader *opened = memory_allocate(1, sizeof *opened);
     *opened = (CorpusReader){.path = memory_copy_string(path),
-                             .lines = {.file = -1},
+                             .options = options,
                              .problem = problem,
                              .problem_context = context,
-                             .document_pending = true,
                              .arena = arena_create(1 << 16)};
     *reader = opened;
-    TRY(corpus_layout_find(&opened->layout, path, options, diagnostic));
-    TRY(corpus_lines_open(&opened->lines, opened->path, diagnostic));
+    if (!options.words_given)
+        opened->options.words = WORDS_TREEBANK;
+    if (!options.scheme_given)
+        opened->options.scheme = SCHEME_IOB2;
+    if (options.format == CORPUS_AUTO)
+        TRY(corpus_format_detect(path, &opened->options.format, diagnostic));
+    opened->operations = format_operations[opened->options.format];
+    TRY(opened->operations->open(opened, diagnostic));
 out:
     if (status != STATUS_OK)
         corpus_reader_close(reader);
@@ -69,38 +105,51 @@ out:
 
 void corpus_reader_close(CorpusReader **reader)
 {
-    if (!*reader)
-        return;
-    corpus_lines_close(&(*reader)->lines);
-    arena_destroy(&(*reader)->arena);
-    array_free(&(*reader)->tokens);
-    free((*reader)->path);
-    free(*reader);
+    CorpusReader *closed = *reader;
     *reader = NULL;
+    if (!closed)
+        return;
+    if (closed->operations)
+        closed->operations->close(closed);
+    arena_destroy(&closed->arena);
+    array_free(&closed->tokens);
+    array_free(&closed->spans);
+    label_set_destroy(&closed->label_names);
+    free(closed->path);
+    free(closed);
 }
 
 void corpus_reader_progress(const CorpusReader *reader, uint64_t *bytes_done, uint64_t *bytes_total)
 {
-    *bytes_done = reader->lines.bytes_done;
-    *bytes_total = reader->lines.bytes_total;
+    reader->operations->progress(reader, bytes_done, bytes_total);
 }
 
-/* An error ends the reading unless there is somebody to tell it to, who then goes on with the next line. */
-static PRINTF_LIKE(6, 7) Status
-    reader_error(CorpusReader *reader, long line, long column, const char *rule, Diagnostic *diagnostic, const char *format, ...)
+CorpusFormat corpus_reader_format(const CorpusReader *reader)
+{
+    return reader->options.format;
+}
+
+CorpusCounts corpus_reader_counts(const CorpusReader *reader)
+{
+    return reader->counts;
+}
+
+Status corpus_reader_error(CorpusReader *reader, const char *file, long line, long column, const char *rule, Diagnostic *diagnostic,
+                           const char *format, ...)
 {
     char message[DIAGNOSTIC_MESSAGE_SIZE];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
+    file = file ? file : reader->path;
     if (!reader->problem)
-        return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, reader->path, line, column, "%s [%s]", message, rule);
-    reader->problem(reader->problem_context, reader->path, line, column, PROBLEM_ERROR, rule, message);
+        return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, file, line, column, "%s [%s]", message, rule);
+    reader->problem(reader->problem_context, file, line, column, PROBLEM_ERROR, rule, message);
     return STATUS_OK;
 }
 
-static void reader_empty_token(CorpusReader *reader, long line, long column)
+void corpus_reader_empty_token(CorpusReader *reader, long line, long column)
 {
     static const char message[] = "the token is empty: its label is kept, and the model sees an unknown piece";
     if (reader->problem)
@@ -110,150 +159,83 @@ static void reader_empty_token(CorpusReader *reader, long line, long column)
     reader->empty_token_said = true;
 }
 
-/* Is this line readable at all? *usable = false: it was reported, go on with the next. */
-static Status line_check(CorpusReader *reader, const CorpusLine *line, bool *usable, Diagnostic *diagnostic)
+Status corpus_reader_append(CorpusReader *reader, CorpusToken token, size_t label_size, Diagnostic *diagnostic)
 {
-    *usable = false;
-    if (line->too_long)
-        return reader_error(reader, line->number, 1, "long-line", diagnostic,
-                            "the line is longer than %d bytes: expected one token and its label; are the line ends right?",
-                            CORPUS_LINE_LIMIT);
-    ptrdiff_t invalid = corpus_invalid_utf8(line->bytes, line->size);
-    if (invalid < 0) {
-        *usable = true;
-        return STATUS_OK;
-    }
-    unsigned char byte = (unsigned char)line->bytes[invalid];
-    const char *hint = byte == 0 ? "is the file UTF-16? convert it with iconv -t UTF-8"
-                       : line->number == 1 && (byte == 0xFF || byte == 0xFE)
-                           ? "the file looks like UTF-16: convert it with iconv -t UTF-8"
-                           : "convert the file with iconv -t UTF-8";
-    return reader_error(reader, line->number, (long)invalid + 1, "encoding", diagnostic,
-                        "byte 0x%02X at offset %td of the line is not valid UTF-8; %s", byte, invalid, hint);
-}
-
-static Status columns_wrong(CorpusReader *reader, const CorpusLine *line, const CorpusFields *fields, Diagnostic *diagnostic)
-{
-    const CorpusLayout *layout = &reader->layout;
-    if (layout->tabs && fields->empty_tail && fields->count == layout->columns - 1 && layout->label_index == layout->columns - 1)
-        return reader_error(reader, line->number, (long)line->size + 1, "empty-label", diagnostic,
-                            "the label is empty: expected a label in column %d", layout->label_index + 1);
-    const char *separator = layout->tabs ? "TABs" : "spaces";
-    if (fields->count > CORPUS_COLUMN_LIMIT)
-        return reader_error(reader, line->number, 1, "column-count", diagnostic,
-                            "expected %d columns separated by %s, found %d, more than the %d that a line may have", layout->columns,
-                            separator, fields->count, CORPUS_COLUMN_LIMIT);
-    return reader_error(reader, line->number, 1, "column-count", diagnostic, "expected %d columns separated by %s, found %d%s",
-                        layout->columns, separator, fields->count,
-                        fields->count == 1 ? ": a token needs its label, and a blank line ends a sentence" : "");
-}
-
-static Status token_append(CorpusReader *reader, const CorpusLine *line, const CorpusFields *fields, Diagnostic *diagnostic)
-{
-    const CorpusLayout *layout = &reader->layout;
-    const char *label = fields->starts[layout->label_index];
-    size_t label_size = fields->sizes[layout->label_index], token_size = fields->sizes[layout->token_index];
-    while (label_size > 0 && *label == ' ') {
-        label++;
-        label_size--;
-    }
-    while (label_size > 0 && label[label_size - 1] == ' ')
-        label_size--;
-    long token_column = (long)(fields->starts[layout->token_index] - line->bytes) + 1,
-         label_column = (long)(label - line->bytes) + 1;
-    if (label_size == 0)
-        return reader_error(reader, line->number, label_column, "empty-label", diagnostic,
-                            "the label is empty: expected a label in column %d", layout->label_index + 1);
-    reader->sentence_bytes += token_size + label_size;
-    if (reader->tokens.count >= CORPUS_SENTENCE_LIMIT || reader->sentence_bytes > CORPUS_SENTENCE_BYTES)
-        return FAIL_AT(diagnostic, STATUS_LIMIT, reader->path, line->number, 1,
-                       "the sentence that begins in line %ld has over %d tokens or %d bytes: separate sentences by blank lines",
-                       reader->sentence.line, CORPUS_SENTENCE_LIMIT, CORPUS_SENTENCE_BYTES);
-    if (token_size == 0)
-        reader_empty_token(reader, line->number, token_column);
-    CorpusToken token = {.text = arena_copy_bytes(reader->arena, fields->starts[layout->token_index], token_size),
-                         .text_size = token_size,
-                         .label = arena_copy_bytes(reader->arena, label, label_size),
-                         .line = line->number,
-                         .token_column = token_column,
-                         .label_column = label_column};
     if (reader->tokens.count == 0)
-        reader->sentence.line = line->number;
+        reader->sentence.line = token.line;
+    reader->sentence_bytes += token.text_size + label_size;
+    if (reader->tokens.count >= CORPUS_SENTENCE_LIMIT || reader->sentence_bytes > CORPUS_SENTENCE_BYTES)
+        return FAIL_AT(diagnostic, STATUS_LIMIT, reader->path, token.line, 1,
+                       "the sentence that begins in line %ld has over %d tokens or %d bytes: %s", reader->sentence.line,
+                       CORPUS_SENTENCE_LIMIT, CORPUS_SENTENCE_BYTES,
+                       corpus_format_is_text(reader->options.format) ? "cut the text into shorter ones"
+                                                                     : "separate sentences by blank lines");
+    token.text = arena_copy_bytes(reader->arena, token.text, token.text_size);
+    token.label = arena_copy_bytes(reader->arena, token.label, label_size);
     array_push(&reader->tokens, token);
     return STATUS_OK;
 }
 
-/* A line with columns. *ends: a -DOCSTART- in the token column ends the sentence. */
-static Status line_read(CorpusReader *reader, const CorpusLine *line, bool *ends, Diagnostic *diagnostic)
+static void counts_say(CorpusReader *reader)
 {
-    const CorpusLayout *layout = &reader->layout;
-    CorpusFields fields;
-    corpus_layout_split(layout->tabs, line, &fields);
-    if (corpus_layout_is_comment(layout, line, &fields, reader->tokens.count == 0))
-        return STATUS_OK;
-    if (!layout->tabs && fields.leading_blank && layout->token_index == 0 && fields.count == layout->columns - 1) {
-        /* Between the line's start and the first blank there is a token without bytes. */
-        memmove(fields.starts + 1, fields.starts, (size_t)fields.count * sizeof *fields.starts);
-        memmove(fields.sizes + 1, fields.sizes, (size_t)fields.count * sizeof *fields.sizes);
-        fields.starts[0] = line->bytes;
-        fields.sizes[0] = 0;
-        fields.count++;
-    }
-    if (fields.count != layout->columns)
-        return columns_wrong(reader, line, &fields, diagnostic);
-    static const char mark[] = "-DOCSTART-";
-    if (fields.sizes[layout->token_index] == sizeof mark - 1 &&
-        memcmp(fields.starts[layout->token_index], mark, sizeof mark - 1) == 0) {
-        *ends = true;
-        return STATUS_OK;
-    }
-    return token_append(reader, line, &fields, diagnostic);
+    const CorpusCounts *counts = &reader->counts;
+    if (reader->counts_said || reader->problem)
+        return;
+    reader->counts_said = true;
+    if (counts->skipped > 0)
+        LOG_WARNING("%s: %lld records are left out, they have no accepted annotation", reader->path, (long long)counts->skipped);
+    if (counts->utf16 > 0)
+        LOG_WARNING("%s: the offsets of %lld spans fit their text only as UTF-16 units, and are taken as such", reader->path,
+                    (long long)counts->utf16);
+    if (counts->duplicates > 0)
+        LOG_WARNING("%s: %lld spans are there twice with one label, and are taken once", reader->path,
+                    (long long)counts->duplicates);
+    if (counts->misaligned > 0)
+        LOG_WARNING("%s: %lld spans did not meet the tokens (%s)", reader->path, (long long)counts->misaligned,
+                    misaligned_policy_names[reader->options.misaligned]);
+    if (counts->flattened > 0)
+        LOG_WARNING("%s: %lld spans that overlap others are left out (%s)", reader->path, (long long)counts->flattened,
+                    flatten_policy_names[reader->options.flatten]);
+}
+
+void corpus_reader_reset(CorpusReader *reader)
+{
+    arena_reset(reader->arena);
+    reader->tokens.count = reader->spans.count = 0;
+    reader->sentence_bytes = 0;
+    reader->text = (CorpusText){0};
+    if (reader->label_names && label_set_count(reader->label_names) > LABEL_NAMES_KEPT)
+        label_set_destroy(&reader->label_names);
 }
 
 Status corpus_reader_next(CorpusReader *reader, const CorpusSentence **sentence, Diagnostic *diagnostic)
 {
     *sentence = NULL;
-    arena_reset(reader->arena);
-    reader->tokens.count = 0;
-    reader->sentence_bytes = 0;
-    reader->sentence = (CorpusSentence){.document_start = reader->document_pending};
     for (;;) {
-        CorpusLine line;
-        bool more, usable;
-        Status status = corpus_lines_next(&reader->lines, &line, &more, diagnostic);
-        if (status == STATUS_OK && more)
-            status = line_check(reader, &line, &usable, diagnostic);
+        bool more, usable = true;
+        corpus_reader_reset(reader);
+        reader->sentence = (CorpusSentence){0};
+        Status status = reader->operations->next(reader, &more, diagnostic);
+        if (status == STATUS_OK && !more)
+            counts_say(reader);
+        if (status != STATUS_OK || !more)
+            return status;
+        if (reader->text.bytes && !reader->options.keep_text)
+            status = corpus_text_label(reader, &usable, diagnostic);
         if (status != STATUS_OK)
             return status;
-        if (!more)
+        if (usable && (reader->tokens.count > 0 || (reader->text.bytes && reader->options.keep_text)))
             break;
-        if (!usable)
-            continue;
-        if (corpus_line_is_blank(&line)) {
-            if (reader->tokens.count > 0)
-                break;
-            continue;
-        }
-        bool document = corpus_layout_is_document_start(&line);
-        if (!document)
-            status = line_read(reader, &line, &document, diagnostic);
-        if (status != STATUS_OK)
-            return status;
-        if (document && reader->tokens.count > 0) {
-            reader->document_pending = true;
-            reader->sentence.tokens = reader->tokens.items;
-            reader->sentence.token_count = (int32_t)reader->tokens.count;
-            *sentence = &reader->sentence;
-            return STATUS_OK;
-        }
-        if (document)
-            reader->sentence.document_start = true;
     }
-    if (reader->tokens.count == 0)
-        return STATUS_OK;
-    reader->document_pending = false;
     reader->sentence.tokens = reader->tokens.items;
     reader->sentence.token_count = (int32_t)reader->tokens.count;
+    if (reader->text.bytes) {
+        reader->sentence.line = reader->text.line;
+        reader->sentence.text = reader->text.bytes;
+        reader->sentence.text_size = reader->text.size;
+        reader->sentence.spans = reader->spans.items;
+        reader->sentence.span_count = reader->spans.count;
+    }
     *sentence = &reader->sentence;
     return STATUS_OK;
 }

@@ -8,6 +8,7 @@
 typedef struct Linter {
     const LintOptions *options;
     const char *path;
+    const char *file; /* of the problem in hand, where it is not path */
     LabelScheme scheme;
     LintReport report;
     void *context;
@@ -19,7 +20,7 @@ static void linter_report(Linter *linter, long line, long column, ProblemSeverit
     if (linter->options->strict)
         severity = PROBLEM_ERROR;
     LintProblem problem = {
-        .file = linter->path, .line = line, .column = column, .severity = severity, .rule = rule, .message = message};
+        .file = linter->file ? linter->file : linter->path, .line = line, .column = column, .severity = severity, .rule = rule, .message = message};
     *(severity == PROBLEM_ERROR ? linter->errors : linter->warnings) += 1;
     if (linter->report)
         linter->report(linter->context, &problem);
@@ -40,8 +41,10 @@ static PRINTF_LIKE(5, 6) void token_report(Linter *linter, const CorpusToken *to
 static void reader_problem(void *context, const char *file, long line, long column, ProblemSeverity severity, const char *rule,
                            const char *message)
 {
-    (void)file;
-    linter_report(context, line, column, severity, rule, message);
+    Linter *linter = context;
+    linter->file = file;
+    linter_report(linter, line, column, severity, rule, message);
+    linter->file = NULL;
 }
 
 static void ignore_problem(void *context, const char *file, long line, long column, ProblemSeverity severity, const char *rule,

@@ -1,0 +1,136 @@
+/* Which format a corpus file has: told by its content, the name's extension as a hint. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/io/file.h"
+#include "core/io/json.h"
+#include "shard/corpus.h"
+
+enum { DETECT_BYTES = 1 << 16 };
+
+static bool has_extension(const char *path, const char *extension)
+{
+    size_t size = strlen(path), extension_size = strlen(extension);
+    return size > extension_size && strcasecmp(path + size - extension_size, extension) == 0;
+}
+
+static bool has_sibling(const char *path, const char *extension)
+{
+    char *sibling = memory_format("%.*s%s", (int)(strlen(path) - 4), path, extension);
+    bool found = path_exists(sibling);
+    free(sibling);
+    return found;
+}
+
+static const char *skip_space(const char *text)
+{
+    return text + strspn(text, " \t\r\n");
+}
+
+/* The beginning of the file, terminated, without its byte-order mark. */
+static Status head_read(const char *path, char *head, Diagnostic *diagnostic)
+{
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return FAIL(diagnostic, status_from_errno(errno), "cannot open the corpus file %s: %s", path, strerror(errno));
+    struct stat information;
+    bool regular = fstat(file, &information) == 0 && S_ISREG(information.st_mode); /* the reader refuses what is not */
+    size_t size = 0;
+    for (ssize_t count = 1; regular && count > 0 && size < DETECT_BYTES;) {
+        do
+            count = read(file, head + size, DETECT_BYTES - size);
+        while (count < 0 && errno == EINTR);
+        size += count > 0 ? (size_t)count : 0;
+    }
+    close(file);
+    head[size] = '\0';
+    if (memcmp(head, "\xEF\xBB\xBF", 3) == 0)
+        memmove(head, head + 3, size - 2);
+    return STATUS_OK;
+}
+
+/* The first line as JSON: a record's keys say what it is. A line too long for the head is told by the keys that are in it. */
+static CorpusFormat record_format(const char *head)
+{
+    size_t size = strcspn(head, "\n");
+    Json *json = NULL;
+    CorpusFormat format = CORPUS_AUTO;
+    if (json_parse(&json, head, size, "", NULL) == STATUS_OK) {
+        if (json_get(json, "tokens") && json_get(json, "ner_tags"))
+            format = CORPUS_JSONL;
+        else if (json_get(json, "text"))
+            format = json_get(json, "entities") ? CORPUS_SPACY : CORPUS_PRODIGY;
+    } else if (head[size] == '\0' && size > DETECT_BYTES / 2) {
+        if (strstr(head, "\"ner_tags\"") || (strstr(head, "\"tokens\"") && !strstr(head, "\"text\"")))
+            format = CORPUS_JSONL;
+        else if (strstr(head, "\"text\""))
+            format = strstr(head, "\"entities\"") ? CORPUS_SPACY : CORPUS_PRODIGY;
+    }
+    json_destroy(&json);
+    return format;
+}
+
+/* Does the first line read like the header of a CSV file? */
+static bool is_csv_header(const char *head)
+{
+    static const char *const names[] = {"token", "tokens", "word", "words", NULL};
+    const char *at = head;
+    size_t size = strcspn(head, "\r\n");
+    if (!memchr(head, ',', size) || memchr(head, '\t', size))
+        return false;
+    for (;;) {
+        size_t field = strcspn(at, ",\r\n");
+        bool quoted = field >= 2 && at[0] == '"' && at[field - 1] == '"';
+        for (int i = 0; names[i]; i++)
+            if (strlen(names[i]) == field - 2 * quoted && strncasecmp(at + quoted, names[i], field - 2 * quoted) == 0)
+                return true;
+        if (at[field] != ',')
+            return false;
+        at += field + 1;
+    }
+}
+
+/* Columns in a file named .csv, if its first line has no TAB and a comma that is more than a token. */
+static bool is_csv_line(const char *head)
+{
+    const char *line = skip_space(head);
+    size_t size = strcspn(line, "\r\n");
+    return memchr(line, ',', size) && !memchr(line, '\t', size);
+}
+
+static Status head_format(const char *path, const char *head, CorpusFormat *format, Diagnostic *diagnostic)
+{
+    const char *begin = skip_space(head), *inside = *begin ? skip_space(begin + 1) : begin;
+    bool named_json = has_extension(path, ".json") || has_extension(path, ".jsonl") || has_extension(path, ".ndjson");
+    *format = CORPUS_AUTO;
+    if (*begin == '[' && (*inside == '{' ? *skip_space(inside + 1) == '"' : *inside == ']' && *skip_space(inside + 1) == '\0'))
+        *format = CORPUS_LABELSTUDIO;
+    else if (*begin == '{')
+        *format = record_format(begin);
+    if (*format != CORPUS_AUTO)
+        return STATUS_OK;
+    if (named_json)
+        return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, path, 1, 1,
+                       "the first record is JSON of no known kind: expected \"tokens\" and \"ner_tags\", \"text\" and \"spans\" or "
+                       "\"entities\", or an array of tasks; --format says which it is meant to be");
+    *format = (has_extension(path, ".csv") && is_csv_line(head)) || is_csv_header(begin) ? CORPUS_CSV : CORPUS_CONLL;
+    return STATUS_OK;
+}
+
+Status corpus_format_detect(const char *path, CorpusFormat *format, Diagnostic *diagnostic)
+{
+    *format = CORPUS_BRAT;
+    if (path_is_folder(path) || has_extension(path, ".ann") || (has_extension(path, ".txt") && has_sibling(path, ".ann")))
+        return STATUS_OK;
+    char *head = memory_allocate(DETECT_BYTES + 1, 1);
+    Status status = head_read(path, head, diagnostic);
+    if (status == STATUS_OK)
+        status = head_format(path, head, format, diagnostic);
+    free(head);
+    return status;
+}
