@@ -93,7 +93,7 @@ static Status run(const WorkerFlags *flags, Communicator *communicator, Diagnost
 {
     Status status = STATUS_OK;
     char description[256] = "";
-    Workplace workplace = {0};
+    Workplace workplace = {.work_lock = -1};
     WorkplaceOptions place = {.backend = flags->backend ? flags->backend : "auto", .threads = (int32_t)flags->threads};
     TRY(workplace_open(&workplace, communicator, &place, diagnostic));
     if (communicator_rank(communicator) == 0) {

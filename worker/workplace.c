@@ -16,6 +16,8 @@
 #include "inference/notes.h"
 #include "model/folder.h"
 
+static const char work_folder_prefix[] = "nersweep-worker-";
+
 enum { VOCABULARY_SIZE_LIMIT = 256 * 1024 * 1024, COPY_CHUNK = 1 << 22 };
 
 static Status copy_text(char **to, const Json *json, const char *key, const char *source, bool is_required, Diagnostic *diagnostic)
@@ -73,7 +75,7 @@ static int32_t processors_allowed(void)
 Status workplace_open(Workplace *workplace, Communicator *communicator, const WorkplaceOptions *options, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    *workplace = (Workplace){.communicator = communicator};
+    *workplace = (Workplace){.communicator = communicator, .work_lock = -1};
     workplace->threads = options->threads > 0 ? options->threads : processors_allowed();
     BackendOptions backend_options = {.thread_count = workplace->threads};
     TRY(backend_open(&workplace->backend, options->backend, diagnostic));
@@ -82,9 +84,52 @@ out:
     return communicator_agree(communicator, status, &(int64_t){0}, diagnostic);
 }
 
+/* A live process holds the lock of its work folder; one that was killed has left it. A folder without a lock is just being made. */
+static bool is_abandoned(const char *folder)
+{
+    char *path = path_join(folder, "lock");
+    int lock = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    bool abandoned = lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0;
+    if (lock >= 0)
+        close(lock);
+    free(path);
+    return abandoned;
+}
+
+/* What killed workers of this user left on this host: half a checkpoint each, at most. */
+static void remove_abandoned_work_folders(void)
+{
+    StringArray names = {0};
+    struct stat info;
+    if (folder_list(temporary_root(), &names, NULL) != STATUS_OK)
+        return;
+    for (size_t i = 0; i < names.count; i++) {
+        if (strncmp(names.items[i], work_folder_prefix, sizeof work_folder_prefix - 1) != 0)
+            continue;
+        char *folder = path_join(temporary_root(), names.items[i]);
+        if (lstat(folder, &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == getuid() && is_abandoned(folder) &&
+            folder_remove_tree(folder, NULL) == STATUS_OK)
+            LOG_DEBUG("removed %s of a worker that was killed", folder);
+        free(folder);
+    }
+    string_array_free(&names);
+}
+
+static Status lock_work_folder(Workplace *workplace, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    char *path = path_join(workplace->work_folder, "lock");
+    workplace->work_lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (workplace->work_lock < 0 || flock(workplace->work_lock, LOCK_EX) != 0)
+        status = FAIL(diagnostic, status_from_errno(errno), "cannot lock %s: %s", path, strerror(errno));
+    free(path);
+    return status;
+}
+
 static Status make_work_folder(Workplace *workplace, Diagnostic *diagnostic)
 {
-    char *folder = memory_format("%s/nersweep-worker-XXXXXX", temporary_root());
+    remove_abandoned_work_folders();
+    char *folder = memory_format("%s/%sXXXXXX", temporary_root(), work_folder_prefix);
     if (!mkdtemp(folder)) {
         Status status = FAIL(diagnostic, status_from_errno(errno),
                              "cannot make a temporary folder %s: %s; TMPDIR chooses another place", folder, strerror(errno));
@@ -92,7 +137,7 @@ static Status make_work_folder(Workplace *workplace, Diagnostic *diagnostic)
         return status;
     }
     workplace->work_folder = folder;
-    return STATUS_OK;
+    return lock_work_folder(workplace, diagnostic);
 }
 
 /* vocab.txt into the work folder, its bytes those that the shards were made with. */
@@ -152,6 +197,9 @@ static void forget_data(Workplace *workplace)
     json_destroy(&workplace->notes);
     if (workplace->work_folder && folder_remove_tree(workplace->work_folder, NULL) != STATUS_OK)
         LOG_WARNING("cannot remove %s", workplace->work_folder);
+    if (workplace->work_lock >= 0)
+        close(workplace->work_lock);
+    workplace->work_lock = -1;
     free(workplace->work_folder);
     free(workplace->model_folder);
     workplace->work_folder = workplace->model_folder = NULL;
@@ -192,7 +240,7 @@ void workplace_close(Workplace *workplace)
     forget_data(workplace);
     if (workplace->device)
         workplace->backend->device_close(&workplace->device);
-    *workplace = (Workplace){0};
+    *workplace = (Workplace){.work_lock = -1};
 }
 
 Status workplace_create_model(const Workplace *workplace, const TrainingOptions *options, Model **model, Diagnostic *diagnostic)

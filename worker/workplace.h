@@ -34,6 +34,7 @@ typedef struct Workplace {
     char *model_folder;
     bool random_weights;
     char *work_folder; /* temporary, removed by workplace_close; holds vocab.txt */
+    int work_lock;     /* held while we live, so that others can tell what a killed worker left */
     Json *notes;       /* for nersweep.json */
 } Workplace;
 

@@ -197,6 +197,27 @@ static void no_temporary_files_are_left_behind(void **state)
     free(variable);
 }
 
+static void what_a_killed_worker_left_is_removed_by_the_next(void **state)
+{
+    const Ground *ground = *state;
+    char *temporary = path_join(ground->folder, "tmp2"), *variable = memory_format("TMPDIR=%s", temporary);
+    const char *killed[] = {variable, "NERSWEEP_FAULT=worker.mid_step", NULL}, *environment[] = {variable, NULL};
+    Diagnostic diagnostic = {0};
+    StringArray names = {0};
+    must(folder_create(file_system_posix(), temporary, &diagnostic), &diagnostic);
+    free(ground_write_job(ground, "untidy", "max_steps=2", true, false));
+    assert_int_equal(job_program_run(ground, "untidy", killed), 128 + SIGKILL);
+    must(folder_list(temporary, &names, &diagnostic), &diagnostic);
+    assert_int_equal(names.count, 1);
+    string_array_free(&names);
+    assert_int_equal(job_program_run(ground, "untidy", environment), 0);
+    must(folder_list(temporary, &names, &diagnostic), &diagnostic);
+    assert_int_equal(names.count, 0);
+    string_array_free(&names);
+    free(temporary);
+    free(variable);
+}
+
 static void run_and_expect(const Ground *ground, const char *const *arguments, int code, const char *part)
 {
     int got = program_run(ground, arguments, NULL);
@@ -252,6 +273,7 @@ int main(void)
         cmocka_unit_test(a_job_that_fails_once_goes_on),
         cmocka_unit_test(a_job_interrupted_by_sigterm_says_so_and_goes_on_with_the_same_bytes),
         cmocka_unit_test(no_temporary_files_are_left_behind),
+        cmocka_unit_test(what_a_killed_worker_left_is_removed_by_the_next),
         cmocka_unit_test(wrong_usage_is_said),
         cmocka_unit_test(missing_shards_are_named),
     };
