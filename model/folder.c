@@ -9,8 +9,8 @@
 #include "core/base/log.h"
 #include "core/base/memory.h"
 #include "model/model_internal.h"
-#include "model/safetensors.h"
 #include "model/vocabulary_file.h"
+#include "model/weights.h"
 
 enum { TOKENIZER_CONFIG_LIMIT_BYTES = 16 * 1024 * 1024, NAME_SIZE = 160, SHAPE_TEXT_SIZE = 192, IGNORED_NAMES_SHOWN = 3 };
 
@@ -93,20 +93,17 @@ static bool old_norm_name(const char *name, char target[NAME_SIZE])
     return false;
 }
 
-static const TensorEntry *find_tensor(const Safetensors *file, const char *name)
+static bool find_tensor(const Weights *weights, const char *name, size_t *index)
 {
     static const char prefix[] = "bert.";
     size_t prefix_length = sizeof prefix - 1;
     const char *names[2] = {name, strncmp(name, prefix, prefix_length) == 0 ? name + prefix_length : NULL};
     for (size_t i = 0; i < 2 && names[i]; i++) {
         char old[NAME_SIZE];
-        const TensorEntry *entry = safetensors_find(file, names[i]);
-        if (!entry && old_norm_name(names[i], old))
-            entry = safetensors_find(file, old);
-        if (entry)
-            return entry;
+        if (weights_find(weights, names[i], index) || (old_norm_name(names[i], old) && weights_find(weights, old, index)))
+            return true;
     }
-    return NULL;
+    return false;
 }
 
 static bool same_shape(const TensorEntry *entry, const ModelParameter *parameter)
@@ -125,21 +122,22 @@ static const char *shape_text(char text[SHAPE_TEXT_SIZE], const int64_t *shape, 
     return text;
 }
 
-static Status read_parameter(const Safetensors *file, const char *path, const ModelParameter *parameter, float *values, bool *used,
-                             Diagnostic *diagnostic)
+static Status read_parameter(Weights *weights, const ModelParameter *parameter, float *values, bool *used, Diagnostic *diagnostic)
 {
+    const char *path = weights_path(weights);
     char wanted_text[SHAPE_TEXT_SIZE], found_text[SHAPE_TEXT_SIZE];
     int64_t wanted[2] = {parameter->shape[0], parameter->shape[1]};
     shape_text(wanted_text, wanted, parameter->shape[1] ? 2 : 1);
-    const TensorEntry *entry = find_tensor(file, parameter->name);
-    if (!entry)
+    size_t index;
+    if (!find_tensor(weights, parameter->name, &index))
         return FAIL_AT(diagnostic, STATUS_MISMATCH, path, 0, 0, "tensor \"%s\" of shape %s is missing", parameter->name,
                        wanted_text);
+    const TensorEntry *entry = weights_at(weights, index);
     if (!same_shape(entry, parameter))
         return FAIL_AT(diagnostic, STATUS_MISMATCH, path, 0, 0, "tensor \"%s\" has the shape %s, the configuration asks for %s",
                        entry->name, shape_text(found_text, entry->shape, entry->rank), wanted_text);
-    used[entry - safetensors_at(file, 0)] = true;
-    Status status = safetensors_read_floats(entry, values + parameter->offset, parameter->count, diagnostic);
+    used[index] = true;
+    Status status = weights_read_floats(weights, index, values + parameter->offset, parameter->count, diagnostic);
     for (size_t i = 0; status == STATUS_OK && i < parameter->count; i++) {
         if (!isfinite(values[parameter->offset + i]))
             status =
@@ -148,30 +146,31 @@ static Status read_parameter(const Safetensors *file, const char *path, const Mo
     return status;
 }
 
-static bool head_fits(const Safetensors *file, const ModelLayout *layout)
+static bool head_fits(const Weights *weights, const ModelLayout *layout)
 {
     for (int32_t i = 0; i < layout->parameter_count; i++) {
         const ModelParameter *parameter = &layout->parameters[i];
-        const TensorEntry *entry = parameter->part == layout->part_count - 1 ? find_tensor(file, parameter->name) : NULL;
-        if (parameter->part == layout->part_count - 1 && (!entry || !same_shape(entry, parameter)))
+        size_t index;
+        if (parameter->part == layout->part_count - 1 &&
+            (!find_tensor(weights, parameter->name, &index) || !same_shape(weights_at(weights, index), parameter)))
             return false;
     }
     return true;
 }
 
-static void log_ignored(const Safetensors *file, const char *path, const bool *used)
+static void log_ignored(const Weights *weights, const bool *used)
 {
     Text names = {0};
     size_t ignored = 0;
-    for (size_t i = 0; i < safetensors_count(file); i++) {
+    for (size_t i = 0; i < weights_count(weights); i++) {
         if (used[i])
             continue;
         if (ignored++ < IGNORED_NAMES_SHOWN)
-            text_format(&names, "%s%s", ignored > 1 ? ", " : "", safetensors_at(file, i)->name);
+            text_format(&names, "%s%s", ignored > 1 ? ", " : "", weights_at(weights, i)->name);
     }
     if (ignored > 0)
-        LOG_INFO("%s: ignored %zu tensors that a token classifier has no place for: %s%s", path, ignored, names.bytes,
-                 ignored > IGNORED_NAMES_SHOWN ? ", ..." : "");
+        LOG_INFO("%s: ignored %zu tensors that a token classifier has no place for: %s%s", weights_path(weights), ignored,
+                 names.bytes, ignored > IGNORED_NAMES_SHOWN ? ", ..." : "");
     text_free(&names);
 }
 
@@ -192,24 +191,24 @@ out:
     return status;
 }
 
-static Status read_parameters(const Safetensors *file, const char *path, const Model *model, ModelHead head, uint64_t seed,
-                              float *values, Diagnostic *diagnostic)
+static Status read_parameters(Weights *weights, const Model *model, ModelHead head, uint64_t seed, float *values,
+                              Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     const ModelLayout *layout = model_layout(model);
-    bool *used = memory_allocate(safetensors_count(file) + 1, sizeof *used);
-    bool initialize = head == MODEL_HEAD_INITIALIZE && !head_fits(file, layout);
+    bool *used = memory_allocate(weights_count(weights) + 1, sizeof *used);
+    bool initialize = head == MODEL_HEAD_INITIALIZE && !head_fits(weights, layout);
     for (int32_t i = 0; i < layout->parameter_count; i++) {
         const ModelParameter *parameter = &layout->parameters[i];
         if (!initialize || parameter->part != layout->part_count - 1)
-            TRY(read_parameter(file, path, parameter, values, used, diagnostic));
+            TRY(read_parameter(weights, parameter, values, used, diagnostic));
     }
     if (initialize) {
         model_initialize_parameters(model_config(model), layout, seed, true, values);
-        LOG_INFO("%s: no classifier for %d labels, a new one starts from seed %llu", path, model_config(model)->label_count,
-                 (unsigned long long)seed);
+        LOG_INFO("%s: no classifier for %d labels, a new one starts from seed %llu", weights_path(weights),
+                 model_config(model)->label_count, (unsigned long long)seed);
     }
-    log_ignored(file, path, used);
+    log_ignored(weights, used);
 out:
     free(used);
     return status;
@@ -218,20 +217,15 @@ out:
 Status model_folder_load(Model *model, const char *folder, ModelHead head, uint64_t seed, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    Safetensors *file = NULL;
+    Weights *weights = NULL;
     void *memory = NULL;
-    char *path = path_join(folder, "model.safetensors");
     TRY(check_folder_config(model, folder, diagnostic));
-    if (!path_exists(path))
-        TRY_FAIL(diagnostic, STATUS_NOT_FOUND,
-                 "%s: the model folder has no model.safetensors, the only format of weights that is read", folder);
-    TRY(safetensors_open(&file, path, diagnostic));
+    TRY(weights_open(&weights, folder, diagnostic));
     TRY(memory_try_allocate(&memory, model_layout(model)->float_count, sizeof(float), diagnostic));
-    TRY(read_parameters(file, path, model, head, seed, memory, diagnostic));
+    TRY(read_parameters(weights, model, head, seed, memory, diagnostic));
     TRY(model_parameters_set(model, memory, diagnostic));
 out:
-    safetensors_close(&file);
+    weights_close(&weights);
     free(memory);
-    free(path);
     return status;
 }

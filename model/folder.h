@@ -18,7 +18,7 @@ typedef struct TokenizerFiles {
 NODISCARD Status model_folder_tokenizer(const char *folder, TokenizerFiles *files, Diagnostic *diagnostic);
 void tokenizer_files_free(TokenizerFiles *files);
 
-/* Reads FOLDER/config.json and loads FOLDER/model.safetensors into a model that was created with that configuration. Names with or without
+/* Reads FOLDER/config.json and loads the folder's weights (weights.h says from which files) into a model that was created with that configuration. Names with or without
  * the "bert." prefix, LayerNorm gamma/beta names, F16 and BF16 are understood; extra tensors (pooler, cls heads) are ignored with one log
  * line. head: the classifier must be there (MODEL_HEAD_REQUIRED), or is initialised from seed when absent or of another size
  * (MODEL_HEAD_INITIALIZE). Missing tensors or wrong shapes: STATUS_MISMATCH naming tensor and both shapes. */

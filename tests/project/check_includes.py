@@ -34,6 +34,8 @@ BOUNDARY = {
     r"libfyaml\.h": "core/io/yaml.c",
     r"lmdb\.h": "core/io/kv.c",
     r"sodium.*\.h": "core/io/hash.c",
+    r"curl/.*\.h": "core/io/http.c",
+    r"zip\.h": "core/io/zip.c",
     r"utf8proc\.h": "shard/unicode.c",
     r"cblas.*\.h": "kernels/cpu/blas.c",
     r"zmq\.h": "proto/socket.c",
