@@ -75,6 +75,15 @@ int command_columns(const Command *command, const char *token_column, const char
     return -1;
 }
 
+int command_format(const Command *command, const char *flag, const char *name, CorpusFormat *format)
+{
+    *format = CORPUS_AUTO;
+    if (name && !corpus_format_parse(name, format))
+        return command_usage_error(command, "--%s %s: expected auto, conll, tsv, csv, jsonl, prodigy, labelstudio, spacy or brat",
+                                   flag, name);
+    return -1;
+}
+
 static bool is_write_error(int error)
 {
     return error == EPIPE || error == ENOSPC || error == EDQUOT || error == EFBIG || error == EIO;

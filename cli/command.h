@@ -62,6 +62,9 @@ int command_fail(const Diagnostic *diagnostic);
 /* Columns of annotated files as flags give them, "" or NULL for the usual ones. Returns -1 to go on, else wrong usage was reported. */
 int command_columns(const Command *command, const char *token_column, const char *label_column, CorpusOptions *columns);
 
+/* A corpus format by name, NULL for AUTO; flag is its name without dashes. Returns -1 to go on, else wrong usage was reported. */
+int command_format(const Command *command, const char *flag, const char *name, CorpusFormat *format);
+
 /* Everything printed so far is out, or why not: a full disk, a reader that has gone. To be asked in every loop that prints, so that it ends
  * with its reader. */
 NODISCARD Status command_flush(Diagnostic *diagnostic);
@@ -76,6 +79,6 @@ const volatile int *command_catch_interrupts(void);
 bool command_colours(FILE *stream);
 
 extern const Command command_lint, command_stats, command_tokenize, command_shard, command_inspect, command_eval, command_train,
-    command_run, command_coordinator, command_status, command_watch, command_best, command_pull, command_predict, command_doctor;
+    command_run, command_coordinator, command_status, command_watch, command_best, command_pull, command_predict, command_doctor, command_convert;
 
 #endif

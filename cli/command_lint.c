@@ -5,15 +5,13 @@
 #include "shard/lint.h"
 
 typedef struct LintFlags {
-    char *scheme, *token_column, *label_column;
-    int format;
+    char *format, *scheme, *token_column, *label_column;
     bool strict, json;
 } LintFlags;
 
-static const char *const format_names[] = {"conll", NULL};
-
 static const OptionDescriptor lint_descriptors[] = {
-    FLAG_CHOICE(LintFlags, format, format_names, "conll", "file format"),
+    FLAG_STRING(LintFlags, format,
+                "file format: conll (tsv), csv, jsonl, prodigy, labelstudio, spacy or brat; found by content when not given"),
     FLAG_STRING(LintFlags, scheme, "label scheme: IO, IOB1, IOB2, IOE1, IOE2, IOBES, BILOU; guessed from each file when not given"),
     FLAG_STRING(LintFlags, token_column, "column of the token, from 1, negative from the end; default 1"),
     FLAG_STRING(LintFlags, label_column, "column of the label; default -1, the last"),
@@ -76,6 +74,8 @@ static int lint_run(const Command *command, int argc, char **argv)
         code = command_usage_error(command, "no file is given");
     if (code < 0)
         code = command_columns(command, flags.token_column, flags.label_column, &options.corpus);
+    if (code < 0)
+        code = command_format(command, "format", flags.format, &options.corpus.format);
     options.strict = flags.strict;
     options.scheme_given = flags.scheme != NULL;
     if (code < 0 && flags.scheme && !label_scheme_parse(flags.scheme, &options.scheme))

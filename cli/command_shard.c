@@ -7,7 +7,7 @@
 
 typedef struct ShardFlags {
     StringArray train, dev, test;
-    char *model, *vocab, *out, *words;
+    char *model, *vocab, *out, *words, *format;
     bool cased, lowercase, json;
 } ShardFlags;
 
@@ -20,6 +20,8 @@ static const OptionDescriptor shard_descriptors[] = {
     FLAG_STRING(ShardFlags, out, "folder of the shards (required)"),
     FLAG_STRING(ShardFlags, words,
                 "rule for words of raw text: corpus (default: the best of the others), treebank, whitespace, bert"),
+    FLAG_STRING(ShardFlags, format,
+                "format of the files: conll (tsv), csv, jsonl, prodigy, labelstudio or spacy; found by content when not given"),
     FLAG_BOOLEAN(ShardFlags, cased, "keep case and accents, whatever the model folder says"),
     FLAG_BOOLEAN(ShardFlags, lowercase, "lower case, whatever the model folder says"),
     FLAG_BOOLEAN(ShardFlags, json, "print a summary as JSON"),
@@ -69,7 +71,7 @@ static int check_usage(const Command *command, const ShardFlags *flags, const Da
     return -1;
 }
 
-static Status shard(const ShardFlags *flags, const DataOptions *data, Diagnostic *diagnostic)
+static Status shard(const ShardFlags *flags, const DataOptions *data, CorpusFormat format, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     ShardSourceArray sources = {0};
@@ -82,6 +84,7 @@ static Status shard(const ShardFlags *flags, const DataOptions *data, Diagnostic
                                          : flags->lowercase ? 1
                                                             : -1,
                             .words = flags->words,
+                            .format = format,
                             .options = data,
                             .sources = sources.items,
                             .source_count = sources.count,
@@ -100,6 +103,7 @@ static int shard_run(const Command *command, int argc, char **argv)
 {
     ShardFlags flags = {0};
     DataOptions data;
+    CorpusFormat format;
     OptionBinding bindings[] = {{&shard_table, &flags}, {data_option_table(), &data}};
     PositionalArray positional = {0};
     Diagnostic diagnostic = {0};
@@ -107,7 +111,9 @@ static int shard_run(const Command *command, int argc, char **argv)
     if (code < 0)
         code = check_usage(command, &flags, &data, &positional);
     if (code < 0)
-        code = shard(&flags, &data, &diagnostic) == STATUS_OK ? 0 : command_fail(&diagnostic);
+        code = command_format(command, "format", flags.format, &format);
+    if (code < 0)
+        code = shard(&flags, &data, format, &diagnostic) == STATUS_OK ? 0 : command_fail(&diagnostic);
     array_free(&positional);
     options_free(&shard_table, &flags);
     return code;

@@ -6,11 +6,13 @@
 #include "shard/lint.h"
 
 typedef struct StatsFlags {
-    char *vocab, *token_column, *label_column;
+    char *format, *vocab, *token_column, *label_column;
     bool cased, json;
 } StatsFlags;
 
 static const OptionDescriptor stats_descriptors[] = {
+    FLAG_STRING(StatsFlags, format,
+                "file format: conll (tsv), csv, jsonl, prodigy, labelstudio, spacy or brat; found by content when not given"),
     FLAG_STRING(StatsFlags, vocab, "vocab.txt: lengths in pieces as well"),
     FLAG_BOOLEAN(StatsFlags, cased, "keep case and accents"),
     FLAG_STRING(StatsFlags, token_column, "column of the token, from 1, negative from the end; default 1"),
@@ -82,6 +84,8 @@ static int stats_run(const Command *command, int argc, char **argv)
         code = command_usage_error(command, "no file is given");
     if (code < 0)
         code = command_columns(command, flags.token_column, flags.label_column, &columns);
+    if (code < 0)
+        code = command_format(command, "format", flags.format, &columns.format);
     if (code < 0)
         code = show_files(&flags, columns, &files, &diagnostic) == STATUS_OK ? 0 : command_fail(&diagnostic);
     array_free(&files);

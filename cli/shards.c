@@ -74,6 +74,7 @@ Status shards_build(const ShardRequest *request, const char *folder, Diagnostic 
                         .max_positions = config.max_position_embeddings,
                         .options = options,
                         .words = request->words,
+                        .format = request->format,
                         .progress = show_progress,
                         .progress_context = &progress,
                         .interrupted = request->interrupted};

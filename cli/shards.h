@@ -10,6 +10,7 @@ typedef struct ShardRequest {
     const char *vocab; /* another vocab.txt, or NULL */
     int lowercase;     /* 1, 0, or -1: as the model folder says */
     const char *words; /* or NULL */
+    CorpusFormat format;
     const DataOptions *options;
     const ShardSource *sources;
     size_t source_count;

@@ -22,16 +22,15 @@ struct SequenceReader {
     Sequence sequence;
 };
 
-Status sequence_reader_open(SequenceReader **reader, const char *path, const DataOptions *options, Diagnostic *diagnostic)
+Status sequence_reader_open(SequenceReader **reader, const char *path, CorpusOptions options, bool documents,
+                            Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     *reader = memory_allocate(1, sizeof **reader);
     (*reader)->path = memory_copy_string(path);
-    (*reader)->documents = options->unit == UNIT_DOCUMENT;
+    (*reader)->documents = documents;
     (*reader)->arena = arena_create(1 << 16);
-    CorpusOptions corpus;
-    TRY(corpus_options_parse(&corpus, options->token_column, options->label_column, diagnostic));
-    TRY(corpus_reader_open(&(*reader)->corpus, path, corpus, NULL, NULL, diagnostic));
+    TRY(corpus_reader_open(&(*reader)->corpus, path, options, NULL, NULL, diagnostic));
 out:
     if (status != STATUS_OK)
         sequence_reader_close(reader);

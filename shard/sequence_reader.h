@@ -19,7 +19,7 @@ typedef struct Sequence {
 } Sequence;
 
 typedef struct SequenceReader SequenceReader;
-NODISCARD Status sequence_reader_open(SequenceReader **reader, const char *path, const DataOptions *options,
+NODISCARD Status sequence_reader_open(SequenceReader **reader, const char *path, CorpusOptions options, bool documents,
                                       Diagnostic *diagnostic);
 void sequence_reader_close(SequenceReader **reader);
 /* *sequence = NULL at the end. */

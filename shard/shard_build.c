@@ -102,6 +102,19 @@ static int32_t split_number(Builder *builder, const char *given)
     return (int32_t)splits->count - 1;
 }
 
+/* Whether anything has changed is told by one hash a file, and brat's corpora are pairs of files. */
+static Status input_format_check(const ShardBuild *build, const char *path, Diagnostic *diagnostic)
+{
+    CorpusFormat format = build->format;
+    Status status = format == CORPUS_AUTO ? corpus_format_detect(path, &format, diagnostic) : STATUS_OK;
+    if (status == STATUS_OK && format == CORPUS_BRAT)
+        return FAIL(
+            diagnostic, STATUS_UNSUPPORTED,
+            "%s is in brat's format, of two files for each text: make one of them, nersweep convert %s corpus.jsonl --to prodigy",
+            path, path);
+    return status;
+}
+
 /* Looks at every file once: its hash says whether anything changed. */
 static Status inputs_hash(Builder *builder, Diagnostic *diagnostic)
 {
@@ -121,9 +134,13 @@ static Status inputs_hash(Builder *builder, Diagnostic *diagnostic)
                 return FAIL(diagnostic, status_from_errno(errno), "cannot read the corpus file %s: %s", input.path,
                             strerror(errno));
             if (!S_ISREG(found.st_mode))
-                return FAIL(diagnostic, STATUS_INVALID_INPUT, "%s is not a regular file: expected a corpus in CoNLL format",
+                return FAIL(diagnostic, STATUS_INVALID_INPUT,
+                            "%s is not a regular file: expected a corpus in one file; for a folder of brat annotations see "
+                            "nersweep convert",
                             input.path);
-            Status status = sha256_file_hex(input.path, input.sha256, diagnostic);
+            Status status = input_format_check(build, input.path, diagnostic);
+            if (status == STATUS_OK)
+                status = sha256_file_hex(input.path, input.sha256, diagnostic);
             if (status != STATUS_OK)
                 return status;
             input.size_bytes = (uint64_t)found.st_size;
@@ -167,6 +184,8 @@ static Json *build_json(const Builder *builder)
     json_set(json, "vocab_sha256", json_string(wordpiece_sha256(builder->wordpiece)));
     json_set(json, "lowercase", json_boolean(build->lowercase));
     json_set(json, "words", json_string(build->words ? build->words : "corpus"));
+    if (build->format != CORPUS_AUTO)
+        json_set(json, "format", json_string(corpus_format_names[build->format]));
     json_set(json, "options", options_to_json(data_option_table(), &build->options));
     return json;
 }
@@ -208,6 +227,17 @@ static Status builder_poll(const Builder *builder, uint64_t bytes_in_file, Diagn
     return STATUS_OK;
 }
 
+/* How every file is read. */
+static Status corpus_options(const ShardBuild *build, CorpusOptions *corpus, Diagnostic *diagnostic)
+{
+    const DataOptions *options = &build->options;
+    Status status = corpus_options_parse(corpus, options->token_column, options->label_column, diagnostic);
+    corpus->format = build->format;
+    corpus->words_given = build->words && words_rule_parse(build->words, &corpus->words);
+    corpus->scheme_given = label_scheme_parse(options->scheme, &corpus->scheme);
+    return status;
+}
+
 typedef Status (*SequenceVisit)(Builder *builder, size_t input, const Sequence *sequence, Diagnostic *diagnostic);
 
 /* Calls visit for every sequence of every input. */
@@ -215,8 +245,11 @@ static Status each_sequence(Builder *builder, SequenceVisit visit, Diagnostic *d
 {
     Status status = STATUS_OK;
     SequenceReader *reader = NULL;
+    CorpusOptions corpus;
+    bool documents = builder->build->options.unit == UNIT_DOCUMENT;
+    TRY(corpus_options(builder->build, &corpus, diagnostic));
     for (size_t i = 0; i < builder->inputs.count; i++) {
-        TRY(sequence_reader_open(&reader, builder->inputs.items[i].path, &builder->build->options, diagnostic));
+        TRY(sequence_reader_open(&reader, builder->inputs.items[i].path, corpus, documents, diagnostic));
         for (int64_t read = 0;; read++) {
             const Sequence *sequence;
             TRY(builder_poll(builder, sequence_reader_bytes_done(reader), diagnostic));

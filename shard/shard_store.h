@@ -15,6 +15,7 @@
 #include "core/options/options.h"
 #include "core/spans/labels.h"
 #include "shard/align.h"
+#include "shard/corpus.h"
 #include "shard/words.h"
 
 enum { SHARD_FORMAT_VERSION = 1, SHARD_SPLIT_LIMIT = 64 };
@@ -32,7 +33,8 @@ typedef struct ShardBuild {
     int32_t model_vocab_size;   /* for wordpiece_check_model; 0: not checked */
     int32_t max_positions;      /* max_seq_length may not be over it; 0: not checked */
     DataOptions options;
-    const char *words;          /* "corpus" (default, NULL), "treebank", "whitespace", "bert" */
+    const char *words;          /* "corpus" (default, NULL), "treebank", "whitespace", "bert"; rule of texts too (treebank for "corpus") */
+    CorpusFormat format;        /* of every file; not brat, whose texts and spans are in files of their own */
     void (*progress)(void *context, uint64_t bytes_done, uint64_t bytes_total); /* may be NULL */
     void *progress_context;
     const volatile int *interrupted; /* polled; non-zero: STATUS_INTERRUPTED, nothing left behind. May be NULL */
