@@ -18,9 +18,9 @@ static Status conll_open(CorpusReader *reader, Diagnostic *diagnostic)
     source->document_pending = true;
     reader->source = source;
     if (reader->options.token_name || reader->options.label_name)
-        return FAIL(diagnostic, STATUS_INVALID_INPUT,
-                    "%s: \"%.64s\" names a column by its header, and files in CoNLL format have none: give its number",
-                    reader->path, reader->options.token_name ? reader->options.token_name : reader->options.label_name);
+        return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, reader->path, 1, 0,
+                       "\"%.64s\" names a column by its header, and files in CoNLL format have none: give its number",
+                       reader->options.token_name ? reader->options.token_name : reader->options.label_name);
     Status status = corpus_layout_find(&source->layout, reader->path, reader->options, diagnostic);
     if (status == STATUS_OK)
         status = corpus_lines_open(&source->lines, reader->path, diagnostic);

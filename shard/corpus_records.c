@@ -137,7 +137,7 @@ static Status record_take_line(CorpusRecords *records, long line, Diagnostic *di
     return ferror(records->file) ? records_fail(records, diagnostic, "") : STATUS_OK;
 }
 
-/* One element of the array, up to the comma or bracket behind it. Only brackets and strings are looked at: the parser sees the rest. */
+/* One element of the array, up to its closing bracket, or the comma or bracket behind it. Only brackets and strings are looked at: the parser sees the rest. */
 static Status record_take_element(CorpusRecords *records, long line, long column, Diagnostic *diagnostic)
 {
     long depth = 0;
@@ -156,8 +156,11 @@ static Status record_take_element(CorpusRecords *records, long line, long column
             escape = true;
         else if (byte == '"')
             string = !string;
-        else if (!string)
+        else if (!string) {
             depth += (byte == '{' || byte == '[') - (byte == '}' || byte == ']');
+            if (depth == 0 && (byte == '}' || byte == ']'))
+                return STATUS_OK;
+        }
     }
 }
 
