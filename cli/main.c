@@ -8,9 +8,9 @@
 #include "core/base/log.h"
 
 static const Command *const commands[] = {
-    &command_run,     &command_train,       &command_predict, &command_eval,    &command_status,   &command_watch,
-    &command_best,    &command_pull,        &command_lint,    &command_stats,   &command_tokenize, &command_shard,
-    &command_inspect, &command_coordinator, &command_doctor,  &command_convert,
+    &command_run,     &command_train,       &command_predict, &command_eval,  &command_status,   &command_watch,
+    &command_best,    &command_pull,        &command_lint,    &command_stats, &command_tokenize, &command_shard,
+    &command_inspect, &command_coordinator, &command_doctor,  &command_fetch, &command_convert,
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
