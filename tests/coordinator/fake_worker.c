@@ -11,7 +11,7 @@
 #include "proto/messages.h"
 #include "proto/socket.h"
 
-enum { WAIT_MS = 20, QUIET_ROUNDS = 20 };
+enum { WAIT_MS = 20, QUIET_ROUNDS = 20, GOODBYE_S = 10 };
 
 typedef struct Speaker {
     FakeWorker *worker;
@@ -176,5 +176,12 @@ void fake_worker_start(FakeWorker *worker)
 
 void fake_worker_join(FakeWorker *worker)
 {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += GOODBYE_S;
+    /* One that came so late that nobody was there any more has no goodbye to wait for. */
+    if (pthread_timedjoin_np(worker->thread, NULL, &until) == 0)
+        return;
+    atomic_store(&worker->stop, true);
     pthread_join(worker->thread, NULL);
 }

@@ -19,6 +19,6 @@ typedef struct FakeWorker {
 } FakeWorker;
 
 void fake_worker_start(FakeWorker *worker);
-void fake_worker_join(FakeWorker *worker); /* until it was shut down, or stop is set */
+void fake_worker_join(FakeWorker *worker); /* until it was shut down, or stop is set; after 10 s it is stopped */
 
 #endif

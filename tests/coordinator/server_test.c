@@ -111,7 +111,9 @@ static void a_sweep_runs_to_its_end(void **state)
         fail_msg("%s", diagnostic.message);
     fake_worker_join(&first);
     fake_worker_join(&second);
-    assert_int_equal(first.shutdowns + second.shutdowns, 2);
+    /* Whoever worked is told of the end; on a busy machine one may come when all is done. */
+    assert_true(first.shutdowns == 1 || first.reports == 0);
+    assert_true(second.shutdowns == 1 || second.reports == 0);
     assert_int_equal(first.reports + second.reports, 18);
     assert_int_equal(counts[1], 6);
     Json *status = status_of();
