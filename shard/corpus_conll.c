@@ -17,10 +17,12 @@ static Status conll_open(CorpusReader *reader, Diagnostic *diagnostic)
     source->lines.file = -1;
     source->document_pending = true;
     reader->source = source;
-    if (reader->options.token_name || reader->options.label_name)
-        return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, reader->path, 1, 0,
-                       "\"%.64s\" names a column by its header, and files in CoNLL format have none: give its number",
-                       reader->options.token_name ? reader->options.token_name : reader->options.label_name);
+    const char *name = reader->options.token_name ? reader->options.token_name : reader->options.label_name;
+    if (name)
+        return FAIL(
+            diagnostic, STATUS_USAGE,
+            "%s is \"%.64s\": that names a column by the header of a CSV file, and %s is in CoNLL format: give the column's number",
+            reader->options.token_name ? "token_column" : "label_column", name, reader->path);
     Status status = corpus_layout_find(&source->layout, reader->path, reader->options, diagnostic);
     if (status == STATUS_OK)
         status = corpus_lines_open(&source->lines, reader->path, diagnostic);

@@ -193,6 +193,10 @@ static Status token_take(CorpusReader *reader, Diagnostic *diagnostic)
     if (label->size == 0)
         return corpus_reader_error(reader, NULL, label->line, label->column, "empty-label", diagnostic,
                                    "the label is empty: expected a label in column %d", source->label_index + 1);
+    const char *bytes = source->record.bytes.bytes + label->start;
+    if (memchr(bytes, '\n', label->size) || memchr(bytes, '\t', label->size))
+        return corpus_reader_error(reader, NULL, label->line, label->column, "label-characters", diagnostic,
+                                   "the label holds a TAB or a line end: is the field closed where it should be?");
     if (text->size == 0)
         corpus_reader_empty_token(reader, text->line, text->column);
     CorpusToken token = {.text = source->record.bytes.bytes + text->start,

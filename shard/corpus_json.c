@@ -126,12 +126,7 @@ static bool span_fits(const CorpusReader *reader, const OffsetIndex *index, int6
 
 static bool label_is_fine(const char *label)
 {
-    if (!label || !*label)
-        return false;
-    for (; *label; label++)
-        if ((unsigned char)*label < ' ')
-            return false;
-    return true;
+    return label && *label && !strpbrk(label, "\t\n");
 }
 
 static Status span_refuse(CorpusReader *reader, int64_t start, int64_t end, const char *label, const char *expected, bool *usable,
@@ -163,7 +158,7 @@ Status json_span_add(CorpusReader *reader, const Json *start, const Json *end, c
                            reader->spans.count + 1);
     if (!label_is_fine(label))
         return json_refuse(reader, usable, "empty-label", diagnostic,
-                           "the span from %lld to %lld has no label, or one with control characters", (long long)from,
+                           "the span from %lld to %lld has no label, or one with a TAB or a line end", (long long)from,
                            (long long)to);
     if (reader->spans.count >= SPAN_LIMIT)
         return json_refuse(reader, usable, "too-many-spans", diagnostic, "more than %d spans", SPAN_LIMIT);
@@ -242,7 +237,7 @@ static Status tag_refuse(CorpusReader *reader, const Json *tag, size_t index, bo
         return json_refuse(reader, usable, "label-list", diagnostic, "tag %zu is %lld: the label list has the numbers 0 to %zu",
                            index + 1, (long long)json_integer_value(tag, 0), source->label_list.count - 1);
     return json_refuse(reader, usable, "empty-label", diagnostic,
-                       "tag %zu is neither a number nor a label, or holds control characters", index + 1);
+                       "tag %zu is neither a number nor a label, or holds a TAB or a line end", index + 1);
 }
 
 static Status jsonl_take(CorpusReader *reader, bool *usable, Diagnostic *diagnostic)

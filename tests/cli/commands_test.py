@@ -17,9 +17,9 @@ from support import EXAMPLES, NERSWEEP, run  # noqa: E402
 
 TRAIN, DEV, TEST = (os.path.join(EXAMPLES, name + ".conll") for name in ("train", "dev", "test"))
 COMMANDS = ["run", "train", "predict", "eval", "status", "watch", "best", "pull", "lint", "stats", "tokenize", "shard", "inspect", "coordinator",
-            "doctor"]
+            "doctor", "convert"]
 JSON_COMMANDS = ["run", "train", "predict", "eval", "status", "watch", "best", "pull", "lint", "stats", "tokenize", "shard", "inspect",
-                 "coordinator", "doctor"]
+                 "coordinator", "doctor", "convert"]
 
 
 def fails(code, pattern, *arguments, **options):
@@ -126,6 +126,25 @@ class Commands:
         columns = self.write("columns.conll", "B-PER x Anna\nO y sang\n\n")
         assert run("lint", columns, "--token-column", "-1", "--label-column", "1").stdout == ""
         run("lint", columns, code=1)
+
+    def convert_goes_there_and_back_or_leaves_nothing(self):
+        plain, there, back = self.path("plain.conll"), self.path("there.json"), self.path("back.conll")
+        run("convert", DEV, plain, "--to", "conll")
+        said = run("convert", plain, there, "--to", "labelstudio")
+        assert said.stdout == "" and re.search(r"^\d+ sentences, conll to labelstudio\n$", said.stderr), said
+        summary = json.loads(run("convert", there, back, "--to", "conll", "--json").stdout)
+        assert summary["from"] == "labelstudio" and summary["misaligned"] == 0, summary
+        with open(plain, "rb") as before, open(back, "rb") as after:
+            assert before.read() == after.read()
+        assert json.loads(run("stats", there, "--json").stdout)["spans"] == json.loads(run("stats", DEV, "--json").stdout)["spans"]
+        loose = self.write("loose.conll", "a\tB-X\n\nb\tI-X\n")
+        fails(1, r"loose\.conll:3:3: error: .*--repair", "convert", loose, self.path("never.jsonl"), "--to", "prodigy")
+        assert not os.path.exists(self.path("never.jsonl"))
+        assert re.search(r"loose\.conll:3:3: repaired: I-X becomes B-X", run("convert", loose, self.path("mended"), "--to", "conll", "--repair").stderr)
+        fails(2, r"--to is required", "convert", DEV, plain)
+        fails(2, r"expected IN and OUT", "convert", DEV, "--to", "conll")
+        fails(2, r"--to auto", "convert", DEV, plain, "--to", "auto")
+        fails(2, r"--from xml", "convert", DEV, plain, "--from", "xml", "--to", "csv")
 
     def stats_compare_further_files_with_the_first(self):
         first, second = (json.loads(line) for line in run("stats", TRAIN, DEV, "--json").stdout.splitlines())

@@ -157,7 +157,17 @@ static void csv_columns_are_named_by_header_or_number(void **state)
     fails_at(state, options, text, 1, 1, "no label column \"ner\" in the header");
     options = (CorpusOptions){.format = CORPUS_CSV, .token_column = 7};
     fails_at(state, options, text, 1, 1, "no token column 7");
-    fails_at(state, (CorpusOptions){.format = CORPUS_CONLL, .token_name = "word"}, "a\tO\n", 1, 0, "give its number");
+}
+
+static void a_column_of_a_conll_file_has_no_name(void **state)
+{
+    char *path = scratch_write(*state, "corpus", "a\tO\n");
+    Diagnostic diagnostic = {0};
+    Text result = {0};
+    assert_int_equal(transcribe(path, (CorpusOptions){.token_name = "word"}, &result, NULL, &diagnostic), STATUS_USAGE);
+    must_contain(diagnostic.message, "token_column is \"word\"");
+    text_free(&result);
+    free(path);
 }
 
 static void malformed_csv_is_refused_with_its_place(void **state)
@@ -169,6 +179,7 @@ static void malformed_csv_is_refused_with_its_place(void **state)
     fails_at(state, csv, "a,O\nb\n", 2, 1, "expected 2 columns separated by commas, found 1");
     fails_at(state, csv, "a,O\n\nb,\n", 3, 3, "the label is empty");
     fails_at(state, csv, "a,O\n\xFF,O\n", 2, 1, "0xFF");
+    fails_at(state, csv, "a,O\nb,\"B-X\nc\"\n", 2, 3, "a TAB or a line end");
     fails_at(state, csv, "a\n", 1, 1, "cannot be told");
 }
 
@@ -447,6 +458,27 @@ static void a_record_over_the_limit_is_refused(void **state)
     text_free(&result);
 }
 
+static void shards_are_made_of_texts_and_not_of_pairs_of_files(void **state)
+{
+    char *texts = path_join(NERSWEEP_SOURCE_DIR "/tests/shard/data", "small.prodigy.jsonl"),
+         *pair = path_join(NERSWEEP_SOURCE_DIR "/tests/shard/data", "small.ann"), *shards = path_join(*state, "brat");
+    char *vocabulary = vocabulary_write(*state, NULL);
+    Diagnostic diagnostic = {0};
+    ShardStore *store = store_of(*state, texts, NULL);
+    assert_int_equal(shard_sequence_count(store, 0), 2);
+    assert_int_equal(label_set_count(shard_store_labels(store)), 5);
+    shard_store_close(&store);
+    ShardSource source = {"train", pair};
+    ShardBuild build = {.sources = &source, .source_count = 1, .vocab_path = vocabulary, .options = data_options()};
+    assert_int_equal(shard_store_build(&build, shards, NULL, &diagnostic), STATUS_UNSUPPORTED);
+    must_contain(diagnostic.message, "nersweep convert");
+    assert_false(path_exists(shards));
+    free(texts);
+    free(pair);
+    free(shards);
+    free(vocabulary);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -454,6 +486,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_only_looks_like_another_format_is_not_taken_for_it, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(csv_fields_may_be_quoted, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(csv_columns_are_named_by_header_or_number, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_column_of_a_conll_file_has_no_name, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(malformed_csv_is_refused_with_its_place, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(ids_as_tags_need_a_label_list, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(malformed_json_lines_are_refused_with_their_place, scratch_setup, scratch_teardown),
@@ -470,6 +503,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(overlapping_spans_are_refused_or_flattened_as_asked, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(the_scheme_and_the_words_rule_are_those_asked_for, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(reading_goes_on_behind_a_problem_that_was_told, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(shards_are_made_of_texts_and_not_of_pairs_of_files, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(a_record_over_the_limit_is_refused, scratch_setup, scratch_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
