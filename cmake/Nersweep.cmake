@@ -26,6 +26,9 @@ function(nersweep_package name)
     target_link_libraries(nersweep_${name} PUBLIC nersweep_flags ${ARG_PACKAGES} PRIVATE ${ARG_LIBRARIES})
 endfunction()
 
+# What `ctest --preset tsan` runs, and nothing else.
+add_custom_target(thread_tests)
+
 # nersweep_test(core_base_status SOURCES status_test.c PACKAGES core_base LABELS unit [TIMEOUT 60] [ARGUMENTS ...])
 # A cmocka program. Labels: unit, backend, mpi, e2e, slurm, gpu, peers, fuzz, slow. Exit code 77 is a skip (gpu and peers only).
 function(nersweep_test name)
@@ -40,6 +43,9 @@ function(nersweep_test name)
         set(ARG_TIMEOUT 120)
     endif()
     set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77)
+    if("threads" IN_LIST ARG_LABELS)
+        add_dependencies(thread_tests test_${name})
+    endif()
     if(ARG_ENVIRONMENT)
         set_tests_properties(${name} PROPERTIES ENVIRONMENT "${ARG_ENVIRONMENT}")
     endif()
