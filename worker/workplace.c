@@ -84,12 +84,14 @@ out:
     return communicator_agree(communicator, status, &(int64_t){0}, diagnostic);
 }
 
-/* A live process holds the lock of its work folder; one that was killed has left it. A folder without a lock is just being made. */
+/* A live process holds the lock of its work folder; one that was killed has left it. Where there is no lock, or one that is still empty,
+ * the folder is just being made. */
 static bool is_abandoned(const char *folder)
 {
     char *path = path_join(folder, "lock");
     int lock = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    bool abandoned = lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0;
+    struct stat info;
+    bool abandoned = lock >= 0 && fstat(lock, &info) == 0 && info.st_size > 0 && flock(lock, LOCK_EX | LOCK_NB) == 0;
     if (lock >= 0)
         close(lock);
     free(path);
@@ -120,7 +122,7 @@ static Status lock_work_folder(Workplace *workplace, Diagnostic *diagnostic)
     Status status = STATUS_OK;
     char *path = path_join(workplace->work_folder, "lock");
     workplace->work_lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (workplace->work_lock < 0 || flock(workplace->work_lock, LOCK_EX) != 0)
+    if (workplace->work_lock < 0 || flock(workplace->work_lock, LOCK_EX) != 0 || write(workplace->work_lock, "1", 1) != 1)
         status = FAIL(diagnostic, status_from_errno(errno), "cannot lock %s: %s", path, strerror(errno));
     free(path);
     return status;
