@@ -9,7 +9,7 @@
 
 #include "core/base/memory.h"
 
-enum { FLOATS_AT_ONCE = 1 << 28, IDLE_SLEEP_NS = 5000000 };
+enum { FLOATS_AT_ONCE = 1 << 28, IDLE_SLEEP_NS = 5000000, LINGER_NS = 300000000 };
 
 struct Communicator {
     bool alone;
@@ -88,6 +88,12 @@ void communicator_abort(Communicator *communicator, int exit_code)
     if (!communicator->alone)
         MPI_Abort(MPI_COMM_WORLD, exit_code);
     _Exit(exit_code);
+}
+
+void communicator_linger(void)
+{
+    if (started_by_launcher())
+        nanosleep(&(struct timespec){0, LINGER_NS}, NULL);
 }
 
 int32_t communicator_rank(const Communicator *communicator)

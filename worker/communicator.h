@@ -22,6 +22,10 @@ void communicator_close(Communicator **communicator); /* ends MPI too */
 /* Ends all ranks without asking them. */
 void communicator_abort(Communicator *communicator, int exit_code) __attribute__((noreturn));
 
+/* After a failure was printed, before the process ends: mpirun ends the other ranks as soon as one has failed, and what they have just
+ * written may be lost with them. Gives it time to pass that on; returns at once where no launcher stands behind this process. */
+void communicator_linger(void);
+
 int32_t communicator_rank(const Communicator *communicator);
 int32_t communicator_size(const Communicator *communicator);
 

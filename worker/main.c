@@ -149,8 +149,10 @@ int main(int argc, char **argv)
     set_log(&flags, communicator_rank(communicator));
     status = run(&flags, communicator, &diagnostic);
 out:
-    if (status != STATUS_OK)
+    if (status != STATUS_OK) {
         print_failure(&diagnostic, !communicator || communicator_rank(communicator) == 0);
+        communicator_linger();
+    }
     communicator_close(&communicator);
     array_free(&positional);
     options_free(&worker_table, &flags);
