@@ -107,7 +107,10 @@ Status store_collect(Store *store, int64_t grace_seconds, size_t *deleted, Diagn
     enum { OBJECT_DEPTH = 2, MANIFEST_DEPTH = 9 };
     Status status = STATUS_OK;
     *deleted = 0;
-    Collector collector = {.store = store, .oldest_kept = time(NULL) - (time_t)grace_seconds, .diagnostic = diagnostic};
+    /* Not time(): it may lag behind the clock that file times are taken from, and the youngest file would be of the future. */
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    Collector collector = {.store = store, .oldest_kept = now.tv_sec - (time_t)grace_seconds, .diagnostic = diagnostic};
     if (grace_seconds < 0)
         TRY_FAIL(diagnostic, STATUS_INVALID_INPUT, "a grace of %lld seconds is no time", (long long)grace_seconds);
     TRY(gather_named(&collector));
