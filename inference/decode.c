@@ -18,8 +18,47 @@ static TokenDecision logits_decide(const float *logits, int32_t label_count)
     return (TokenDecision){best, (float)(1.0 / sum)};
 }
 
-void window_decode(const float *logits, const int32_t *token_index, int32_t length, int32_t label_count, int32_t *token_first,
-                   int32_t *token_end, TokenDecision *decisions)
+/* Rows of logits of the tokens of one run, as logarithms of probabilities. */
+static void append_log_softmax(FloatArray *rows, const float *logits, int32_t label_count)
+{
+    double largest = logits[0], sum = 0;
+    for (int32_t c = 1; c < label_count; c++)
+        largest = (double)logits[c] > largest ? (double)logits[c] : largest;
+    for (int32_t c = 0; c < label_count; c++)
+        sum += exp((double)logits[c] - largest);
+    array_reserve(rows, rows->count + (size_t)label_count);
+    for (int32_t c = 0; c < label_count; c++)
+        rows->items[rows->count++] = (float)((double)logits[c] - largest - log(sum));
+}
+
+/* Replaces argmax by the best allowed sequence, run by run of tokens that have pieces. */
+static void decide_again(const float *logits, const int32_t *token_index, int32_t length, int32_t label_count,
+                         const Transitions *transitions, int32_t token_count, int32_t token_first, int32_t token_end,
+                         TokenDecision *decisions)
+{
+    FloatArray rows = {0};
+    int32_t *labels = memory_allocate((size_t)(token_end - token_first) + 1, sizeof *labels);
+    for (int32_t begin = token_first, end, piece = 0; begin < token_end; begin = end + 1) {
+        rows.count = 0;
+        for (end = begin; end < token_end && decisions[end - token_first].label != NO_DECISION; end++) {
+            while (piece < length && token_index[piece] != end)
+                piece++;
+            append_log_softmax(&rows, logits + (size_t)piece * (size_t)label_count, label_count);
+        }
+        bool opens = begin > token_first || token_first == 0, closes = end < token_end || token_end == token_count;
+        transitions_decode(transitions, rows.items, end - begin, opens, closes, labels);
+        for (int32_t t = begin; t < end; t++) {
+            const float *row = rows.items + (size_t)(t - begin) * (size_t)label_count;
+            decisions[t - token_first] = (TokenDecision){labels[t - begin], expf(row[labels[t - begin]])};
+        }
+    }
+    free(labels);
+    array_free(&rows);
+}
+
+void window_decode(const float *logits, const int32_t *token_index, int32_t length, int32_t label_count,
+                   const Transitions *transitions, int32_t token_count, int32_t *token_first, int32_t *token_end,
+                   TokenDecision *decisions)
 {
     int32_t first = -1, end = 0;
     for (int32_t i = 0; i < length; i++) {
@@ -35,6 +74,8 @@ void window_decode(const float *logits, const int32_t *token_index, int32_t leng
     }
     *token_first = first < 0 ? 0 : first;
     *token_end = end;
+    if (transitions)
+        decide_again(logits, token_index, length, label_count, transitions, token_count, *token_first, *token_end, decisions);
 }
 
 /* A span that one window proposes. */

@@ -3,6 +3,7 @@
 #define NERSWEEP_INFERENCE_DECODE_H
 
 #include "core/spans/labels.h"
+#include "inference/viterbi.h"
 
 /* Per token of a sequence what one window says: label and probability of its first piece. */
 typedef struct TokenDecision {
@@ -10,11 +11,13 @@ typedef struct TokenDecision {
     float probability; /* softmax of that label */
 } TokenDecision;
 
-/* logits: [length, C] of one window, token_index: [length] (-1 on specials), ascending. The first piece of each token decides (argmax, the
- * lowest id on a tie). decisions: [token_end - token_first] for the tokens whose first piece is in this window; a token between them that
+/* logits: [length, C] of one window, token_index: [length] (-1 on specials), ascending. The first piece of each token decides: by argmax, the
+ * lowest id on a tie, or with transitions (may be NULL) by the most probable sequence of labels that they allow, over runs of tokens that
+ * have pieces; a run that does not reach the end of the sequence of token_count tokens may begin or end inside a span. decisions: [token_end - token_first] for the tokens whose first piece is in this window; a token between them that
  * has no piece (dropped) gets label -1, probability 0, and counts as O. No pieces at all: both ends 0. */
-void window_decode(const float *logits, const int32_t *token_index, int32_t length, int32_t label_count, int32_t *token_first,
-                   int32_t *token_end, TokenDecision *decisions);
+void window_decode(const float *logits, const int32_t *token_index, int32_t length, int32_t label_count,
+                   const Transitions *transitions, int32_t token_count, int32_t *token_first, int32_t *token_end,
+                   TokenDecision *decisions);
 
 typedef enum MergeRule { MERGE_CONFIDENCE, MERGE_CONTEXT } MergeRule;
 

@@ -19,7 +19,8 @@ typedef struct Pass {
     const EvaluationOptions *options;
     Evaluation *evaluation;
     LabelTable *table;
-    int32_t label_count; /* C */
+    Transitions *transitions; /* NULL: argmax */
+    int32_t label_count;      /* C */
     int64_t batch_pieces;
     int32_t sequence_limit; /* windows in one block */
     ShardWindowArray windows;
@@ -174,8 +175,8 @@ static Status sequence_decide(Pass *pass, const ShardSequence *sequence, const S
         }
         array_reserve(&pass->decisions, pass->decisions.count + (size_t)sequence->token_count + 1);
         WindowDecisions decided = {0};
-        window_decode(logits, window->token_index, window->length, pass->label_count, &decided.token_first, &decided.token_end,
-                      pass->decisions.items + pass->decisions.count);
+        window_decode(logits, window->token_index, window->length, pass->label_count, pass->transitions, sequence->token_count,
+                      &decided.token_first, &decided.token_end, pass->decisions.items + pass->decisions.count);
         window_owned_tokens(window, &decided);
         pass->decisions.count += (size_t)(decided.token_end - decided.token_first);
         array_push(&pass->window_decisions, decided);
@@ -278,6 +279,7 @@ out:
 static void pass_free(Pass *pass)
 {
     label_table_destroy(&pass->table);
+    transitions_destroy(&pass->transitions);
     token_block_destroy(&pass->block);
     array_free(&pass->windows);
     array_free(&pass->sequences);
@@ -317,6 +319,8 @@ Status evaluation_run(Evaluation *evaluation, Model *model, const ShardStore *st
     Status status = STATUS_OK;
     TRY(pass_check(&pass, diagnostic));
     TRY(evaluation_label_table(&pass.table, store, diagnostic));
+    if (options->decode == DECODE_VITERBI)
+        pass.transitions = transitions_create(pass.table, pass.label_count, shard_store_scheme(store));
     evaluation->counts = score_counts_create(pass.table->type_count);
     TRY(pass_plan(&pass, diagnostic));
     pass.block = token_block_create((int32_t)pass.batch_pieces, pass.sequence_limit);

@@ -11,6 +11,7 @@ typedef struct EvaluationOptions {
     int64_t batch_pieces;   /* pieces per forward block; 0: 4096 */
     MetricMode metric_mode;
     MergeRule merge;
+    DecodeRule decode;
     int32_t part, part_count; /* this rank's share: sequences are dealt out in blocks balanced by pieces; 0, 1 for all */
     bool want_loss;
     /* called per sequence in order (may be NULL): gold and predicted spans; pointers live during the call */

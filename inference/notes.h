@@ -12,10 +12,15 @@ typedef struct PredictionNotes {
     WordsRule words;
     int64_t max_seq_length; /* special pieces included */
     int64_t stride;
+    DecodeRule decode;
 } PredictionNotes;
 
-/* Of a model that was trained on these shards. A new root. */
+/* Of a model that was trained on these shards, decoded by argmax. A new root. */
 Json *prediction_notes_of_shards(const ShardStore *store);
+/* Writes another decoding into notes. */
+void prediction_notes_set_decode(Json *notes, DecodeRule decode);
+const char *decode_rule_name(DecodeRule rule);
+bool decode_rule_parse(const char *name, DecodeRule *rule);
 /* Reads FOLDER/nersweep.json; a folder without one (not trained by us) gives IOB2, treebank words and windows of the model's positions. */
 NODISCARD Status prediction_notes_read(PredictionNotes *notes, const char *folder, int32_t max_positions, Diagnostic *diagnostic);
 

@@ -4,6 +4,7 @@
  * one path serves all aggregation strategies and evaluation (inference/decode.h). */
 #include "inference/predictor.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ struct Predictor {
     Wordpiece *wordpiece;
     LabelSet *labels;
     LabelTable *table;
+    Transitions *transitions; /* NULL: argmax */
     TokenBlock *block;
     float *logits; /* [BLOCK_PIECES, C] or more for one long window */
     size_t logits_capacity;
@@ -90,6 +92,10 @@ static Status apply_options(Predictor *predictor, const PredictorOptions *option
     PredictionNotes *notes = &predictor->notes;
     if (options->words && !words_rule_parse(options->words, &notes->words))
         return FAIL(diagnostic, STATUS_USAGE, "\"%s\" is no words rule: whitespace, treebank or bert is expected", options->words);
+    if (options->decode && !decode_rule_parse(options->decode, &notes->decode))
+        return FAIL(diagnostic, STATUS_USAGE, "\"%s\" is no rule for decoding: argmax or viterbi is expected", options->decode);
+    if (notes->decode == DECODE_VITERBI)
+        predictor->transitions = transitions_create(predictor->table, predictor->config.label_count, notes->scheme);
     if (options->max_seq_length > 0)
         notes->max_seq_length = options->max_seq_length;
     if (options->stride >= 0)
@@ -112,7 +118,7 @@ Status predictor_open(Predictor **out, const char *folder, const PredictorOption
     BackendOptions backend_options = {.thread_count = options->threads > 0 ? options->threads : 1};
     char *config_path = path_join(folder, "config.json");
     predictor->options = *options;
-    predictor->options.words = NULL; /* the caller's; already turned into the rule */
+    predictor->options.words = predictor->options.decode = NULL; /* the caller's; turned into rules */
     TRY(bert_config_read(&predictor->config, config_path, diagnostic));
     TRY(load_labels(predictor, folder, diagnostic));
     TRY(apply_options(predictor, options, folder, diagnostic));
@@ -146,6 +152,7 @@ void predictor_close(Predictor **out)
         predictor->backend->device_close(&predictor->device);
     wordpiece_close(&predictor->wordpiece);
     label_table_destroy(&predictor->table);
+    transitions_destroy(&predictor->transitions);
     label_set_destroy(&predictor->labels);
     bert_config_free(&predictor->config);
     free(predictor->logits);
@@ -350,25 +357,43 @@ static TokenDecision decide(const float *probabilities, int32_t count)
     return (TokenDecision){best, probabilities[best]};
 }
 
-/* The decision of one unit from its pieces' probabilities [pieces, C], as Hugging Face's pipeline aggregates words. scratch: [C]. */
-static TokenDecision decide_unit(AggregationStrategy strategy, const float *probabilities, int32_t pieces, int32_t label_count,
-                                 float *scratch)
+/* The probabilities [C] of one unit from those of its pieces [pieces, C], as Hugging Face's pipeline aggregates words. They replace the
+ * first piece's. */
+static float *unit_probabilities(AggregationStrategy strategy, float *probabilities, int32_t pieces, int32_t label_count)
 {
     if (strategy == AGGREGATE_AVERAGE) {
         for (int32_t c = 0; c < label_count; c++) {
             float sum = 0;
             for (int32_t i = 0; i < pieces; i++)
                 sum += probabilities[(size_t)i * (size_t)label_count + (size_t)c];
-            scratch[c] = sum / (float)pieces;
+            probabilities[c] = sum / (float)pieces;
         }
-        return decide(scratch, label_count);
     }
-    TokenDecision best = decide(probabilities, label_count);
+    float *best = probabilities;
     for (int32_t i = 1; strategy == AGGREGATE_MAX && i < pieces; i++) {
-        TokenDecision other = decide(probabilities + (size_t)i * (size_t)label_count, label_count);
-        best = other.probability > best.probability ? other : best;
+        float *other = probabilities + (size_t)i * (size_t)label_count;
+        best = decide(other, label_count).probability > decide(best, label_count).probability ? other : best;
     }
     return best;
+}
+
+/* Decisions of a window's units from their probabilities [units, C]; opens, closes: the passage begins, ends with the window. The rows are
+ * used up. */
+static void decide_units(const Transitions *transitions, float *rows, int32_t units, int32_t label_count, bool opens, bool closes,
+                         TokenDecision *decisions)
+{
+    for (int32_t u = 0; u < units; u++)
+        decisions[u] = decide(rows + (size_t)u * (size_t)label_count, label_count);
+    if (!transitions)
+        return;
+    int32_t *labels = memory_allocate((size_t)units + 1, sizeof *labels);
+    for (size_t i = 0; i < (size_t)units * (size_t)label_count; i++)
+        rows[i] = logf(rows[i] > FLT_MIN ? rows[i] : FLT_MIN);
+    transitions_decode(transitions, rows, units, opens, closes, labels);
+    for (int32_t u = 0; u < units; u++)
+        if (labels[u] != decisions[u].label)
+            decisions[u] = (TokenDecision){labels[u], expf(rows[(size_t)u * (size_t)label_count + (size_t)labels[u]])};
+    free(labels);
 }
 
 static bool units_are_pieces(AggregationStrategy strategy)
@@ -392,7 +417,7 @@ static void passage_decide(Predictor *predictor, const Passage *passage, Aggrega
 {
     int32_t label_count = predictor->config.label_count;
     FloatArray probabilities = {0};
-    float *scratch = memory_allocate((size_t)label_count, sizeof(float));
+    const Transitions *transitions = units_are_pieces(strategy) ? NULL : predictor->transitions;
     for (size_t w = 0; w < passage->windows.count; w++) {
         Window window = passage->windows.items[w];
         const float *logits = passage->logits.items + passage->logit_start.items[w] * (size_t)label_count;
@@ -404,9 +429,12 @@ static void passage_decide(Predictor *predictor, const Passage *passage, Aggrega
             int32_t unit = unit_of_piece(passage, strategy, window.first + begin);
             for (end = begin + 1; end < window.count && unit_of_piece(passage, strategy, window.first + end) == unit; end++)
                 ;
-            decisions[unit_count++] =
-                decide_unit(strategy, probabilities.items + (size_t)begin * (size_t)label_count, end - begin, label_count, scratch);
+            const float *row =
+                unit_probabilities(strategy, probabilities.items + (size_t)begin * (size_t)label_count, end - begin, label_count);
+            memmove(probabilities.items + (size_t)unit_count++ * (size_t)label_count, row, (size_t)label_count * sizeof(float));
         }
+        decide_units(transitions, probabilities.items, unit_count, label_count, window.first == 0,
+                     window.first + window.count == (int32_t)passage->ids.count, decisions);
         WindowDecisions entry = {.token_first = first_unit,
                                  .token_end = first_unit + unit_count,
                                  .owned_first = unit_of_piece(passage, strategy, window.owned_first),
@@ -415,7 +443,6 @@ static void passage_decide(Predictor *predictor, const Passage *passage, Aggrega
         array_push(windows, entry);
         decisions += unit_count;
     }
-    free(scratch);
     array_free(&probabilities);
 }
 

@@ -23,6 +23,7 @@ typedef struct PredictorOptions {
     AggregationStrategy aggregation;
     const char *words;      /* rule by name; NULL: the model folder's */
     double min_confidence;  /* entities below are dropped */
+    const char *decode;     /* "argmax", "viterbi"; NULL: the model folder's. Viterbi decides over words, not over single pieces */
 } PredictorOptions;
 
 typedef struct Entity {

@@ -152,6 +152,7 @@ Status split_score(const SplitScoring *scoring, int32_t split, DatasetScore *sco
         .batch_pieces = batch_pieces(scoring),
         .metric_mode = scoring->options->metric_mode,
         .merge = MERGE_CONFIDENCE,
+        .decode = scoring->options->decode,
         .part = communicator_rank(scoring->communicator),
         .part_count = communicator_size(scoring->communicator),
         .want_loss = true,

@@ -5,6 +5,7 @@
 #include "core/base/fault.h"
 #include "core/base/log.h"
 #include "core/base/memory.h"
+#include "worker/label_weights.h"
 #include "worker/reducer.h"
 
 struct TrainStepper {
@@ -13,6 +14,7 @@ struct TrainStepper {
     const ShardStore *shards;
     int32_t split;
     const TrainingOptions *options;
+    LabelWeights weights;
     Reducer *reducer;
     const BatchPlan *plan;
     TokenBlock *block;
@@ -40,8 +42,10 @@ Status train_stepper_create(TrainStepper **stepper, Communicator *communicator, 
                                .options = options,
                                .micro_batch = options->per_device_train_batch_size};
     (*stepper)->block = token_block_create(4096, 256);
+    Status status = label_weights_create(&(*stepper)->weights, shards, split, options, diagnostic);
     /* The reducer looks at the gradients, which exist once a plan for training was made. */
-    Status status = model_plan(model, 1, 1, true, diagnostic);
+    if (status == STATUS_OK)
+        status = model_plan(model, 1, 1, true, diagnostic);
     if (status == STATUS_OK)
         status = reducer_create(&(*stepper)->reducer, communicator, model, diagnostic);
     if (status != STATUS_OK)
@@ -53,6 +57,7 @@ void train_stepper_destroy(TrainStepper **stepper)
 {
     if (!*stepper)
         return;
+    label_weights_free(&(*stepper)->weights);
     reducer_destroy(&(*stepper)->reducer);
     token_block_destroy(&(*stepper)->block);
     array_free(&(*stepper)->lengths);
@@ -71,7 +76,7 @@ static void step_share(TrainStepper *stepper, int64_t index, StepShare *share)
     for (int32_t i = 0; i < share->count; i++) {
         const ShardWindowInfo *info = &infos[share->windows[i]];
         stepper->lengths.items[i] = info->length;
-        share->denominator += (double)info->weight * (double)info->label_count;
+        share->denominator += stepper->weights.windows[share->windows[i]];
         share->pieces += info->length;
     }
     batch_split_ranks(stepper->lengths.items, share->count, communicator_size(stepper->communicator), stepper->rank_of.items);
@@ -190,6 +195,7 @@ Status train_stepper_run(TrainStepper *stepper, int64_t index, int64_t step, con
         .dropout = true,
         .denominator = share.denominator,
         .label_smoothing = (float)stepper->options->label_smoothing_factor,
+        .class_weights = stepper->weights.labels,
         .part_frozen = part_frozen,
         .frozen_dropout = stepper->options->frozen_dropout,
         .part_ready_context = stepper->reducer,

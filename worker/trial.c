@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "core/base/log.h"
+#include "inference/notes.h"
 
 /* What decides a trial's numbers; what only limits space or speed is left out. */
 static Json *make_identity(const Workplace *workplace, const TrialRequest *request, const char *start_hex)
@@ -31,8 +32,9 @@ static Status train_from(const Workplace *workplace, const TrialRequest *request
 {
     Status status = STATUS_OK;
     char start_hex[17];
-    Json *identity = NULL;
+    Json *identity = NULL, *notes = json_copy(workplace->notes);
     *model = NULL;
+    prediction_notes_set_decode(notes, request->options.decode);
     status = workplace_start_model(workplace, &request->options, model, start_hex, diagnostic);
     TRY(communicator_agree(workplace->communicator, status, &(int64_t){0}, diagnostic));
     identity = make_identity(workplace, request, start_hex);
@@ -49,7 +51,7 @@ static Status train_from(const Workplace *workplace, const TrialRequest *request
                         .vocab_folder = workplace->work_folder,
                         .lowercase = shard_store_lowercase(workplace->shards),
                         .max_seq_length = (int32_t)shard_store_options(workplace->shards)->max_seq_length,
-                        .notes = workplace->notes,
+                        .notes = notes,
                         .identity = identity,
                         .work_folder = workplace->work_folder},
         .hooks = request->hooks,
@@ -58,6 +60,7 @@ static Status train_from(const Workplace *workplace, const TrialRequest *request
     status = trainer_run(&setup, result, diagnostic);
 out:
     json_destroy(&identity);
+    json_destroy(&notes);
     return status;
 }
 

@@ -14,6 +14,7 @@
 
 typedef enum LrSchedulerType { SCHEDULE_LINEAR, SCHEDULE_COSINE, SCHEDULE_CONSTANT_WITH_WARMUP } LrSchedulerType;
 typedef enum MetricMode { METRIC_DEFAULT, METRIC_STRICT } MetricMode;
+typedef enum DecodeRule { DECODE_ARGMAX, DECODE_VITERBI } DecodeRule;
 typedef enum SubwordLabels { SUBWORD_IGNORE, SUBWORD_INSIDE, SUBWORD_COPY } SubwordLabels;
 typedef enum ShardUnit { UNIT_SENTENCE, UNIT_DOCUMENT } ShardUnit;
 typedef enum ZeroPiece { ZERO_PIECE_UNK, ZERO_PIECE_DROP, ZERO_PIECE_ERROR } ZeroPiece;
@@ -33,6 +34,7 @@ typedef struct TrainingOptions {
     double adam_beta1, adam_beta2, adam_epsilon;
     double max_grad_norm;            /* 1 */
     double label_smoothing_factor;   /* 0 */
+    char class_weights[512];         /* none | balanced | LABEL=W,TYPE=W,... (core/options/class_weights.h) */
     double layerwise_lr_decay;       /* 1: off */
     double hidden_dropout;           /* -1: the model's own */
     double attention_dropout;        /* -1: the model's own */
@@ -47,6 +49,7 @@ typedef struct TrainingOptions {
     double early_stopping_threshold; /* 0 */
     int64_t save_total_limit;        /* 2 */
     MetricMode metric_mode;          /* default */
+    DecodeRule decode;               /* argmax */
 } TrainingOptions;
 
 /* How corpus files become shards. */

@@ -2,10 +2,12 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "core/options/class_weights.h"
 #include "core/options/options.h"
 
 static const char *const lr_scheduler_types[] = {
     [SCHEDULE_LINEAR] = "linear", [SCHEDULE_COSINE] = "cosine", [SCHEDULE_CONSTANT_WITH_WARMUP] = "constant_with_warmup", NULL};
+static const char *const decode_rules[] = {[DECODE_ARGMAX] = "argmax", [DECODE_VITERBI] = "viterbi", NULL};
 static const char *const metric_modes[] = {[METRIC_DEFAULT] = "default", [METRIC_STRICT] = "strict", NULL};
 
 /* Just below 1: betas and dropouts of 1 leave nothing of the gradient. */
@@ -50,6 +52,8 @@ static const OptionDescriptor descriptors[] = {
     REAL_ABOVE(adam_epsilon, 0, 1, "1e-8", "added to the square root of AdamW's second moment"),
     REAL_ABOVE(max_grad_norm, 0, 1e9, "1", "gradients are scaled down to this global norm; a large one never acts"),
     REAL(label_smoothing_factor, 0, 1, "0", "share of the loss spread over all labels"),
+    {FIELD(class_weights), .type = OPTION_TEXT, .default_text = "none",
+     .help = "weights of labels in the loss: none, balanced, or LABEL=W,TYPE=W,... such as O=0.3,PER=2"},
     REAL_ABOVE(layerwise_lr_decay, 0, 1, "1", "factor on the learning rate from each layer to the one below; 1: off"),
     REAL(hidden_dropout, -1, BELOW_ONE, "-1", "dropout of embeddings and layer outputs; -1: the model's own"),
     REAL(attention_dropout, -1, BELOW_ONE, "-1", "dropout of attention probabilities; -1: the model's own"),
@@ -66,6 +70,8 @@ static const OptionDescriptor descriptors[] = {
     REAL(early_stopping_threshold, 0, 1, "0", "by how much a score must be better to count"),
     INTEGER(save_total_limit, 1, 1000000, "2", "checkpoints to keep; the best is always kept"),
     CHOICE(metric_mode, metric_modes, "default", "how spans are read for the score: as conlleval, or strictly by the scheme"),
+    CHOICE(decode, decode_rules, "argmax",
+           "a token's label: its most probable one, or the most probable sequence that the scheme allows"),
 };
 
 static const OptionTable table = {.title = "training options",
@@ -103,5 +109,6 @@ Status training_options_validate(const TrainingOptions *options, Diagnostic *dia
         if (between_minus_one_and_zero(dropouts[i]))
             return FAIL(diagnostic, STATUS_INVALID_INPUT, "%s must be a share from 0 to 1, or -1 for the model's own, not %g",
                         names[i], dropouts[i]);
-    return STATUS_OK;
+    ClassWeights weights;
+    return class_weights_parse(&weights, options->class_weights, diagnostic);
 }

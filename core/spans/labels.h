@@ -94,4 +94,11 @@ int32_t scheme_first_violation(LabelScheme scheme, const char *const *labels, in
 /* Likewise the first one at or after token `from`. */
 int32_t scheme_next_violation(LabelScheme scheme, const char *const *labels, int32_t n, int32_t from);
 
+/* Does a scheme know this prefix? E and S stand for L and U of BILOU here, as in a LabelTable. */
+bool scheme_knows_prefix(LabelScheme scheme, LabelPrefix prefix);
+/* May a label follow another one directly? same_type: both have the same type; of no matter where one of them is O. What stands before the
+ * first and after the last token of a sentence is O. A sequence of labels that the scheme has violates nothing exactly when each of its
+ * transitions is allowed. */
+bool scheme_allows_transition(LabelScheme scheme, LabelPrefix before, LabelPrefix after, bool same_type);
+
 #endif

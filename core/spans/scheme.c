@@ -101,6 +101,43 @@ static bool scheme_allows(LabelScheme scheme, const Place *before, const Place *
     }
 }
 
+bool scheme_knows_prefix(LabelScheme scheme, LabelPrefix prefix)
+{
+    static const uint8_t known[SCHEME_COUNT] = {
+        [SCHEME_IO] = 1 << PREFIX_I,
+        [SCHEME_IOB1] = 1 << PREFIX_I | 1 << PREFIX_B,
+        [SCHEME_IOB2] = 1 << PREFIX_I | 1 << PREFIX_B,
+        [SCHEME_IOE1] = 1 << PREFIX_I | 1 << PREFIX_E,
+        [SCHEME_IOE2] = 1 << PREFIX_I | 1 << PREFIX_E,
+        [SCHEME_IOBES] = 1 << PREFIX_B | 1 << PREFIX_I | 1 << PREFIX_E | 1 << PREFIX_S,
+        [SCHEME_BILOU] = 1 << PREFIX_B | 1 << PREFIX_I | 1 << PREFIX_E | 1 << PREFIX_S,
+    };
+    return prefix == PREFIX_O || (known[scheme] >> prefix & 1) != 0;
+}
+
+bool scheme_allows_transition(LabelScheme scheme, LabelPrefix before, LabelPrefix after, bool same_type)
+{
+    same_type = same_type && before != PREFIX_O && after != PREFIX_O;
+    bool opened = before == PREFIX_B || before == PREFIX_I, goes_on = after == PREFIX_I || after == PREFIX_E;
+    switch (scheme) {
+    case SCHEME_IOB1:
+        return after != PREFIX_B || (same_type && opened);
+    case SCHEME_IOB2:
+        return after != PREFIX_I || (same_type && opened);
+    case SCHEME_IOE1:
+        return before != PREFIX_E || (same_type && goes_on);
+    case SCHEME_IOE2:
+        return before != PREFIX_I || (same_type && goes_on);
+    case SCHEME_IOBES:
+    case SCHEME_BILOU:
+        return opened == goes_on && (!opened || same_type);
+    case SCHEME_IO:
+    case SCHEME_COUNT:
+        break;
+    }
+    return true;
+}
+
 int32_t scheme_first_violation(LabelScheme scheme, const char *const *labels, int32_t n)
 {
     return scheme_next_violation(scheme, labels, n, 0);

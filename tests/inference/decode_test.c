@@ -60,7 +60,7 @@ static void the_first_piece_of_each_token_decides(void **state)
     const float logits[6][3] = {{9, 0, 0}, {0, 2, 1}, {9, 0, 0}, {1, 0, 1}, {0, 0, 30}, {9, 0, 0}};
     TokenDecision decisions[6];
     int32_t first, end;
-    window_decode(&logits[0][0], token_index, 6, 3, &first, &end, decisions);
+    window_decode(&logits[0][0], token_index, 6, 3, NULL, 8, &first, &end, decisions);
     assert_int_equal(first, 4);
     assert_int_equal(end, 8);
     assert_int_equal(decisions[0].label, 1);
@@ -78,7 +78,7 @@ static void huge_logits_do_not_overflow(void **state)
     const float logits[] = {-3e38f, 3e38f, 0};
     TokenDecision decision;
     int32_t first, end;
-    window_decode(logits, token_index, 1, 3, &first, &end, &decision);
+    window_decode(logits, token_index, 1, 3, NULL, 1, &first, &end, &decision);
     assert_int_equal(decision.label, 1);
     assert_true(decision.probability == 1.0f);
 }
@@ -90,7 +90,7 @@ static void a_window_of_specials_has_no_tokens(void **state)
     const float logits[4] = {0};
     TokenDecision none;
     int32_t first = 7, end = 7;
-    window_decode(logits, token_index, 2, 2, &first, &end, &none);
+    window_decode(logits, token_index, 2, 2, NULL, 2, &first, &end, &none);
     assert_int_equal(first, 0);
     assert_int_equal(end, 0);
 }

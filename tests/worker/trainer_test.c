@@ -1,6 +1,7 @@
 /* The training loop in this process, one rank without MPI. */
 #include "tests/worker/fixture.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -307,6 +308,62 @@ static void without_evaluation_there_is_one_checkpoint_at_the_end(void **state)
     run_free(&run);
 }
 
+/* The loss of the first step by hand: all label weights equal change nothing, and a weight of 0 leaves a label's pieces out. */
+static void label_weights_scale_the_loss_and_its_denominator(void **state)
+{
+    Run plain, doubled, without_o, balanced;
+    run_trial(*state, &(Wish){.store = "wa", .options = ""}, &plain);
+    run_trial(*state, &(Wish){.store = "wb", .options = "class_weights=O=2,PER=2,LOC=2,ORG=2,MISC=2"}, &doubled);
+    run_trial(*state, &(Wish){.store = "wc", .options = "class_weights=O=0"}, &without_o);
+    run_trial(*state, &(Wish){.store = "wd", .options = "class_weights=balanced"}, &balanced);
+    must(plain.status, &plain.diagnostic);
+    must(doubled.status, &doubled.diagnostic);
+    must(without_o.status, &without_o.diagnostic);
+    must(balanced.status, &balanced.diagnostic);
+    for (size_t i = 0; i < plain.losses.count; i++)
+        assert_true(fabsf(plain.losses.items[i] - doubled.losses.items[i]) < 1e-5f * plain.losses.items[i]);
+    assert_true(fabsf(plain.losses.items[0] - without_o.losses.items[0]) > 1e-4f);
+    /* Without a word on O a model soon calls everything an entity: its loss over the entities falls below the one that weighs O. */
+    assert_true(without_o.losses.items[9] < without_o.losses.items[0]);
+    assert_true(fabsf(balanced.losses.items[0] - without_o.losses.items[0]) > 1e-4f);
+    run_free(&plain);
+    run_free(&doubled);
+    run_free(&without_o);
+    run_free(&balanced);
+}
+
+static void a_weight_for_a_label_that_is_not_there_is_refused(void **state)
+{
+    Run run;
+    run_trial(*state, &(Wish){.store = "we", .options = "class_weights=PRE=2"}, &run);
+    assert_int_equal(run.status, STATUS_INVALID_INPUT);
+    assert_non_null(strstr(run.diagnostic.message, "PRE is neither a label nor a type"));
+    run_free(&run);
+}
+
+/* The rule is part of the model folder, so that prediction decodes as the evaluation that chose it did. */
+static void the_decoding_travels_with_the_model(void **state)
+{
+    const Ground *ground = *state;
+    Run run;
+    run_trial(ground, &(Wish){.store = "va", .options = "decode=viterbi"}, &run);
+    must(run.status, &run.diagnostic);
+    Json *notes = NULL;
+    Store *store = NULL;
+    Diagnostic diagnostic = {0};
+    char *pulled = path_join(ground->folder, "pulled-viterbi"), *path = path_join(pulled, "nersweep.json");
+    must(store_open(&store, run.store, file_system_posix(), &diagnostic), &diagnostic);
+    must(store_manifest_extract(store, trial_state_last(&run.outcome.training.state)->checkpoint, pulled, &diagnostic),
+         &diagnostic);
+    must(json_read_file(&notes, path, 1 << 20, &diagnostic), &diagnostic);
+    assert_string_equal(json_string_value(json_get(notes, "decode")), "viterbi");
+    json_destroy(&notes);
+    store_close(&store);
+    free(pulled);
+    free(path);
+    run_free(&run);
+}
+
 static void an_unknown_metric_dataset_is_named_with_those_that_there_are(void **state)
 {
     Run run;
@@ -520,6 +577,9 @@ int main(void)
         cmocka_unit_test(training_stops_when_the_score_no_longer_rises),
         cmocka_unit_test(an_early_stopped_trial_stays_stopped_when_resumed),
         cmocka_unit_test(without_evaluation_there_is_one_checkpoint_at_the_end),
+        cmocka_unit_test(label_weights_scale_the_loss_and_its_denominator),
+        cmocka_unit_test(a_weight_for_a_label_that_is_not_there_is_refused),
+        cmocka_unit_test(the_decoding_travels_with_the_model),
         cmocka_unit_test(an_unknown_metric_dataset_is_named_with_those_that_there_are),
         cmocka_unit_test(a_loss_that_is_not_finite_is_a_diverged_trial),
         cmocka_unit_test(frozen_tensors_are_bit_equal_to_the_start_until_they_thaw),
