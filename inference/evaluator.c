@@ -28,6 +28,7 @@ typedef struct Pass {
     int64_t pieces;    /* in windows */
     FloatArray logits; /* [pieces, C] */
     TokenBlock *block;
+    bool *wanted; /* [batch_pieces] pieces of the block whose logits are looked at */
     ARRAY(TokenDecision) decisions;
     ARRAY(WindowDecisions) window_decisions;
     SpanArray gold, predicted;
@@ -85,6 +86,17 @@ static Status pass_plan(Pass *pass, Diagnostic *diagnostic)
     return model_plan(pass->model, (int32_t)pass->batch_pieces, pass->sequence_limit, false, diagnostic);
 }
 
+/* A token is decided by its first piece, and the loss counts what has a label: no other logits are needed. */
+static void window_wanted(const Pass *pass, const ShardWindow *window, bool *wanted)
+{
+    int32_t last = -1;
+    for (int32_t i = 0; i < window->length; i++) {
+        int32_t token = window->token_index[i];
+        wanted[i] = (token >= 0 && token != last) || (pass->options->want_loss && window->labels[i] != TOKEN_LABEL_IGNORED);
+        last = token >= 0 ? token : last;
+    }
+}
+
 /* Logits of all windows of the group, block by block. */
 static Status group_forward(Pass *pass, Diagnostic *diagnostic)
 {
@@ -100,9 +112,11 @@ static Status group_forward(Pass *pass, Diagnostic *diagnostic)
             const ShardWindow *window = &pass->windows.items[w];
             if (pass->block->piece_count + window->length > pass->batch_pieces)
                 break;
+            window_wanted(pass, window, pass->wanted + pass->block->piece_count);
             token_block_append(pass->block, window->ids, NULL, 1.0f, window->length, (uint32_t)pass->block->sequence_count);
         }
-        Status status = model_forward(pass->model, pass->block, pass->logits.items + (size_t)done * width, diagnostic);
+        Status status =
+            model_forward(pass->model, pass->block, pass->wanted, pass->logits.items + (size_t)done * width, diagnostic);
         if (status != STATUS_OK)
             return status;
         done += pass->block->piece_count;
@@ -281,6 +295,7 @@ static void pass_free(Pass *pass)
     label_table_destroy(&pass->table);
     transitions_destroy(&pass->transitions);
     token_block_destroy(&pass->block);
+    free(pass->wanted);
     array_free(&pass->windows);
     array_free(&pass->sequences);
     array_free(&pass->logits);
@@ -323,6 +338,7 @@ Status evaluation_run(Evaluation *evaluation, Model *model, const ShardStore *st
         pass.transitions = transitions_create(pass.table, pass.label_count, shard_store_scheme(store));
     evaluation->counts = score_counts_create(pass.table->type_count);
     TRY(pass_plan(&pass, diagnostic));
+    pass.wanted = memory_allocate((size_t)pass.batch_pieces, sizeof *pass.wanted);
     pass.block = token_block_create((int32_t)pass.batch_pieces, pass.sequence_limit);
     int64_t begin, end;
     TRY(part_begin(&pass, options->part, &begin, diagnostic));

@@ -31,6 +31,7 @@ struct Predictor {
     TokenBlock *block;
     float *logits; /* [BLOCK_PIECES, C] or more for one long window */
     size_t logits_capacity;
+    ARRAY(bool) wanted; /* of the block's pieces */
 };
 
 /* One text on its way through. */
@@ -156,6 +157,7 @@ void predictor_close(Predictor **out)
     label_set_destroy(&predictor->labels);
     bert_config_free(&predictor->config);
     free(predictor->logits);
+    array_free(&predictor->wanted);
     free(predictor);
     *out = NULL;
 }
@@ -284,6 +286,21 @@ typedef struct BlockEntry {
 } BlockEntry;
 typedef ARRAY(BlockEntry) BlockEntryArray;
 
+static bool units_are_pieces(AggregationStrategy strategy)
+{
+    return strategy == AGGREGATE_NONE || strategy == AGGREGATE_SIMPLE;
+}
+
+/* Pieces of a window whose logits are looked at: under AGGREGATE_FIRST only the first of each word, and never special ones. wanted: as the
+ * window stands in the block, specials included. */
+static void window_wanted(const Passage *passage, Window window, AggregationStrategy strategy, bool *wanted)
+{
+    const int32_t *words = passage->word_of_piece.items + window.first;
+    wanted[0] = wanted[window.count + 1] = false;
+    for (int32_t i = 0; i < window.count; i++)
+        wanted[i + 1] = strategy != AGGREGATE_FIRST || i == 0 || words[i] != words[i - 1];
+}
+
 static Status block_run(Predictor *predictor, BlockEntryArray *entries, Diagnostic *diagnostic)
 {
     TokenBlock *block = predictor->block;
@@ -294,7 +311,7 @@ static Status block_run(Predictor *predictor, BlockEntryArray *entries, Diagnost
         predictor->logits = memory_reallocate(predictor->logits, wanted, sizeof(float));
         predictor->logits_capacity = wanted;
     }
-    Status status = model_forward(predictor->model, block, predictor->logits, diagnostic);
+    Status status = model_forward(predictor->model, block, predictor->wanted.items, predictor->logits, diagnostic);
     if (status != STATUS_OK)
         return status;
     for (size_t e = 0; e < entries->count; e++) {
@@ -311,7 +328,8 @@ static Status block_run(Predictor *predictor, BlockEntryArray *entries, Diagnost
 }
 
 /* Runs the windows of all passages through the model, packed into common blocks. */
-static Status passages_forward(Predictor *predictor, Passage *passages, size_t count, Diagnostic *diagnostic)
+static Status passages_forward(Predictor *predictor, Passage *passages, size_t count, AggregationStrategy strategy,
+                               Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     BlockEntryArray entries = {0};
@@ -328,6 +346,9 @@ static Status passages_forward(Predictor *predictor, Passage *passages, size_t c
             for (int32_t i = 0; i < window.count; i++)
                 array_push(&ids, passages[p].ids.items[window.first + i]);
             array_push(&ids, specials->sep);
+            size_t before = (size_t)predictor->block->piece_count;
+            array_reserve(&predictor->wanted, before + ids.count);
+            window_wanted(&passages[p], window, strategy, predictor->wanted.items + before);
             token_block_append(predictor->block, ids.items, NULL, 1.0f, (int32_t)ids.count, (uint32_t)entries.count);
             array_push(&entries, ((BlockEntry){&passages[p], window.count}));
         }
@@ -394,11 +415,6 @@ static void decide_units(const Transitions *transitions, float *rows, int32_t un
         if (labels[u] != decisions[u].label)
             decisions[u] = (TokenDecision){labels[u], expf(rows[(size_t)u * (size_t)label_count + (size_t)labels[u]])};
     free(labels);
-}
-
-static bool units_are_pieces(AggregationStrategy strategy)
-{
-    return strategy == AGGREGATE_NONE || strategy == AGGREGATE_SIMPLE;
 }
 
 /* Unit that owns a piece, or the unit count behind the last piece. */
@@ -534,7 +550,7 @@ Status predictor_texts(Predictor *predictor, const char *const *texts, const siz
     for (size_t i = 0; i < count; i++) {
         TRY(passage_encode_text(predictor, &passages[i], texts[i], sizes[i], diagnostic));
     }
-    TRY(passages_forward(predictor, passages, count, diagnostic));
+    TRY(passages_forward(predictor, passages, count, predictor->options.aggregation, diagnostic));
     for (size_t i = 0; i < count; i++)
         passage_entities(predictor, &passages[i], &results[i]);
 out:
@@ -569,7 +585,7 @@ Status predictor_tokens(Predictor *predictor, const char *const *tokens, int32_t
     passage.text = text.bytes;
     TRY(encode_words(predictor, &passage, diagnostic));
     passage_cut(predictor, &passage);
-    TRY(passages_forward(predictor, &passage, 1, diagnostic));
+    TRY(passages_forward(predictor, &passage, 1, AGGREGATE_FIRST, diagnostic));
     size_t room = 1;
     for (size_t w = 0; w < passage.windows.count; w++)
         room += (size_t)passage.windows.items[w].count;

@@ -73,7 +73,7 @@ typedef struct BackendOptions {
 
 typedef enum LinearEpilogue { LINEAR_PLAIN, LINEAR_GELU } LinearEpilogue;
 
-enum { BACKEND_VERSION = 1 };
+enum { BACKEND_VERSION = 2 };
 
 typedef struct Backend {
     uint32_t version; /* BACKEND_VERSION */
@@ -140,6 +140,13 @@ typedef struct Backend {
                               Dropout dropout, DeviceView context, DeviceView log_sum_exp);
     void (*attention_backward)(BackendStream *stream, const DeviceBlock *block, DeviceView qkv, DeviceView context, DeviceView log_sum_exp,
                                DeviceView d_context, int32_t heads, int32_t head_width, Dropout dropout, DeviceView d_qkv);
+
+    /* -- rows. index: int32 [rows], ascending, each below from_rows or to_rows. Places do not overlap.
+     * gather: to [rows, columns], to[i] = from[index[i]]. scatter: to [to_rows, columns] = 0, then to[index[i]] = from[i]. */
+    void (*rows_gather)(BackendStream *stream, DeviceView from, int32_t from_rows, DeviceView index, int32_t rows, int32_t columns,
+                        DeviceView to);
+    void (*rows_scatter)(BackendStream *stream, DeviceView from, DeviceView index, int32_t rows, int32_t columns, DeviceView to,
+                         int32_t to_rows);
 
     /* -- loss. labels: int32 [rows], TOKEN_LABEL_IGNORED rows cost nothing and have a zero gradient; weights: [rows]; class_weights: [C] or none.
      * loss_sum (one double on the device) += sum over rows of weights[r] * torch's cross entropy with label_smoothing and class weights,

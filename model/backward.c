@@ -8,7 +8,7 @@
 /* What backward passes around. */
 typedef struct Backward {
     Model *model;
-    const DeviceBlock *block;
+    const ModelBlock *block;
     const Activations *activations;
     const ModelStep *step;
     DropoutPlan dropout;
@@ -53,12 +53,31 @@ out:
     return status;
 }
 
+/* What stands behind a layer's attention: all rows, or in the last layer those that are scored. */
+typedef struct LayerRows {
+    const DeviceBlock *block;
+    DeviceView context, d_hidden;
+} LayerRows;
+
+static bool only_scored_rows(const Backward *backward, int32_t layer)
+{
+    return backward->block->some && layer == backward->model->config.num_hidden_layers - 1;
+}
+
+static LayerRows layer_rows(const Backward *backward, int32_t layer)
+{
+    const Activations *all = backward->activations;
+    if (only_scored_rows(backward, layer))
+        return (LayerRows){&backward->block->scored, all->scored_context, all->d_scored};
+    return (LayerRows){&backward->block->all, all->layers[layer].context, all->d_hidden};
+}
+
 static void head_backward(const Backward *backward)
 {
     Model *model = backward->model;
     const Backend *backend = model->backend;
     const Activations *activations = backward->activations;
-    int32_t layers = model->config.num_hidden_layers, rows = backward->block->piece_count;
+    int32_t layers = model->config.num_hidden_layers, rows = backward->block->scored.piece_count;
     if (part_trains(backward->step, layers + 1))
         backend->linear_backward_weight(model->stream, activations->layers[layers - 1].output.y, activations->d_logits, rows,
                                         model->config.label_count, model->config.hidden_size,
@@ -66,7 +85,7 @@ static void head_backward(const Backward *backward)
                                         gradient_view(model, head_parameter(layers, HEAD_BIAS)));
     if (backward->lowest <= layers)
         backend->linear_backward_input(model->stream, model->classifier, activations->d_logits, rows, device_view_none(), false,
-                                       activations->d_hidden);
+                                       layer_rows(backward, layers - 1).d_hidden);
 }
 
 static DeviceView layer_gradient(const Backward *backward, int32_t layer, int32_t which)
@@ -77,63 +96,81 @@ static DeviceView layer_gradient(const Backward *backward, int32_t layer, int32_
 }
 
 /* d_weight += d_y^T x unless the layer is frozen. */
-static void layer_weight_backward(const Backward *backward, int32_t layer, DeviceView x, DeviceView d_y, int32_t n, int32_t k,
-                                  int32_t weight, int32_t bias)
+static void layer_weight_backward(const Backward *backward, int32_t layer, DeviceView x, DeviceView d_y, int32_t rows, int32_t n,
+                                  int32_t k, int32_t weight, int32_t bias)
 {
     if (!part_trains(backward->step, 1 + layer))
         return;
-    backward->model->backend->linear_backward_weight(backward->model->stream, x, d_y, backward->block->piece_count, n, k,
+    backward->model->backend->linear_backward_weight(backward->model->stream, x, d_y, rows, n, k,
                                                      layer_gradient(backward, layer, weight),
                                                      layer_gradient(backward, layer, bias));
 }
 
-/* FFN sublayer: d_hidden holds d(output.y) before and d(attention.y) after. */
+/* FFN sublayer: rows.d_hidden holds d(output.y) before and d(attention.y) after. */
 static void ffn_backward(const Backward *backward, int32_t index)
 {
     Model *model = backward->model;
     const Backend *backend = model->backend;
     const Activations *all = backward->activations;
     const LayerActivations *layer = &all->layers[index];
-    int32_t rows = backward->block->piece_count, d = model->config.hidden_size, f = model->config.intermediate_size;
     const DropoutPlan *dropout = &backward->dropout;
+    LayerRows some = layer_rows(backward, index);
+    int32_t rows = some.block->piece_count, d = model->config.hidden_size, f = model->config.intermediate_size;
 
-    backend->norm_backward(model->stream, backward->block, all->d_hidden, layer->output.sum, layer->output.mean, layer->output.rstd,
+    backend->norm_backward(model->stream, some.block, some.d_hidden, layer->output.sum, layer->output.mean, layer->output.rstd,
                            parameter_view(model, layer_parameter(index, LAYER_FFN_NORM_WEIGHT)), d,
                            model_dropout_layer(model, dropout, index, DROPOUT_FFN_OUTPUT),
-                           model_dropout_layer(model, dropout, index, DROPOUT_CLASSIFIER), all->d_hidden, all->d_branch,
+                           model_dropout_layer(model, dropout, index, DROPOUT_CLASSIFIER), some.d_hidden, all->d_branch,
                            layer_gradient(backward, index, LAYER_FFN_NORM_WEIGHT),
                            layer_gradient(backward, index, LAYER_FFN_NORM_BIAS));
-    layer_weight_backward(backward, index, layer->ffn, all->d_branch, d, f, LAYER_FFN_OUT_WEIGHT, LAYER_FFN_OUT_BIAS);
+    layer_weight_backward(backward, index, layer->ffn, all->d_branch, rows, d, f, LAYER_FFN_OUT_WEIGHT, LAYER_FFN_OUT_BIAS);
     backend->linear_backward_input(model->stream, model->matrices[index].ffn_out, all->d_branch, rows, layer->ffn_pre, false,
                                    all->d_ffn);
-    layer_weight_backward(backward, index, layer->attention.y, all->d_ffn, f, d, LAYER_FFN_IN_WEIGHT, LAYER_FFN_IN_BIAS);
+    layer_weight_backward(backward, index, layer->attention.y, all->d_ffn, rows, f, d, LAYER_FFN_IN_WEIGHT, LAYER_FFN_IN_BIAS);
     backend->linear_backward_input(model->stream, model->matrices[index].ffn_in, all->d_ffn, rows, device_view_none(), true,
-                                   all->d_hidden);
+                                   some.d_hidden);
 }
 
-/* Attention sublayer: d_hidden holds d(attention.y) before and d(x) after, unless nothing below trains. */
+/* From the gradients of the rows behind attention to those of all rows: rows that nobody looked at have none. d_context [R, d]. */
+static void scatter_gradients(const Backward *backward, DeviceView d_context)
+{
+    Model *model = backward->model;
+    const Activations *all = backward->activations;
+    int32_t scored = backward->block->scored.piece_count, pieces = backward->block->all.piece_count, d = model->config.hidden_size;
+    model->backend->rows_scatter(model->stream, d_context, all->scored_index, scored, d, all->d_context, pieces);
+    model->backend->rows_scatter(model->stream, all->d_scored, all->scored_index, scored, d, all->d_hidden, pieces);
+}
+
+/* Attention sublayer: d_hidden of its rows holds d(attention.y) before, d_hidden of all rows d(x) after, unless nothing below trains. */
 static void attention_backward(const Backward *backward, int32_t index, DeviceView x)
 {
     Model *model = backward->model;
     const Backend *backend = model->backend;
     const Activations *all = backward->activations;
     const LayerActivations *layer = &all->layers[index];
-    int32_t rows = backward->block->piece_count, d = model->config.hidden_size, heads = model->config.num_attention_heads;
     const DropoutPlan *dropout = &backward->dropout;
+    LayerRows some = layer_rows(backward, index);
+    bool scatters = only_scored_rows(backward, index);
+    int32_t rows = some.block->piece_count, pieces = backward->block->all.piece_count;
+    int32_t d = model->config.hidden_size, heads = model->config.num_attention_heads;
+    DeviceView d_context = scatters ? all->d_qkv : all->d_context; /* d_qkv is not needed yet */
 
-    backend->norm_backward(model->stream, backward->block, all->d_hidden, layer->attention.sum, layer->attention.mean,
+    backend->norm_backward(model->stream, some.block, some.d_hidden, layer->attention.sum, layer->attention.mean,
                            layer->attention.rstd, parameter_view(model, layer_parameter(index, LAYER_ATTENTION_NORM_WEIGHT)), d,
-                           model_dropout_layer(model, dropout, index, DROPOUT_ATTENTION_OUTPUT), model_dropout_off(), all->d_hidden,
+                           model_dropout_layer(model, dropout, index, DROPOUT_ATTENTION_OUTPUT), model_dropout_off(), some.d_hidden,
                            all->d_branch, layer_gradient(backward, index, LAYER_ATTENTION_NORM_WEIGHT),
                            layer_gradient(backward, index, LAYER_ATTENTION_NORM_BIAS));
-    layer_weight_backward(backward, index, layer->context, all->d_branch, d, d, LAYER_OUTPUT_WEIGHT, LAYER_OUTPUT_BIAS);
+    layer_weight_backward(backward, index, some.context, all->d_branch, rows, d, d, LAYER_OUTPUT_WEIGHT, LAYER_OUTPUT_BIAS);
     backend->linear_backward_input(model->stream, model->matrices[index].output, all->d_branch, rows, device_view_none(), false,
-                                   all->d_context);
-    backend->attention_backward(model->stream, backward->block, layer->qkv, layer->context, layer->log_sum_exp, all->d_context,
-                                heads, d / heads, model_dropout_layer(model, dropout, index, DROPOUT_ATTENTION), all->d_qkv);
-    layer_weight_backward(backward, index, x, all->d_qkv, 3 * d, d, LAYER_QUERY_WEIGHT, LAYER_QUERY_BIAS);
+                                   d_context);
+    if (scatters)
+        scatter_gradients(backward, d_context);
+    backend->attention_backward(model->stream, &backward->block->all, layer->qkv, layer->context, layer->log_sum_exp,
+                                all->d_context, heads, d / heads, model_dropout_layer(model, dropout, index, DROPOUT_ATTENTION),
+                                all->d_qkv);
+    layer_weight_backward(backward, index, x, all->d_qkv, pieces, 3 * d, d, LAYER_QUERY_WEIGHT, LAYER_QUERY_BIAS);
     if (backward->lowest <= index)
-        backend->linear_backward_input(model->stream, model->matrices[index].qkv, all->d_qkv, rows, device_view_none(), true,
+        backend->linear_backward_input(model->stream, model->matrices[index].qkv, all->d_qkv, pieces, device_view_none(), true,
                                        all->d_hidden);
 }
 
@@ -143,11 +180,11 @@ static void embeddings_backward(const Backward *backward)
     const NormActivations *embeddings = &backward->activations->embeddings;
     DeviceView d_hidden = backward->activations->d_hidden;
     int32_t d = model->config.hidden_size;
-    model->backend->norm_backward(model->stream, backward->block, d_hidden, embeddings->sum, embeddings->mean, embeddings->rstd,
-                                  parameter_view(model, EMBEDDING_NORM_WEIGHT), d, model_dropout_off(),
+    model->backend->norm_backward(model->stream, &backward->block->all, d_hidden, embeddings->sum, embeddings->mean,
+                                  embeddings->rstd, parameter_view(model, EMBEDDING_NORM_WEIGHT), d, model_dropout_off(),
                                   model_dropout_embeddings(model, &backward->dropout), d_hidden, device_view_none(),
                                   gradient_view(model, EMBEDDING_NORM_WEIGHT), gradient_view(model, EMBEDDING_NORM_BIAS));
-    model->backend->embedding_backward(model->stream, backward->block, d_hidden, d, gradient_view(model, EMBEDDING_WORD),
+    model->backend->embedding_backward(model->stream, &backward->block->all, d_hidden, d, gradient_view(model, EMBEDDING_WORD),
                                        gradient_view(model, EMBEDDING_POSITION), gradient_view(model, EMBEDDING_TYPE));
 }
 
@@ -155,7 +192,7 @@ static void embeddings_backward(const Backward *backward)
 static Status run_backward(const Backward *backward, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    bool empty = backward->block->piece_count == 0;
+    bool empty = backward->block->all.piece_count == 0;
     int32_t layers = backward->model->config.num_hidden_layers;
     if (!empty && backward->lowest <= layers + 1)
         head_backward(backward);
@@ -176,13 +213,14 @@ out:
 }
 
 /* Queues the loss; its sum goes to the first bytes of the loss buffer. */
-static void queue_loss(Model *model, const TokenBlock *block, const ModelStep *step, const Activations *activations)
+static void queue_loss(Model *model, const ModelBlock *block, const ModelStep *step, const Activations *activations)
 {
     const Backend *backend = model->backend;
     DeviceView loss = {model->loss, 0}, class_weights = device_view_none();
-    size_t pieces = (size_t)block->piece_count;
-    backend->copy_to_device(model->stream, activations->labels, block->labels, pieces * sizeof *block->labels);
-    backend->copy_to_device(model->stream, activations->weights, block->weights, pieces * sizeof *block->weights);
+    const HostRows *host = &model->host;
+    size_t scored = (size_t)block->scored.piece_count;
+    backend->copy_to_device(model->stream, activations->labels, host->labels, scored * sizeof *host->labels);
+    backend->copy_to_device(model->stream, activations->weights, host->weights, scored * sizeof *host->weights);
     if (step->class_weights) {
         class_weights = (DeviceView){model->loss, LOSS_CLASS_WEIGHTS_BYTES};
         backend->copy_to_device(model->stream, class_weights, step->class_weights,
@@ -192,21 +230,21 @@ static void queue_loss(Model *model, const TokenBlock *block, const ModelStep *s
     /* A step without one labelled token has no loss and moves nothing, where a division by zero would end the trial. */
     float scale = step->denominator > 0 ? (float)(1.0 / step->denominator) : 0.0f;
     backend->cross_entropy(model->stream, activations->logits, activations->labels, activations->weights, class_weights,
-                           step->label_smoothing, scale, block->piece_count, model->config.label_count, loss,
+                           step->label_smoothing, scale, block->scored.piece_count, model->config.label_count, loss,
                            activations->d_logits);
 }
 
 Status model_train_block(Model *model, const TokenBlock *block, const ModelStep *step, double *loss_sum, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    DeviceBlock device_block;
+    ModelBlock model_block;
     double loss = 0;
     *loss_sum = 0;
     if (!model->gradients || !model->training.piece_limit)
         return FAIL(diagnostic, STATUS_LIMIT, "the model was not planned for training");
     Backward backward = {
         .model = model,
-        .block = &device_block,
+        .block = &model_block,
         .activations = &model->training,
         .step = step,
         .lowest = lowest_training_part(model->layout, step),
@@ -216,12 +254,12 @@ Status model_train_block(Model *model, const TokenBlock *block, const ModelStep 
         .key = philox_key(step->seed, RANDOM_DROPOUT, (uint32_t)step->step),
         .prefix = step->frozen_dropout ? 0 : backward.lowest,
     };
-    TRY(model_block_upload(model, block, &model->training, &device_block, diagnostic));
+    TRY(model_block_upload(model, block, SCORED_LABELLED, NULL, &model->training, &model_block, diagnostic));
     if (step->zero_gradients)
         zero_gradients(model, step);
     if (block->piece_count > 0) {
-        model_forward_queue(model, &device_block, &backward.dropout, &model->training);
-        queue_loss(model, block, step, &model->training);
+        model_forward_queue(model, &model_block, &backward.dropout, &model->training);
+        queue_loss(model, &model_block, step, &model->training);
         model->backend->copy_to_host(model->stream, &loss, (DeviceView){model->loss, 0}, sizeof loss);
     }
     TRY(run_backward(&backward, diagnostic));

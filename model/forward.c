@@ -1,5 +1,6 @@
 /* Forward: a block to the device, through the network, to logits. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/memory.h"
 #include "model/model_internal.h"
@@ -17,8 +18,38 @@ static int32_t expand_slots(const TokenBlock *block, uint32_t *slots)
     return longest;
 }
 
-Status model_block_upload(Model *model, const TokenBlock *block, Activations *activations, DeviceBlock *device_block,
-                          Diagnostic *diagnostic)
+static bool is_scored(const TokenBlock *block, ScoredPieces which, const bool *wanted, int32_t piece)
+{
+    switch (which) {
+    case SCORED_LABELLED:
+        return block->labels[piece] != TOKEN_LABEL_IGNORED;
+    case SCORED_WANTED:
+        return wanted[piece];
+    case SCORED_ALL:
+        break;
+    }
+    return true;
+}
+
+/* Which pieces are scored, and what is known of them. Returns R. */
+static int32_t gather_scored(const TokenBlock *block, ScoredPieces which, const bool *wanted, HostRows *host)
+{
+    int32_t count = 0;
+    for (int32_t t = 0; t < block->piece_count; t++) {
+        if (!is_scored(block, which, wanted, t))
+            continue;
+        host->scored_index[count] = t;
+        host->scored_positions[count] = block->positions[t];
+        host->scored_slots[count] = host->slots[t];
+        host->labels[count] = block->labels[t];
+        host->weights[count] = block->weights[t];
+        count++;
+    }
+    return count;
+}
+
+Status model_block_upload(Model *model, const TokenBlock *block, ScoredPieces which, const bool *wanted, Activations *activations,
+                          ModelBlock *model_block, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     const BertConfig *config = &model->config;
@@ -28,44 +59,67 @@ Status model_block_upload(Model *model, const TokenBlock *block, Activations *ac
     TRY(token_block_validate(block, config->vocab_size, config->max_position_embeddings, config->label_count, diagnostic));
 
     const Backend *backend = model->backend;
+    BackendStream *stream = model->stream;
+    const HostRows *host = &model->host;
     size_t pieces = (size_t)block->piece_count;
-    *device_block = (DeviceBlock){
+    model_block->all = (DeviceBlock){
         .piece_count = block->piece_count,
         .sequence_count = block->sequence_count,
-        .longest = expand_slots(block, model->slots),
+        .longest = expand_slots(block, host->slots),
         .ids = activations->ids,
         .positions = activations->positions,
         .slots = activations->slots,
         .sequence_start = activations->sequence_start,
     };
-    backend->copy_to_device(model->stream, activations->ids, block->ids, pieces * sizeof *block->ids);
-    backend->copy_to_device(model->stream, activations->positions, block->positions, pieces * sizeof *block->positions);
-    backend->copy_to_device(model->stream, activations->slots, model->slots, pieces * sizeof *model->slots);
-    backend->copy_to_device(model->stream, activations->sequence_start, block->sequence_start,
+    model_block->scored = (DeviceBlock){
+        .piece_count = gather_scored(block, which, wanted, &model->host),
+        .ids = device_view_none(),
+        .positions = activations->scored_positions,
+        .slots = activations->scored_slots,
+        .sequence_start = activations->sequence_start,
+    };
+    size_t scored = (size_t)model_block->scored.piece_count;
+    model_block->some = scored < pieces;
+    backend->copy_to_device(stream, activations->ids, block->ids, pieces * sizeof *block->ids);
+    backend->copy_to_device(stream, activations->positions, block->positions, pieces * sizeof *block->positions);
+    backend->copy_to_device(stream, activations->slots, host->slots, pieces * sizeof *host->slots);
+    backend->copy_to_device(stream, activations->sequence_start, block->sequence_start,
                             ((size_t)block->sequence_count + 1) * sizeof *block->sequence_start);
+    backend->copy_to_device(stream, activations->scored_index, host->scored_index, scored * sizeof *host->scored_index);
+    backend->copy_to_device(stream, activations->scored_positions, host->scored_positions, scored * sizeof *host->scored_positions);
+    backend->copy_to_device(stream, activations->scored_slots, host->scored_slots, scored * sizeof *host->scored_slots);
 out:
     return status;
 }
 
-/* From the layer's input x to activations->output.y. */
-static void layer_forward(Model *model, const DeviceBlock *block, const DropoutPlan *plan, int32_t index, DeviceView x,
-                          const LayerActivations *activations)
+#define WEIGHT(which) parameter_view(model, layer_parameter(index, which))
+
+/* From the layer's input x to activations->context. */
+static void attention_forward(Model *model, const DeviceBlock *block, const DropoutPlan *plan, int32_t index, DeviceView x,
+                              const LayerActivations *activations)
+{
+    const Backend *backend = model->backend;
+    int32_t d = model->config.hidden_size, heads = model->config.num_attention_heads;
+    backend->linear_forward(model->stream, model->matrices[index].qkv, WEIGHT(LAYER_QUERY_BIAS), x, block->piece_count,
+                            LINEAR_PLAIN, device_view_none(), activations->qkv);
+    backend->attention_forward(model->stream, block, activations->qkv, heads, d / heads,
+                               model_dropout_layer(model, plan, index, DROPOUT_ATTENTION), activations->context,
+                               activations->log_sum_exp);
+}
+
+/* What follows attention works on each row by itself: from context and x to activations->output.y. */
+static void rows_forward(Model *model, const DeviceBlock *block, const DropoutPlan *plan, int32_t index, DeviceView context,
+                         DeviceView x, const LayerActivations *activations)
 {
     const Backend *backend = model->backend;
     BackendStream *stream = model->stream;
     const BertConfig *config = &model->config;
     const LayerMatrices *matrices = &model->matrices[index];
-    int32_t rows = block->piece_count, d = config->hidden_size, heads = config->num_attention_heads;
+    int32_t rows = block->piece_count, d = config->hidden_size;
     DeviceView none = device_view_none();
-#define WEIGHT(which) parameter_view(model, layer_parameter(index, which))
 
-    backend->linear_forward(stream, matrices->qkv, WEIGHT(LAYER_QUERY_BIAS), x, rows, LINEAR_PLAIN, none, activations->qkv);
-    backend->attention_forward(stream, block, activations->qkv, heads, d / heads,
-                               model_dropout_layer(model, plan, index, DROPOUT_ATTENTION), activations->context,
-                               activations->log_sum_exp);
     const NormActivations *attention = &activations->attention;
-    backend->linear_forward(stream, matrices->output, WEIGHT(LAYER_OUTPUT_BIAS), activations->context, rows, LINEAR_PLAIN, none,
-                            attention->sum);
+    backend->linear_forward(stream, matrices->output, WEIGHT(LAYER_OUTPUT_BIAS), context, rows, LINEAR_PLAIN, none, attention->sum);
     backend->norm_forward(stream, block, attention->sum, x, WEIGHT(LAYER_ATTENTION_NORM_WEIGHT), WEIGHT(LAYER_ATTENTION_NORM_BIAS),
                           config->layer_norm_eps, d, model_dropout_layer(model, plan, index, DROPOUT_ATTENTION_OUTPUT),
                           model_dropout_off(), attention->sum, attention->y, attention->mean, attention->rstd);
@@ -79,47 +133,86 @@ static void layer_forward(Model *model, const DeviceBlock *block, const DropoutP
                           config->layer_norm_eps, d, model_dropout_layer(model, plan, index, DROPOUT_FFN_OUTPUT),
                           model_dropout_layer(model, plan, index, DROPOUT_CLASSIFIER), output->sum, output->y, output->mean,
                           output->rstd);
-#undef WEIGHT
 }
 
-void model_forward_queue(Model *model, const DeviceBlock *block, const DropoutPlan *plan, Activations *activations)
+#undef WEIGHT
+
+/* The last layer: behind its attention only the scored rows go on. */
+static void last_rows_forward(Model *model, const ModelBlock *block, const DropoutPlan *plan, DeviceView x,
+                              Activations *activations)
+{
+    const Backend *backend = model->backend;
+    int32_t last = model->config.num_hidden_layers - 1, d = model->config.hidden_size;
+    const LayerActivations *layer = &activations->layers[last];
+    if (!block->some) {
+        rows_forward(model, &block->all, plan, last, layer->context, x, layer);
+        return;
+    }
+    int32_t all = block->all.piece_count, scored = block->scored.piece_count;
+    backend->rows_gather(model->stream, layer->context, all, activations->scored_index, scored, d, activations->scored_context);
+    backend->rows_gather(model->stream, x, all, activations->scored_index, scored, d, activations->scored_x);
+    rows_forward(model, &block->scored, plan, last, activations->scored_context, activations->scored_x, layer);
+}
+
+void model_forward_queue(Model *model, const ModelBlock *block, const DropoutPlan *plan, Activations *activations)
 {
     const Backend *backend = model->backend;
     const BertConfig *config = &model->config;
     int32_t d = config->hidden_size, layers = config->num_hidden_layers;
     const NormActivations *embeddings = &activations->embeddings;
 
-    backend->embedding_forward(model->stream, block, parameter_view(model, EMBEDDING_WORD),
+    backend->embedding_forward(model->stream, &block->all, parameter_view(model, EMBEDDING_WORD),
                                parameter_view(model, EMBEDDING_POSITION), parameter_view(model, EMBEDDING_TYPE), d,
                                embeddings->sum);
-    backend->norm_forward(model->stream, block, embeddings->sum, device_view_none(), parameter_view(model, EMBEDDING_NORM_WEIGHT),
-                          parameter_view(model, EMBEDDING_NORM_BIAS), config->layer_norm_eps, d, model_dropout_off(),
-                          model_dropout_embeddings(model, plan), embeddings->sum, embeddings->y, embeddings->mean,
-                          embeddings->rstd);
+    backend->norm_forward(model->stream, &block->all, embeddings->sum, device_view_none(),
+                          parameter_view(model, EMBEDDING_NORM_WEIGHT), parameter_view(model, EMBEDDING_NORM_BIAS),
+                          config->layer_norm_eps, d, model_dropout_off(), model_dropout_embeddings(model, plan), embeddings->sum,
+                          embeddings->y, embeddings->mean, embeddings->rstd);
     DeviceView x = embeddings->y;
     for (int32_t i = 0; i < layers; i++) {
-        layer_forward(model, block, plan, i, x, &activations->layers[i]);
-        x = activations->layers[i].output.y;
+        const LayerActivations *layer = &activations->layers[i];
+        attention_forward(model, &block->all, plan, i, x, layer);
+        if (i < layers - 1)
+            rows_forward(model, &block->all, plan, i, layer->context, x, layer);
+        else
+            last_rows_forward(model, block, plan, x, activations);
+        x = layer->output.y;
     }
     backend->linear_forward(model->stream, model->classifier, parameter_view(model, head_parameter(layers, HEAD_BIAS)), x,
-                            block->piece_count, LINEAR_PLAIN, device_view_none(), activations->logits);
+                            block->scored.piece_count, LINEAR_PLAIN, device_view_none(), activations->logits);
 }
 
-Status model_forward(Model *model, const TokenBlock *block, float *logits, Diagnostic *diagnostic)
+/* Rows of the scored pieces, which stand one after another, to their places among all, from the end on: no row moves down. */
+static void spread_logits(const HostRows *host, int32_t scored, int32_t pieces, size_t columns, float *logits)
+{
+    int32_t next = scored - 1;
+    for (int32_t t = pieces - 1; t >= 0; t--) {
+        float *row = logits + (size_t)t * columns;
+        if (next >= 0 && host->scored_index[next] == t)
+            memmove(row, logits + (size_t)next-- * columns, columns * sizeof *logits);
+        else
+            memset(row, 0, columns * sizeof *logits);
+    }
+}
+
+Status model_forward(Model *model, const TokenBlock *block, const bool *wanted, float *logits, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     /* A model that was planned for training alone can evaluate too. */
     bool fits = block->piece_count <= model->inference.piece_limit && block->sequence_count <= model->inference.sequence_limit;
     Activations *activations = fits || !model->training.piece_limit ? &model->inference : &model->training;
-    DeviceBlock device_block;
+    size_t columns = (size_t)model->config.label_count;
+    ModelBlock model_block;
     DropoutPlan plan = {.on = false};
-    TRY(model_block_upload(model, block, activations, &device_block, diagnostic));
+    TRY(model_block_upload(model, block, wanted ? SCORED_WANTED : SCORED_ALL, wanted, activations, &model_block, diagnostic));
     if (block->piece_count > 0) {
-        model_forward_queue(model, &device_block, &plan, activations);
+        model_forward_queue(model, &model_block, &plan, activations);
         model->backend->copy_to_host(model->stream, logits, activations->logits,
-                                     (size_t)block->piece_count * (size_t)model->config.label_count * sizeof *logits);
+                                     (size_t)model_block.scored.piece_count * columns * sizeof *logits);
     }
     TRY(model->backend->stream_synchronize(model->stream, diagnostic));
+    if (model_block.some)
+        spread_logits(&model->host, model_block.scored.piece_count, block->piece_count, columns, logits);
 out:
     return status;
 }

@@ -89,7 +89,12 @@ void model_destroy(Model **model)
         backend->stream_destroy(&old->stream);
     free(old->training.layers);
     free(old->inference.layers);
-    free(old->slots);
+    free(old->host.slots);
+    free(old->host.scored_index);
+    free(old->host.scored_positions);
+    free(old->host.scored_slots);
+    free(old->host.labels);
+    free(old->host.weights);
     model_layout_destroy(&old->layout);
     bert_config_free(&old->config);
     free(old);

@@ -48,8 +48,9 @@ NODISCARD Status model_plan(Model *model, int32_t piece_limit, int32_t sequence_
 /* Device bytes of activations and gradients. */
 size_t model_planned_bytes(const Model *model);
 
-/* Logits of every piece: logits [T, C] on the host. No dropout. */
-NODISCARD Status model_forward(Model *model, const TokenBlock *block, float *logits, Diagnostic *diagnostic);
+/* Logits of every piece, or of those that are wanted [T] (NULL: all; the others' are zero, and cost less): logits [T, C] on the host. No
+ * dropout. */
+NODISCARD Status model_forward(Model *model, const TokenBlock *block, const bool *wanted, float *logits, Diagnostic *diagnostic);
 
 /* Called on the host when all gradients of a part are complete (parts from the head down to the embeddings), so that an all-reduce can run
  * while backward goes on. The device's work for that part is finished when it is called. */

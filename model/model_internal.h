@@ -71,19 +71,33 @@ typedef struct LayerActivations {
 typedef struct Activations {
     int32_t piece_limit, sequence_limit; /* 0: not planned */
     size_t size_bytes;
-    DeviceView ids, positions, slots, sequence_start; /* of the block */
-    DeviceView labels, weights;                       /* [T] */
+    DeviceView ids, positions, slots, sequence_start;         /* of the block */
+    DeviceView scored_index, scored_positions, scored_slots;  /* [R] */
+    DeviceView labels, weights;                               /* [R] */
     NormActivations embeddings;
     LayerActivations *layers; /* [L] */
-    DeviceView logits;        /* [T, C] */
+    DeviceView logits;        /* [R, C] */
+    /* The last layer behind its attention, for R of T rows. scored_x is nobody's business afterwards. */
+    DeviceView scored_context, scored_x; /* [R, d] */
     /* training only */
-    DeviceView d_logits;  /* [T, C] */
+    DeviceView d_logits;  /* [R, C] */
+    DeviceView d_scored;  /* [R, d] as d_hidden, behind the last layer's attention */
     DeviceView d_hidden;  /* [T, d] gradient of what flows between sublayers */
     DeviceView d_branch;  /* [T, d] gradient inside a sublayer */
     DeviceView d_context; /* [T, d] */
     DeviceView d_qkv;     /* [T, 3d] */
     DeviceView d_ffn;     /* [T, f] */
 } Activations;
+
+/* Host arrays [pieces of the larger plan]. */
+typedef struct HostRows {
+    int32_t capacity;
+    uint32_t *slots;                          /* of each piece */
+    int32_t *scored_index, *scored_positions; /* of the pieces that are scored */
+    uint32_t *scored_slots;
+    int32_t *labels;
+    float *weights;
+} HostRows;
 
 struct Model {
     BertConfig config;
@@ -99,8 +113,7 @@ struct Model {
     BackendBuffer *activation_buffer;
     size_t activation_bytes;
     Activations training, inference;
-    uint32_t *slots; /* host [pieces of the larger plan] slot of each piece, while a block is being copied to the device */
-    int32_t slots_capacity;
+    HostRows host; /* while a block is being copied to the device */
 };
 
 /* Where the class weights stand in the loss buffer. */
@@ -137,11 +150,21 @@ Dropout model_dropout_embeddings(const Model *model, const DropoutPlan *plan);
 Dropout model_dropout_layer(const Model *model, const DropoutPlan *plan, int32_t layer, DropoutPlace place);
 Dropout model_dropout_off(void);
 
-/* Copies a block to the device; device_block and activations are filled for it. The host arrays must live until the stream is
- * synchronised. STATUS_LIMIT when it is larger than planned. */
-NODISCARD Status model_block_upload(Model *model, const TokenBlock *block, Activations *activations, DeviceBlock *device_block,
-                                    Diagnostic *diagnostic);
-/* From the block on the device to activations->logits. */
-void model_forward_queue(Model *model, const DeviceBlock *block, const DropoutPlan *plan, Activations *activations);
+/* A block on the device. Only R of its T pieces are scored: those that the loss counts, or whose logits are wanted. No other row of the last
+ * layer is looked at behind its attention, so none is computed: not forward, and backward its gradient is zero. */
+typedef struct ModelBlock {
+    DeviceBlock all;    /* T pieces */
+    DeviceBlock scored; /* R pieces: who they are for dropout; no sequences */
+    bool some;          /* R < T */
+} ModelBlock;
+
+typedef enum ScoredPieces { SCORED_ALL, SCORED_LABELLED, SCORED_WANTED } ScoredPieces;
+
+/* Copies a block to the device; model_block and activations are filled for it. wanted: [T], of SCORED_WANTED only. The host arrays must live
+ * until the stream is synchronised. STATUS_LIMIT when it is larger than planned. */
+NODISCARD Status model_block_upload(Model *model, const TokenBlock *block, ScoredPieces which, const bool *wanted,
+                                    Activations *activations, ModelBlock *model_block, Diagnostic *diagnostic);
+/* From the block on the device to activations->logits [R, C]. */
+void model_forward_queue(Model *model, const ModelBlock *block, const DropoutPlan *plan, Activations *activations);
 
 #endif

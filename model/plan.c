@@ -63,8 +63,11 @@ static void place_layers_for_training(Planner *planner, const BertConfig *config
     for (int32_t i = 0; i < config->num_hidden_layers; i++)
         plan->layers[i] = place_layer(planner, config);
     int32_t d = config->hidden_size;
+    plan->scored_context = place_rows(planner, d);
     plan->d_logits = place_rows(planner, config->label_count);
+    plan->d_scored = place_rows(planner, d);
     plan->d_hidden = place_rows(planner, d);
+    plan->scored_x = plan->d_hidden; /* forward is done with it before backward begins */
     plan->d_branch = place_rows(planner, d);
     plan->d_context = place_rows(planner, d);
     plan->d_qkv = place_rows(planner, 3 * d);
@@ -84,6 +87,8 @@ static void place_layers_for_inference(Planner *planner, const BertConfig *confi
     layer.ffn_pre = device_view_none();
     layer.ffn = place_rows(planner, config->intermediate_size);
     layer.output = plan->embeddings;
+    plan->scored_context = layer.qkv; /* which attention was the last to read */
+    plan->scored_x = device_view_floats(layer.qkv, planner->piece_limit * (size_t)d);
     for (int32_t i = 0; i < config->num_hidden_layers; i++)
         plan->layers[i] = layer;
 }
@@ -98,6 +103,9 @@ static bool place_all(Activations *plan, const BertConfig *config, BackendBuffer
     plan->positions = place_rows(&planner, 1);
     plan->slots = place_rows(&planner, 1);
     plan->sequence_start = place_bytes(&planner, (size_t)plan->sequence_limit + 1, sizeof(int32_t));
+    plan->scored_index = place_rows(&planner, 1);
+    plan->scored_positions = place_rows(&planner, 1);
+    plan->scored_slots = place_rows(&planner, 1);
     plan->labels = place_rows(&planner, 1);
     plan->weights = place_rows(&planner, 1);
     plan->embeddings = place_norm(&planner, config->hidden_size);
@@ -153,12 +161,18 @@ static Status reserve_gradients(Model *model, Diagnostic *diagnostic)
     return status;
 }
 
-static void reserve_slots(Model *model, int32_t piece_limit)
+static void reserve_host_rows(HostRows *host, int32_t piece_limit)
 {
-    if (piece_limit <= model->slots_capacity)
+    size_t count = (size_t)piece_limit;
+    if (piece_limit <= host->capacity)
         return;
-    model->slots = memory_reallocate(model->slots, (size_t)piece_limit, sizeof *model->slots);
-    model->slots_capacity = piece_limit;
+    host->slots = memory_reallocate(host->slots, count, sizeof *host->slots);
+    host->scored_index = memory_reallocate(host->scored_index, count, sizeof *host->scored_index);
+    host->scored_positions = memory_reallocate(host->scored_positions, count, sizeof *host->scored_positions);
+    host->scored_slots = memory_reallocate(host->scored_slots, count, sizeof *host->scored_slots);
+    host->labels = memory_reallocate(host->labels, count, sizeof *host->labels);
+    host->weights = memory_reallocate(host->weights, count, sizeof *host->weights);
+    host->capacity = piece_limit;
 }
 
 Status model_plan(Model *model, int32_t piece_limit, int32_t sequence_limit, bool training, Diagnostic *diagnostic)
@@ -176,7 +190,7 @@ Status model_plan(Model *model, int32_t piece_limit, int32_t sequence_limit, boo
     if (sequence_limit > plan->sequence_limit)
         plan->sequence_limit = sequence_limit;
     TRY(reserve_activations(model, diagnostic));
-    reserve_slots(model, plan->piece_limit);
+    reserve_host_rows(&model->host, plan->piece_limit);
 out:
     if (status != STATUS_OK) {
         plan->piece_limit = before.piece_limit;

@@ -314,6 +314,8 @@ __attribute__((visibility("default"))) const Backend *nersweep_backend_entry(voi
         .linear_backward_weight = cpu_linear_backward_weight,
         .attention_forward = cpu_attention_forward,
         .attention_backward = cpu_attention_backward,
+        .rows_gather = cpu_rows_gather,
+        .rows_scatter = cpu_rows_scatter,
         .cross_entropy = cpu_cross_entropy,
         .sum_of_squares = cpu_sum_of_squares,
         .adamw = cpu_adamw,

@@ -81,6 +81,10 @@ void cpu_attention_forward(BackendStream *stream, const DeviceBlock *block, Devi
 void cpu_attention_backward(BackendStream *stream, const DeviceBlock *block, DeviceView qkv, DeviceView context,
                             DeviceView log_sum_exp, DeviceView d_context, int32_t heads, int32_t head_width, Dropout dropout,
                             DeviceView d_qkv);
+void cpu_rows_gather(BackendStream *stream, DeviceView from, int32_t from_rows, DeviceView index, int32_t rows, int32_t columns,
+                     DeviceView to);
+void cpu_rows_scatter(BackendStream *stream, DeviceView from, DeviceView index, int32_t rows, int32_t columns, DeviceView to,
+                      int32_t to_rows);
 void cpu_cross_entropy(BackendStream *stream, DeviceView logits, DeviceView labels, DeviceView weights, DeviceView class_weights,
                        float label_smoothing, float gradient_scale, int32_t rows, int32_t label_count, DeviceView loss_sum,
                        DeviceView d_logits);

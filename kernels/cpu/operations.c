@@ -1,5 +1,6 @@
 /* Everything but the products: each operation is cut into tasks by the shape alone, never by the number of threads. */
 #include <math.h>
+#include <string.h>
 
 #include "kernels/cpu/device.h"
 
@@ -219,6 +220,76 @@ void cpu_attention_backward(BackendStream *stream, const DeviceBlock *block, Dev
     };
     Task task = {.device = stream->device, .job = &job};
     operation_run(stream, attention_backward_task, &task, (size_t)block->sequence_count * (size_t)heads);
+    operation_end(stream);
+}
+
+typedef struct RowsJob {
+    const float *from;
+    float *to;
+    const int32_t *index; /* ascending */
+    size_t width, to_rows;
+} RowsJob;
+
+static void rows_gather_task(void *context, int thread, size_t index)
+{
+    const Task *task = context;
+    const RowsJob *job = task->job;
+    (void)thread;
+    for (size_t i = index * ROW_CHUNK; i < chunk_end(index, ROW_CHUNK, task->count); i++) {
+        memcpy(job->to + i * job->width, job->from + (size_t)job->index[i] * job->width, job->width * sizeof(float));
+    }
+}
+
+void cpu_rows_gather(BackendStream *stream, DeviceView from, int32_t from_rows, DeviceView index, int32_t rows, int32_t columns,
+                     DeviceView to)
+{
+    if (!operation_begin(stream, 0, 0)) {
+        return;
+    }
+    RowsJob job = {.from = host_floats(from, (size_t)from_rows * (size_t)columns),
+                   .to = host_floats(to, (size_t)rows * (size_t)columns),
+                   .index = host_integers(index, (size_t)rows),
+                   .width = (size_t)columns};
+    Task task = {.device = stream->device, .job = &job, .count = (size_t)rows};
+    operation_run(stream, rows_gather_task, &task, chunk_count(task.count, ROW_CHUNK));
+    operation_end(stream);
+}
+
+/* A task copies some rows and clears the gap before each of them; the last one clears what is left. */
+static void rows_scatter_task(void *context, int thread, size_t index)
+{
+    const Task *task = context;
+    const RowsJob *job = task->job;
+    size_t first = index * ROW_CHUNK, last = chunk_end(index, ROW_CHUNK, task->count), row_bytes = job->width * sizeof(float);
+    size_t cleared = first == 0 ? 0 : (size_t)job->index[first - 1] + 1;
+    (void)thread;
+    for (size_t i = first; i < last; i++) {
+        size_t row = (size_t)job->index[i];
+        memset(job->to + cleared * job->width, 0, (row - cleared) * row_bytes);
+        memcpy(job->to + row * job->width, job->from + i * job->width, row_bytes);
+        cleared = row + 1;
+    }
+    if (last == task->count) {
+        memset(job->to + cleared * job->width, 0, (job->to_rows - cleared) * row_bytes);
+    }
+}
+
+void cpu_rows_scatter(BackendStream *stream, DeviceView from, DeviceView index, int32_t rows, int32_t columns, DeviceView to,
+                      int32_t to_rows)
+{
+    if (!operation_begin(stream, 0, 0)) {
+        return;
+    }
+    RowsJob job = {.from = host_floats(from, (size_t)rows * (size_t)columns),
+                   .to = host_floats(to, (size_t)to_rows * (size_t)columns),
+                   .index = host_integers(index, (size_t)rows),
+                   .width = (size_t)columns,
+                   .to_rows = (size_t)to_rows};
+    Task task = {.device = stream->device, .job = &job, .count = (size_t)rows};
+    if (rows == 0) {
+        memset(job.to, 0, job.to_rows * job.width * sizeof(float));
+    }
+    operation_run(stream, rows_scatter_task, &task, chunk_count(task.count, ROW_CHUNK));
     operation_end(stream);
 }
 

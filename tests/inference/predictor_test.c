@@ -176,7 +176,7 @@ static double *oracle_probabilities(const Oracle *oracle, const int32_t *ids, in
     framed[count + 1] = wordpiece_specials(oracle->wordpiece)->sep;
     TokenBlock *block = token_block_create(64, 1);
     token_block_append(block, framed, NULL, 1, count + 2, 0);
-    ASSERT_OK(model_forward(oracle->tiny.model, block, logits, &diagnostic), &diagnostic);
+    ASSERT_OK(model_forward(oracle->tiny.model, block, NULL, logits, &diagnostic), &diagnostic);
     token_block_destroy(&block);
     double *probabilities = memory_allocate((size_t)count * TINY_LABEL_COUNT + 1, sizeof *probabilities);
     for (int32_t i = 0; i < count; i++) {

@@ -281,11 +281,18 @@ static void no_rows(Harness *harness)
     backend->linear_forward(harness_stream(harness), matrix, device_view_none(), some, 0, LINEAR_PLAIN, device_view_none(), some);
     backend->linear_backward_input(harness_stream(harness), matrix, some, 0, device_view_none(), false, some);
     backend->linear_backward_weight(harness_stream(harness), some, some, 0, 2, 3, some, device_view_none());
+    DeviceView index = harness_integers(harness, (const int32_t[]){0}, 1), cleared = harness_filled(harness, 6, 4.0f);
+    backend->rows_gather(harness_stream(harness), some, 2, index, 0, 3, some);
+    backend->rows_scatter(harness_stream(harness), some, index, 0, 3, cleared, 2); /* but what is scattered to becomes zero */
     backend->sum_of_squares(harness_stream(harness), some, 0, sum);
     backend->fill_zero(harness_stream(harness), some, 0);
     harness_read(harness, some, values, 8);
     for (size_t i = 0; i < 8; i++) {
         assert_true(values[i] == 4.0f);
+    }
+    harness_read(harness, cleared, values, 6);
+    for (size_t i = 0; i < 6; i++) {
+        assert_true(values[i] == 0.0f);
     }
     assert_true(harness_read_double(harness, sum) == 1.5);
 }

@@ -260,6 +260,22 @@ static void attention_backward(BackendStream *stream, const DeviceBlock *block, 
     access_end(&access);
 }
 
+static void rows_gather(BackendStream *stream, DeviceView from, int32_t from_rows, DeviceView index, int32_t rows, int32_t columns,
+                        DeviceView to)
+{
+    Access access = ACCESS(from, index, to);
+    reference_rows_gather(stream, from, from_rows, index, rows, columns, to);
+    access_end(&access);
+}
+
+static void rows_scatter(BackendStream *stream, DeviceView from, DeviceView index, int32_t rows, int32_t columns, DeviceView to,
+                         int32_t to_rows)
+{
+    Access access = ACCESS(from, index, to);
+    reference_rows_scatter(stream, from, index, rows, columns, to, to_rows);
+    access_end(&access);
+}
+
 static void cross_entropy(BackendStream *stream, DeviceView logits, DeviceView labels, DeviceView weights, DeviceView class_weights,
                           float label_smoothing, float gradient_scale, int32_t rows, int32_t label_count, DeviceView loss_sum,
                           DeviceView d_logits)
@@ -315,6 +331,8 @@ const Backend *backend_guarded(void)
         .linear_backward_weight = linear_backward_weight,
         .attention_forward = attention_forward,
         .attention_backward = attention_backward,
+        .rows_gather = rows_gather,
+        .rows_scatter = rows_scatter,
         .cross_entropy = cross_entropy,
         .sum_of_squares = sum_of_squares,
         .adamw = adamw,

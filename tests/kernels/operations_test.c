@@ -326,6 +326,25 @@ static void copies(Harness *harness, const int32_t *shape, Result *result)
     result_add(result, harness, "cleared", cleared, count, 0, 0);
 }
 
+/* shape: rows in all, rows picked, columns. The first row is picked, so is the last when all are. */
+static void rows(Harness *harness, const int32_t *shape, Result *result)
+{
+    const Backend *backend = harness_backend(harness);
+    size_t total = (size_t)shape[0], picked = (size_t)shape[1], columns = (size_t)shape[2];
+    int32_t *index = memory_allocate(picked, sizeof *index);
+    for (size_t i = 0; i < picked; i++) {
+        index[i] = (int32_t)(i * total / picked);
+    }
+    DeviceView device_index = harness_integers(harness, index, picked);
+    DeviceView from = harness_random(harness, 1, total * columns, 0.0f, 1.0f);
+    DeviceView gathered = harness_filled(harness, picked * columns, 9.0f), to = harness_filled(harness, total * columns, 9.0f);
+    backend->rows_gather(harness_stream(harness), from, shape[0], device_index, shape[1], shape[2], gathered);
+    backend->rows_scatter(harness_stream(harness), gathered, device_index, shape[1], shape[2], to, shape[0]);
+    result_add(result, harness, "gathered", gathered, picked * columns, 0, 0);
+    result_add(result, harness, "scattered", to, total * columns, 0, 0);
+    free(index);
+}
+
 /* Odd sizes below, at and above whatever a tile, a vector, a chunk or a pass may be. */
 #define LINEAR_SHAPES                                                                                                          \
     {                                                                                                                          \
@@ -354,6 +373,7 @@ static const Case cases[] = {
     {"cross_entropy_without_gradient", cross_entropy_without_gradient, {{7, 9}}},
     {"sum_of_squares", sum_of_squares, {{1}, {15}, {4096}, {70000}, {200001}}},
     {"adamw", adamw, {{1}, {17}, {1000}, {70003}}},
+    {"rows", rows, {{1, 1, 1}, {7, 3, 5}, {100, 60, 13}, {129, 33, 64}, {64, 64, 31}, {500, 1, 9}}},
     {"copies", copies, {{1}, {1000}, {300000}}},
 };
 

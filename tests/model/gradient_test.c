@@ -171,12 +171,12 @@ static void a_sentence_is_the_same_alone_and_packed(void **state)
         TokenBlock *block = support_block(&config, LENGTHS, SEQUENCES, 0, 6);
         float packed[64 * 3], alone[64 * 3];
         Diagnostic diagnostic = {0};
-        ASSERT_OK(model_forward(tiny.model, block, packed, &diagnostic), &diagnostic);
+        ASSERT_OK(model_forward(tiny.model, block, NULL, packed, &diagnostic), &diagnostic);
         ModelStep step = support_step(9, 1);
         double whole = train(tiny.model, block, &step), sum = 0;
         for (int32_t s = 0; s < SEQUENCES; s++) {
             TokenBlock *one = support_part_of(block, s, 1);
-            ASSERT_OK(model_forward(tiny.model, one, alone, &diagnostic), &diagnostic);
+            ASSERT_OK(model_forward(tiny.model, one, NULL, alone, &diagnostic), &diagnostic);
             assert_true(largest_difference(alone, packed + block->sequence_start[s] * 3, (size_t)one->piece_count * 3) < 1e-5);
             sum += train(tiny.model, one, &step);
             token_block_destroy(&one);
@@ -186,6 +186,56 @@ static void a_sentence_is_the_same_alone_and_packed(void **state)
         for (int32_t s = 0; s < SEQUENCES; s++)
             block->sequence_slot[s] += 100;
         assert_true(fabs(whole - train(tiny.model, block, &step)) > 1e-3);
+        token_block_destroy(&block);
+        support_model_free(&tiny);
+        bert_config_free(&config);
+    }
+}
+
+/* Rows that nobody scores cost the last layer nothing, and change nothing: not the logits of those that are wanted, not the loss and not one
+ * gradient, whichever pieces have labels. */
+static void what_is_not_scored_changes_nothing(void **state)
+{
+    (void)state;
+    for (size_t b = 0; b < SUPPORT_BACKEND_COUNT; b++) {
+        const Backend *backend = support_backend(SUPPORT_BACKENDS[b]);
+        BertConfig config = support_tiny_config(0.4f);
+        TinyModel tiny = support_model(backend, &config, 8);
+        TokenBlock *block = support_block(&config, LENGTHS, SEQUENCES, 0, 6);
+        float all[64 * 3], some[64 * 3];
+        bool wanted[64];
+        Diagnostic diagnostic = {0};
+        ASSERT_OK(model_forward(tiny.model, block, NULL, all, &diagnostic), &diagnostic);
+        for (int32_t every = 1; every <= 64; every *= 2) {
+            for (int32_t t = 0; t < block->piece_count; t++)
+                wanted[t] = every < 64 && t % every == every - 1;
+            ASSERT_OK(model_forward(tiny.model, block, wanted, some, &diagnostic), &diagnostic);
+            for (int32_t t = 0; t < block->piece_count * 3; t++)
+                assert_true(wanted[t / 3] ? fabsf(some[t] - all[t]) < 1e-6f : some[t] == 0.0f);
+        }
+        /* A label with the weight 0 is computed and weighs nothing; without a label the row is not even computed. */
+        ModelStep step = support_step(9, 1);
+        for (int32_t t = 0; t < block->piece_count; t++) {
+            block->labels[t] = block->labels[t] == TOKEN_LABEL_IGNORED ? 0 : block->labels[t];
+            block->weights[t] = t % 3 ? 0.0f : 1.0f;
+        }
+        double loss = train(tiny.model, block, &step);
+        float *gradient = support_gradients(tiny.model);
+        for (int32_t t = 0; t < block->piece_count; t++)
+            block->labels[t] = t % 3 ? TOKEN_LABEL_IGNORED : block->labels[t];
+        assert_true(fabs(loss - train(tiny.model, block, &step)) < 1e-5 * loss);
+        float *found = support_gradients(tiny.model);
+        assert_true(largest_difference(gradient, found, model_layout(tiny.model)->float_count) < 1e-5);
+        /* No label at all: no loss, no gradient. */
+        for (int32_t t = 0; t < block->piece_count; t++)
+            block->labels[t] = TOKEN_LABEL_IGNORED;
+        assert_true(train(tiny.model, block, &step) == 0.0);
+        float *none = support_gradients(tiny.model);
+        for (size_t i = 0; i < model_layout(tiny.model)->float_count; i++)
+            assert_true(none[i] == 0.0f);
+        free(gradient);
+        free(found);
+        free(none);
         token_block_destroy(&block);
         support_model_free(&tiny);
         bert_config_free(&config);
@@ -352,9 +402,9 @@ static void what_does_not_fit_the_plan_or_the_model_is_refused(void **state)
     float logits[300 * 3];
     TokenBlock *block = support_block(&config, lengths, 16, 0, 2); /* 272 pieces */
     ASSERT_FAILS(model_train_block(tiny.model, block, &step, &loss, &diagnostic), STATUS_LIMIT, &diagnostic, "272 pieces");
-    ASSERT_FAILS(model_forward(tiny.model, block, logits, &diagnostic), STATUS_LIMIT, &diagnostic, "plan of 256 pieces");
+    ASSERT_FAILS(model_forward(tiny.model, block, NULL, logits, &diagnostic), STATUS_LIMIT, &diagnostic, "plan of 256 pieces");
     ASSERT_OK(model_plan(tiny.model, 300, 16, false, &diagnostic), &diagnostic);
-    ASSERT_OK(model_forward(tiny.model, block, logits, &diagnostic), &diagnostic);
+    ASSERT_OK(model_forward(tiny.model, block, NULL, logits, &diagnostic), &diagnostic);
     ASSERT_FAILS(model_train_block(tiny.model, block, &step, &loss, &diagnostic), STATUS_LIMIT, &diagnostic, "256");
     ASSERT_OK(model_plan(tiny.model, 300, 16, true, &diagnostic), &diagnostic);
     ASSERT_OK(model_train_block(tiny.model, block, &step, &loss, &diagnostic), &diagnostic);
@@ -365,7 +415,7 @@ static void what_does_not_fit_the_plan_or_the_model_is_refused(void **state)
     ASSERT_FAILS(model_train_block(tiny.model, block, &step, &loss, &diagnostic), STATUS_INVALID_INPUT, &diagnostic, "vocabulary");
     token_block_destroy(&block);
     block = support_block(&config, (const int32_t[]){21}, 1, 0, 2);
-    ASSERT_FAILS(model_forward(tiny.model, block, logits, &diagnostic), STATUS_INVALID_INPUT, &diagnostic, "position");
+    ASSERT_FAILS(model_forward(tiny.model, block, NULL, logits, &diagnostic), STATUS_INVALID_INPUT, &diagnostic, "position");
     token_block_destroy(&block);
     support_model_free(&tiny);
     bert_config_free(&config);
@@ -401,6 +451,7 @@ int main(void)
         cmocka_unit_test(two_half_batches_give_the_gradient_of_one_batch),
         cmocka_unit_test(backends_agree_on_loss_and_gradients),
         cmocka_unit_test(a_sentence_is_the_same_alone_and_packed),
+        cmocka_unit_test(what_is_not_scored_changes_nothing),
         cmocka_unit_test(frozen_parts_get_no_gradient_and_are_not_announced),
         cmocka_unit_test(a_frozen_prefix_runs_without_dropout_when_asked),
         cmocka_unit_test(an_empty_block_announces_its_parts_and_leaves_zero_gradients),

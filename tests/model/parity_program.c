@@ -37,7 +37,7 @@ static Status print_logits(Model *model, const TokenBlock *block, Diagnostic *di
     Status status = STATUS_OK;
     float *logits = memory_allocate((size_t)block->piece_count * LABEL_COUNT, sizeof *logits);
     TRY(model_plan(model, PIECE_LIMIT, SEQUENCE_LIMIT, false, diagnostic));
-    TRY(model_forward(model, block, logits, diagnostic));
+    TRY(model_forward(model, block, NULL, logits, diagnostic));
     for (int32_t t = 0; t < block->piece_count; t++) {
         for (int32_t c = 0; c < LABEL_COUNT; c++)
             printf("%.9g%s", (double)logits[t * LABEL_COUNT + c], c + 1 < LABEL_COUNT ? " " : "\n");

@@ -180,9 +180,9 @@ static void compare_logits(const Golden *golden, Model *model, const float *want
     Diagnostic diagnostic = {0};
     TokenBlock *block = token_block_create(64, 4);
     read_batch(block, json_at(golden->batches, 0));
-    ASSERT_OK(model_forward(model, block, logits[0], &diagnostic), &diagnostic);
+    ASSERT_OK(model_forward(model, block, NULL, logits[0], &diagnostic), &diagnostic);
     ASSERT_OK(model_parameters_set(model, wanted, &diagnostic), &diagnostic);
-    ASSERT_OK(model_forward(model, block, logits[1], &diagnostic), &diagnostic);
+    ASSERT_OK(model_forward(model, block, NULL, logits[1], &diagnostic), &diagnostic);
     for (int32_t i = 0; i < block->piece_count * 5; i++)
         keep_larger(&seen->logit, fabs((double)logits[0][i] - (double)logits[1][i]));
     token_block_destroy(&block);

@@ -177,6 +177,8 @@ const Backend *backend_reference(void)
         .linear_backward_weight = reference_linear_backward_weight,
         .attention_forward = reference_attention_forward,
         .attention_backward = reference_attention_backward,
+        .rows_gather = reference_rows_gather,
+        .rows_scatter = reference_rows_scatter,
         .cross_entropy = reference_cross_entropy,
         .sum_of_squares = reference_sum_of_squares,
         .adamw = reference_adamw,
