@@ -84,6 +84,9 @@ typedef struct Backend {
     void (*device_close)(BackendDevice **device);
     void (*device_describe)(const BackendDevice *device, char *text, size_t text_size);
 
+    /* Whether a row of linear layers, and all of a sequence, comes out as the same bits whatever other rows are computed with it. */
+    bool (*rows_independent)(const BackendDevice *device);
+
     /* -- memory. Zeroed, aligned to 64 bytes. buffer_host_pointer is NULL (the slot, or its result) where the host has no access. */
     NODISCARD Status (*buffer_create)(BackendBuffer **buffer, BackendDevice *device, size_t size_bytes, Diagnostic *diagnostic);
     void (*buffer_destroy)(BackendBuffer **buffer);

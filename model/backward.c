@@ -200,8 +200,7 @@ static Status run_backward(const Backward *backward, Diagnostic *diagnostic)
     for (int32_t i = layers - 1; i >= 0 && backward->lowest <= 1 + i; i--) {
         if (!empty) {
             ffn_backward(backward, i);
-            attention_backward(backward, i,
-                               i ? backward->activations->layers[i - 1].output.y : backward->activations->embeddings.y);
+            attention_backward(backward, i, layer_input(backward->activations, i));
         }
         TRY(announce_part(backward, 1 + i, diagnostic));
     }
@@ -234,6 +233,14 @@ static void queue_loss(Model *model, const ModelBlock *block, const ModelStep *s
                            activations->d_logits);
 }
 
+/* The last of the layers whose output is given stands as if it had been computed. */
+static void upload_prefix(Model *model, const TokenBlock *block, const ModelStep *step, int32_t lowest)
+{
+    ASSERT(step->prefix_layers >= 1 && step->prefix_layers < lowest && step->prefix_layers < model->config.num_hidden_layers);
+    model->backend->copy_to_device(model->stream, layer_input(&model->training, step->prefix_layers), step->prefix,
+                                   (size_t)block->piece_count * (size_t)model->config.hidden_size * sizeof *step->prefix);
+}
+
 Status model_train_block(Model *model, const TokenBlock *block, const ModelStep *step, double *loss_sum, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
@@ -258,7 +265,9 @@ Status model_train_block(Model *model, const TokenBlock *block, const ModelStep 
     if (step->zero_gradients)
         zero_gradients(model, step);
     if (block->piece_count > 0) {
-        model_forward_queue(model, &model_block, &backward.dropout, &model->training);
+        if (step->prefix)
+            upload_prefix(model, block, step, backward.lowest);
+        model_forward_queue(model, &model_block, &backward.dropout, step->prefix ? step->prefix_layers : 0, &model->training);
         queue_loss(model, &model_block, step, &model->training);
         model->backend->copy_to_host(model->stream, &loss, (DeviceView){model->loss, 0}, sizeof loss);
     }

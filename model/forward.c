@@ -154,32 +154,70 @@ static void last_rows_forward(Model *model, const ModelBlock *block, const Dropo
     rows_forward(model, &block->scored, plan, last, activations->scored_context, activations->scored_x, layer);
 }
 
-void model_forward_queue(Model *model, const ModelBlock *block, const DropoutPlan *plan, Activations *activations)
+static void embeddings_forward(Model *model, const DeviceBlock *block, const DropoutPlan *plan, const NormActivations *embeddings)
 {
     const Backend *backend = model->backend;
-    const BertConfig *config = &model->config;
-    int32_t d = config->hidden_size, layers = config->num_hidden_layers;
-    const NormActivations *embeddings = &activations->embeddings;
-
-    backend->embedding_forward(model->stream, &block->all, parameter_view(model, EMBEDDING_WORD),
+    int32_t d = model->config.hidden_size;
+    backend->embedding_forward(model->stream, block, parameter_view(model, EMBEDDING_WORD),
                                parameter_view(model, EMBEDDING_POSITION), parameter_view(model, EMBEDDING_TYPE), d,
                                embeddings->sum);
-    backend->norm_forward(model->stream, &block->all, embeddings->sum, device_view_none(),
-                          parameter_view(model, EMBEDDING_NORM_WEIGHT), parameter_view(model, EMBEDDING_NORM_BIAS),
-                          config->layer_norm_eps, d, model_dropout_off(), model_dropout_embeddings(model, plan), embeddings->sum,
-                          embeddings->y, embeddings->mean, embeddings->rstd);
-    DeviceView x = embeddings->y;
-    for (int32_t i = 0; i < layers; i++) {
+    backend->norm_forward(model->stream, block, embeddings->sum, device_view_none(), parameter_view(model, EMBEDDING_NORM_WEIGHT),
+                          parameter_view(model, EMBEDDING_NORM_BIAS), model->config.layer_norm_eps, d, model_dropout_off(),
+                          model_dropout_embeddings(model, plan), embeddings->sum, embeddings->y, embeddings->mean,
+                          embeddings->rstd);
+}
+
+/* Layers first .. end - 1, none of them the last one. */
+static void layers_forward(Model *model, const DeviceBlock *block, const DropoutPlan *plan, int32_t first, int32_t end,
+                           const Activations *activations)
+{
+    for (int32_t i = first; i < end; i++) {
         const LayerActivations *layer = &activations->layers[i];
-        attention_forward(model, &block->all, plan, i, x, layer);
-        if (i < layers - 1)
-            rows_forward(model, &block->all, plan, i, layer->context, x, layer);
-        else
-            last_rows_forward(model, block, plan, x, activations);
-        x = layer->output.y;
+        DeviceView x = layer_input(activations, i);
+        attention_forward(model, block, plan, i, x, layer);
+        rows_forward(model, block, plan, i, layer->context, x, layer);
     }
-    backend->linear_forward(model->stream, model->classifier, parameter_view(model, head_parameter(layers, HEAD_BIAS)), x,
-                            block->scored.piece_count, LINEAR_PLAIN, device_view_none(), activations->logits);
+}
+
+void model_forward_queue(Model *model, const ModelBlock *block, const DropoutPlan *plan, int32_t first, Activations *activations)
+{
+    int32_t layers = model->config.num_hidden_layers;
+    const LayerActivations *last = &activations->layers[layers - 1];
+    DeviceView x = layer_input(activations, layers - 1);
+    if (first == 0)
+        embeddings_forward(model, &block->all, plan, &activations->embeddings);
+    layers_forward(model, &block->all, plan, first, layers - 1, activations);
+    attention_forward(model, &block->all, plan, layers - 1, x, last);
+    last_rows_forward(model, block, plan, x, activations);
+    model->backend->linear_forward(model->stream, model->classifier, parameter_view(model, head_parameter(layers, HEAD_BIAS)),
+                                   last->output.y, block->scored.piece_count, LINEAR_PLAIN, device_view_none(),
+                                   activations->logits);
+}
+
+/* A model that was planned for training alone can evaluate too. */
+static Activations *inference_activations(Model *model, const TokenBlock *block)
+{
+    bool fits = block->piece_count <= model->inference.piece_limit && block->sequence_count <= model->inference.sequence_limit;
+    return fits || !model->training.piece_limit ? &model->inference : &model->training;
+}
+
+Status model_prefix_forward(Model *model, const TokenBlock *block, int32_t layers, float *hidden, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    Activations *activations = inference_activations(model, block);
+    ModelBlock model_block;
+    DropoutPlan plan = {.on = false};
+    ASSERT(layers >= 1 && layers < model->config.num_hidden_layers);
+    TRY(model_block_upload(model, block, SCORED_ALL, NULL, activations, &model_block, diagnostic));
+    if (block->piece_count > 0) {
+        embeddings_forward(model, &model_block.all, &plan, &activations->embeddings);
+        layers_forward(model, &model_block.all, &plan, 0, layers, activations);
+        model->backend->copy_to_host(model->stream, hidden, layer_input(activations, layers),
+                                     (size_t)block->piece_count * (size_t)model->config.hidden_size * sizeof *hidden);
+    }
+    TRY(model->backend->stream_synchronize(model->stream, diagnostic));
+out:
+    return status;
 }
 
 /* Rows of the scored pieces, which stand one after another, to their places among all, from the end on: no row moves down. */
@@ -198,15 +236,13 @@ static void spread_logits(const HostRows *host, int32_t scored, int32_t pieces, 
 Status model_forward(Model *model, const TokenBlock *block, const bool *wanted, float *logits, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    /* A model that was planned for training alone can evaluate too. */
-    bool fits = block->piece_count <= model->inference.piece_limit && block->sequence_count <= model->inference.sequence_limit;
-    Activations *activations = fits || !model->training.piece_limit ? &model->inference : &model->training;
+    Activations *activations = inference_activations(model, block);
     size_t columns = (size_t)model->config.label_count;
     ModelBlock model_block;
     DropoutPlan plan = {.on = false};
     TRY(model_block_upload(model, block, wanted ? SCORED_WANTED : SCORED_ALL, wanted, activations, &model_block, diagnostic));
     if (block->piece_count > 0) {
-        model_forward_queue(model, &model_block, &plan, activations);
+        model_forward_queue(model, &model_block, &plan, 0, activations);
         model->backend->copy_to_host(model->stream, logits, activations->logits,
                                      (size_t)model_block.scored.piece_count * columns * sizeof *logits);
     }

@@ -166,6 +166,11 @@ void model_refresh(Model *model, const bool *part_frozen)
         backend->matrix_refresh(model->stream, model->classifier);
 }
 
+bool model_rows_independent(const Model *model)
+{
+    return model->backend->rows_independent(model->device);
+}
+
 Dropout model_dropout_off(void)
 {
     return (Dropout){0};

@@ -52,6 +52,11 @@ size_t model_planned_bytes(const Model *model);
  * dropout. */
 NODISCARD Status model_forward(Model *model, const TokenBlock *block, const bool *wanted, float *logits, Diagnostic *diagnostic);
 
+/* Output of the embeddings and of the first `layers` (1 to L - 1) encoder layers without dropout: hidden [T, d] on the host. Where
+ * model_rows_independent says so, a sequence's rows are the same bits in whatever block it stands. */
+NODISCARD Status model_prefix_forward(Model *model, const TokenBlock *block, int32_t layers, float *hidden, Diagnostic *diagnostic);
+bool model_rows_independent(const Model *model);
+
 /* Called on the host when all gradients of a part are complete (parts from the head down to the embeddings), so that an all-reduce can run
  * while backward goes on. The device's work for that part is finished when it is called. */
 typedef Status (*ModelPartReady)(void *context, int32_t part, Diagnostic *diagnostic);
@@ -65,6 +70,8 @@ typedef struct ModelStep {
     const float *class_weights; /* [C] on the host, or NULL */
     const bool *part_frozen;    /* [part_count]; frozen parts get no gradient, no backward below the lowest part that trains */
     bool frozen_dropout;        /* false: a fully frozen prefix runs without dropout */
+    const float *prefix;        /* [T, d] of model_prefix_forward over prefix_layers, which are not computed again; NULL: all is computed */
+    int32_t prefix_layers;      /* frozen together with the embeddings, and without dropout */
     bool zero_gradients;        /* first micro-batch of the step: gradients start from zero */
     ModelPartReady part_ready;  /* or NULL; called only for parts that train */
     void *part_ready_context;

@@ -164,7 +164,14 @@ typedef enum ScoredPieces { SCORED_ALL, SCORED_LABELLED, SCORED_WANTED } ScoredP
  * until the stream is synchronised. STATUS_LIMIT when it is larger than planned. */
 NODISCARD Status model_block_upload(Model *model, const TokenBlock *block, ScoredPieces which, const bool *wanted,
                                     Activations *activations, ModelBlock *model_block, Diagnostic *diagnostic);
-/* From the block on the device to activations->logits [R, C]. */
-void model_forward_queue(Model *model, const ModelBlock *block, const DropoutPlan *plan, Activations *activations);
+/* What a layer reads: [T, d]. */
+static inline DeviceView layer_input(const Activations *activations, int32_t layer)
+{
+    return layer ? activations->layers[layer - 1].output.y : activations->embeddings.y;
+}
+
+/* From the block on the device to activations->logits [R, C]. first: layer to begin with, its input is in place already; 0: from the
+ * embeddings. */
+void model_forward_queue(Model *model, const ModelBlock *block, const DropoutPlan *plan, int32_t first, Activations *activations);
 
 #endif

@@ -6,6 +6,7 @@
 #include "core/base/log.h"
 #include "core/base/memory.h"
 #include "worker/label_weights.h"
+#include "worker/prefix_cache.h"
 #include "worker/reducer.h"
 
 struct TrainStepper {
@@ -18,9 +19,11 @@ struct TrainStepper {
     Reducer *reducer;
     const BatchPlan *plan;
     TokenBlock *block;
-    int64_t micro_batch; /* windows of one micro-batch, over all ranks */
-    Int32Array lengths;  /* [windows of a step] */
-    Int32Array rank_of;  /* [windows of a step] */
+    PrefixCache *prefixes;
+    ARRAY(int64_t) block_windows; /* of the block, in order */
+    int64_t micro_batch;          /* windows of one micro-batch, over all ranks */
+    Int32Array lengths;           /* [windows of a step] */
+    Int32Array rank_of;           /* [windows of a step] */
 };
 
 /* One step's windows, and who trains which. */
@@ -32,7 +35,7 @@ typedef struct StepShare {
 } StepShare;
 
 Status train_stepper_create(TrainStepper **stepper, Communicator *communicator, Model *model, const ShardStore *shards,
-                            int32_t split, const TrainingOptions *options, Diagnostic *diagnostic)
+                            int32_t split, const TrainingOptions *options, const char *work_folder, Diagnostic *diagnostic)
 {
     *stepper = memory_allocate(1, sizeof **stepper);
     **stepper = (TrainStepper){.communicator = communicator,
@@ -42,6 +45,7 @@ Status train_stepper_create(TrainStepper **stepper, Communicator *communicator, 
                                .options = options,
                                .micro_batch = options->per_device_train_batch_size};
     (*stepper)->block = token_block_create(4096, 256);
+    (*stepper)->prefixes = prefix_cache_create(model, shards, split, work_folder, (uint64_t)options->frozen_cache_mb << 20);
     Status status = label_weights_create(&(*stepper)->weights, shards, split, options, diagnostic);
     /* The reducer looks at the gradients, which exist once a plan for training was made. */
     if (status == STATUS_OK)
@@ -60,10 +64,19 @@ void train_stepper_destroy(TrainStepper **stepper)
     label_weights_free(&(*stepper)->weights);
     reducer_destroy(&(*stepper)->reducer);
     token_block_destroy(&(*stepper)->block);
+    prefix_cache_destroy(&(*stepper)->prefixes);
+    array_free(&(*stepper)->block_windows);
     array_free(&(*stepper)->lengths);
     array_free(&(*stepper)->rank_of);
     free(*stepper);
     *stepper = NULL;
+}
+
+void train_stepper_prefix_counts(const TrainStepper *stepper, int64_t *read, int64_t *computed)
+{
+    PrefixCacheCounts counts = prefix_cache_counts(stepper->prefixes);
+    *read = counts.read;
+    *computed = counts.computed;
 }
 
 static void step_share(TrainStepper *stepper, int64_t index, StepShare *share)
@@ -134,11 +147,13 @@ static Status fill_block(TrainStepper *stepper, const StepShare *share, int64_t 
 {
     Status status = STATUS_OK;
     token_block_clear(stepper->block);
+    stepper->block_windows.count = 0;
     for (int64_t slot = first; slot < share->count && slot < first + stepper->micro_batch; slot++) {
         if (stepper->rank_of.items[slot] != communicator_rank(stepper->communicator))
             continue;
         ShardWindow window;
         TRY(shard_window_read(stepper->shards, stepper->split, share->windows[slot], &window, diagnostic));
+        array_push(&stepper->block_windows, share->windows[slot]);
         token_block_append(stepper->block, window.ids, window.labels, window.weight, window.length, (uint32_t)slot);
     }
 out:
@@ -166,6 +181,9 @@ static Status run_blocks(TrainStepper *stepper, const StepShare *share, ModelSte
         TRY(fill_block(stepper, share, first, diagnostic));
         if (stepper->block->sequence_count == 0)
             continue;
+        if (model_step->prefix_layers > 0)
+            TRY(prefix_cache_get(stepper->prefixes, model_step->prefix_layers, stepper->block_windows.items,
+                                 (int32_t)stepper->block_windows.count, stepper->block, &model_step->prefix, diagnostic));
         model_step->zero_gradients = first_block;
         model_step->part_ready = first == last && communicator_size(stepper->communicator) > 1 ? reducer_part_ready : NULL;
         TRY(model_train_block(stepper->model, stepper->block, model_step, &block_loss, diagnostic));
@@ -198,6 +216,9 @@ Status train_stepper_run(TrainStepper *stepper, int64_t index, int64_t step, con
         .class_weights = stepper->weights.labels,
         .part_frozen = part_frozen,
         .frozen_dropout = stepper->options->frozen_dropout,
+        .prefix_layers = stepper->options->frozen_cache_mb > 0
+                             ? prefix_cache_layers(stepper->model, part_frozen, stepper->options->frozen_dropout)
+                             : 0,
         .part_ready_context = stepper->reducer,
     };
     double loss_sum = 0;

@@ -8,9 +8,10 @@
 
 typedef struct TrainStepper TrainStepper;
 
-/* All arguments must outlive it. */
+/* All arguments must outlive it. work_folder: local, for what is kept of frozen layers. */
 NODISCARD Status train_stepper_create(TrainStepper **stepper, Communicator *communicator, Model *model, const ShardStore *shards,
-                                      int32_t split, const TrainingOptions *options, Diagnostic *diagnostic);
+                                      int32_t split, const TrainingOptions *options, const char *work_folder,
+                                      Diagnostic *diagnostic);
 void train_stepper_destroy(TrainStepper **stepper);
 
 /* Collective. Reserves memory for every step of the plan. Where that is not to be had micro-batches are halved on all ranks until they fit:
@@ -22,6 +23,9 @@ typedef struct TrainStepResult {
     int64_t pieces;     /* of all ranks, special pieces included */
     int64_t own_pieces; /* of this rank */
 } TrainStepResult;
+
+/* Windows whose frozen layers were read back, and computed, by this rank so far. */
+void train_stepper_prefix_counts(const TrainStepper *stepper, int64_t *read, int64_t *computed);
 
 /* Collective: also a rank that fails takes part in all sums, and the caller agrees on the status. index: of the step in the plan; step:
  * optimizer step from 0, the key of its random numbers. part_frozen: [part_count]. Errors: as model_train_block. */

@@ -110,7 +110,7 @@ static Status prepare(Trainer *trainer, Diagnostic *diagnostic)
     status = optimizer_create(&trainer->optimizer, setup->model, setup->options, diagnostic);
     if (status == STATUS_OK)
         status = train_stepper_create(&trainer->stepper, setup->communicator, setup->model, setup->shards, trainer->train_split,
-                                      setup->options, diagnostic);
+                                      setup->options, setup->checkpoints.work_folder, diagnostic);
     TRY(agree(trainer, status, 0, diagnostic));
     if (setup->resume && setup->resume[0]) {
         status =
@@ -358,6 +358,8 @@ Status trainer_run(const TrainerSetup *setup, TrainerResult *result, Diagnostic 
     if (is_first_rank(&trainer))
         prune(&trainer, setup->hooks.settle ? setup->hooks.settle(setup->hooks.context) : acknowledged(&trainer));
 out:
+    if (trainer.stepper)
+        train_stepper_prefix_counts(trainer.stepper, &result->prefixes_read, &result->prefixes_computed);
     batch_plan_destroy(&trainer.plan);
     train_stepper_destroy(&trainer.stepper);
     optimizer_destroy(&trainer.optimizer);

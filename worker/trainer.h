@@ -59,6 +59,7 @@ typedef struct TrainerResult {
     bool resume_refused;    /* nothing was trained since the checkpoint to go on from does not fit or is damaged */
     int64_t trained_pieces; /* in this run, all ranks */
     int64_t own_pieces;     /* of this rank */
+    int64_t prefixes_read, prefixes_computed; /* by this rank: windows whose frozen layers were kept, and not */
     double train_s, evaluate_s, checkpoint_s;
 } TrainerResult;
 

@@ -9,11 +9,13 @@
 /* What decides a trial's numbers; what only limits space or speed is left out. */
 static Json *make_identity(const Workplace *workplace, const TrialRequest *request, const char *start_hex)
 {
-    static const char *const limits[] = {"save_total_limit", "per_device_eval_batch_size"};
+    static const char *const limits[] = {"save_total_limit", "per_device_eval_batch_size", "frozen_cache_mb"};
     Json *identity = json_object(), *options = json_object();
     Json *all = options_to_json(training_option_table(), &request->options);
     for (const char *key = json_next_key(all, NULL); key; key = json_next_key(all, key)) {
-        bool is_limit = strcmp(key, limits[0]) == 0 || strcmp(key, limits[1]) == 0;
+        bool is_limit = false;
+        for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+            is_limit |= strcmp(key, limits[i]) == 0;
         if (!is_limit)
             json_set(options, key, json_copy(json_get(all, key)));
     }

@@ -41,6 +41,7 @@ typedef struct TrainingOptions {
     double classifier_dropout;       /* -1: the model's own */
     FreezeSchedule freeze_schedule;  /* none */
     bool frozen_dropout;             /* true */
+    int64_t frozen_cache_mb;         /* 16384; of each rank, on its local disk */
     double oversample_factor;        /* 1 */
     uint64_t seed;                   /* 42 */
     double eval_every_epochs;        /* 1: evaluation and checkpoint after each epoch; fractions allowed */

@@ -61,6 +61,8 @@ static const OptionDescriptor descriptors[] = {
     {FIELD(freeze_schedule), .type = OPTION_FREEZE, .default_text = "none",
      .help = "PART@E[;PART@E...], PART = embeddings, embeddings+K or K layers, frozen for E epochs"},
     {FIELD(frozen_dropout), .type = OPTION_BOOLEAN, .default_text = "true", .help = "dropout also in a wholly frozen prefix"},
+    INTEGER(frozen_cache_mb, 0, 16777216, "16384",
+            "disk for the output of frozen layers without dropout, which is then computed once; 0: off"),
     REAL(oversample_factor, 1, 1000, "1", "how often a sentence with a span is seen in an epoch"),
     {FIELD(seed), .type = OPTION_UNSIGNED, .minimum = 0, .maximum = SEED_LIMIT, .default_text = "42",
      .help = "of classifier, dropout, shuffle and oversampling"},

@@ -282,6 +282,12 @@ static void matrix_destroy(BackendMatrix **matrix)
     *matrix = NULL;
 }
 
+/* The BLAS may add up in another order for another number of rows; our own products never do. */
+static bool rows_independent(const BackendDevice *device)
+{
+    return device->panels;
+}
+
 const Backend *nersweep_backend_entry(void);
 
 __attribute__((visibility("default"))) const Backend *nersweep_backend_entry(void)
@@ -292,6 +298,7 @@ __attribute__((visibility("default"))) const Backend *nersweep_backend_entry(voi
         .device_open = device_open,
         .device_close = device_close,
         .device_describe = device_describe,
+        .rows_independent = rows_independent,
         .buffer_create = cpu_buffer_create,
         .buffer_destroy = cpu_buffer_destroy,
         .buffer_host_pointer = buffer_host_pointer,

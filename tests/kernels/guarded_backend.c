@@ -301,6 +301,11 @@ static void adamw(BackendStream *stream, DeviceView parameter, DeviceView gradie
     access_end(&access);
 }
 
+static bool rows_independent(const BackendDevice *device)
+{
+    return backend_reference()->rows_independent(device);
+}
+
 const Backend *backend_guarded(void)
 {
     static const Backend table = {
@@ -309,6 +314,7 @@ const Backend *backend_guarded(void)
         .device_open = device_open,
         .device_close = device_close,
         .device_describe = device_describe,
+        .rows_independent = rows_independent,
         .buffer_create = buffer_create,
         .buffer_destroy = buffer_destroy,
         .buffer_host_pointer = buffer_host_pointer,

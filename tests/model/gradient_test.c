@@ -242,6 +242,45 @@ static void what_is_not_scored_changes_nothing(void **state)
     }
 }
 
+/* A prefix that is given instead of computed gives the same gradients; its rows are the same bits alone and among others. */
+static void a_given_prefix_stands_for_the_layers_that_made_it(void **state)
+{
+    (void)state;
+    for (size_t b = 0; b < SUPPORT_BACKEND_COUNT; b++) {
+        const Backend *backend = support_backend(SUPPORT_BACKENDS[b]);
+        BertConfig config = support_tiny_config(0.2f);
+        TinyModel tiny = support_model(backend, &config, 8);
+        TokenBlock *block = support_block(&config, LENGTHS, SEQUENCES, 0, 6);
+        Diagnostic diagnostic = {0};
+        float hidden[64 * 16], alone[64 * 16];
+        bool part_frozen[4] = {true, true, false, false};
+        ASSERT_OK(model_prefix_forward(tiny.model, block, 1, hidden, &diagnostic), &diagnostic);
+        for (int32_t s = 0; s < SEQUENCES && model_rows_independent(tiny.model); s++) {
+            TokenBlock *one = support_part_of(block, s, 1);
+            ASSERT_OK(model_prefix_forward(tiny.model, one, 1, alone, &diagnostic), &diagnostic);
+            assert_memory_equal(alone, hidden + block->sequence_start[s] * 16, (size_t)one->piece_count * 16 * sizeof(float));
+            token_block_destroy(&one);
+        }
+        ModelStep step = support_step(9, 1);
+        step.part_frozen = part_frozen;
+        step.frozen_dropout = false;
+        double loss = train(tiny.model, block, &step);
+        float *wanted = support_gradients(tiny.model);
+        step.prefix = hidden;
+        step.prefix_layers = 1;
+        assert_true(train(tiny.model, block, &step) == loss);
+        float *found = support_gradients(tiny.model);
+        const ModelLayout *layout = model_layout(tiny.model);
+        size_t first = layout->part_offset[2];
+        assert_memory_equal(found + first, wanted + first, (layout->float_count - first) * sizeof(float));
+        free(wanted);
+        free(found);
+        token_block_destroy(&block);
+        support_model_free(&tiny);
+        bert_config_free(&config);
+    }
+}
+
 typedef struct Announced {
     int32_t parts[8];
     int32_t count;
@@ -452,6 +491,7 @@ int main(void)
         cmocka_unit_test(backends_agree_on_loss_and_gradients),
         cmocka_unit_test(a_sentence_is_the_same_alone_and_packed),
         cmocka_unit_test(what_is_not_scored_changes_nothing),
+        cmocka_unit_test(a_given_prefix_stands_for_the_layers_that_made_it),
         cmocka_unit_test(frozen_parts_get_no_gradient_and_are_not_announced),
         cmocka_unit_test(a_frozen_prefix_runs_without_dropout_when_asked),
         cmocka_unit_test(an_empty_block_announces_its_parts_and_leaves_zero_gradients),

@@ -147,6 +147,12 @@ static void matrix_destroy(BackendMatrix **matrix)
     *matrix = NULL;
 }
 
+static bool rows_independent(const BackendDevice *device)
+{
+    (void)device;
+    return true;
+}
+
 const Backend *backend_reference(void)
 {
     static const Backend table = {
@@ -155,6 +161,7 @@ const Backend *backend_reference(void)
         .device_open = device_open,
         .device_close = device_close,
         .device_describe = device_describe,
+        .rows_independent = rows_independent,
         .buffer_create = buffer_create,
         .buffer_destroy = buffer_destroy,
         .buffer_host_pointer = buffer_host_pointer,
