@@ -275,9 +275,13 @@ Status model_train_block(Model *model, const TokenBlock *block, const ModelStep 
     TRY(model->backend->stream_synchronize(model->stream, diagnostic));
     *loss_sum = loss;
     /* Looked at last, so that the ranks of a step have announced the same parts whether their own loss is finite or not. */
-    if (!isfinite(loss))
-        TRY_FAIL(diagnostic, STATUS_DIVERGED, "the loss is not finite at step %lld: the learning rate may be too high",
-                 (long long)step->step);
+    if (!isfinite(loss)) {
+        char place[128];
+        TRY(model_find_divergence(model, &model_block, step->prefix ? step->prefix_layers : 0, place, sizeof place, diagnostic));
+        TRY_FAIL(diagnostic, STATUS_DIVERGED,
+                 "the loss is not finite at step %lld; the first value that is not a number: %s. The learning rate may be too high",
+                 (long long)step->step, place);
+    }
 out:
     return status;
 }

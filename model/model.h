@@ -78,7 +78,7 @@ typedef struct ModelStep {
 } ModelStep;
 
 /* Forward and backward of one micro-batch; gradients += d(loss sum / denominator). *loss_sum receives the undivided loss of this block.
- * An empty block is fine (it announces its parts). Errors: STATUS_DIVERGED when the loss is not finite (step named; after all parts were
+ * An empty block is fine (it announces its parts). Errors: STATUS_DIVERGED when the loss is not finite (step, layer and operation named; after all parts were
  * announced, so that ranks stay in step), STATUS_LIMIT when the block is over the plan, STATUS_INVALID_INPUT as token_block_validate. */
 NODISCARD Status model_train_block(Model *model, const TokenBlock *block, const ModelStep *step, double *loss_sum,
                                    Diagnostic *diagnostic);

@@ -174,4 +174,8 @@ static inline DeviceView layer_input(const Activations *activations, int32_t lay
  * embeddings. */
 void model_forward_queue(Model *model, const ModelBlock *block, const DropoutPlan *plan, int32_t first, Activations *activations);
 
+/* After a training pass from layer `first` whose loss was not finite: names the first layer and operation with a value that is not, into text. */
+NODISCARD Status model_find_divergence(Model *model, const ModelBlock *block, int32_t first, char *text, size_t text_size,
+                                       Diagnostic *diagnostic);
+
 #endif

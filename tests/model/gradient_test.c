@@ -460,27 +460,40 @@ static void what_does_not_fit_the_plan_or_the_model_is_refused(void **state)
     bert_config_free(&config);
 }
 
-static void a_loss_that_is_not_finite_names_the_step(void **state)
+static void a_loss_that_is_not_finite_names_step_layer_and_operation(void **state)
 {
     (void)state;
-    BertConfig config = support_tiny_config(0);
-    Diagnostic diagnostic = {0};
-    TinyModel tiny = support_model(backend_reference(), &config, 3);
-    TokenBlock *block = support_block(&config, LENGTHS, SEQUENCES, 0, 2);
-    float *values = support_parameters(tiny.model);
-    values[model_layout_find(model_layout(tiny.model), "classifier.bias")->offset] = NAN;
-    ASSERT_OK(model_parameters_set(tiny.model, values, &diagnostic), &diagnostic);
-    Announced announced = {0};
-    ModelStep step = support_step(41, 1);
-    step.part_ready = note_part;
-    step.part_ready_context = &announced;
-    double loss;
-    ASSERT_FAILS(model_train_block(tiny.model, block, &step, &loss, &diagnostic), STATUS_DIVERGED, &diagnostic, "step 41");
-    assert_int_equal(announced.count, 4);
-    free(values);
-    token_block_destroy(&block);
-    support_model_free(&tiny);
-    bert_config_free(&config);
+    static const struct {
+        const char *parameter, *place;
+    } cases[] = {
+        {"classifier.bias", "classifier, logits"},
+        {"bert.embeddings.LayerNorm.bias", "embeddings, LayerNorm"},
+        {"bert.encoder.layer.0.attention.self.value.bias", "layer 0, query, key and value"},
+        {"bert.encoder.layer.0.output.LayerNorm.weight", "layer 0, LayerNorm after feed-forward"},
+        {"bert.encoder.layer.1.attention.output.dense.bias", "layer 1, attention output"},
+        {"bert.encoder.layer.1.intermediate.dense.bias", "layer 1, feed-forward input"},
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        BertConfig config = support_tiny_config(0);
+        Diagnostic diagnostic = {0};
+        TinyModel tiny = support_model(backend_reference(), &config, 3);
+        TokenBlock *block = support_block(&config, LENGTHS, SEQUENCES, 0, 2);
+        float *values = support_parameters(tiny.model);
+        values[model_layout_find(model_layout(tiny.model), cases[c].parameter)->offset] = NAN;
+        ASSERT_OK(model_parameters_set(tiny.model, values, &diagnostic), &diagnostic);
+        Announced announced = {0};
+        ModelStep step = support_step(41, 1);
+        step.part_ready = note_part;
+        step.part_ready_context = &announced;
+        double loss;
+        ASSERT_FAILS(model_train_block(tiny.model, block, &step, &loss, &diagnostic), STATUS_DIVERGED, &diagnostic, "step 41");
+        assert_non_null(strstr(diagnostic.message, cases[c].place));
+        assert_int_equal(announced.count, 4);
+        free(values);
+        token_block_destroy(&block);
+        support_model_free(&tiny);
+        bert_config_free(&config);
+    }
 }
 
 int main(void)
@@ -497,7 +510,7 @@ int main(void)
         cmocka_unit_test(an_empty_block_announces_its_parts_and_leaves_zero_gradients),
         cmocka_unit_test(a_step_without_labels_moves_nothing),
         cmocka_unit_test(what_does_not_fit_the_plan_or_the_model_is_refused),
-        cmocka_unit_test(a_loss_that_is_not_finite_names_the_step),
+        cmocka_unit_test(a_loss_that_is_not_finite_names_step_layer_and_operation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
