@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cli/command.h"
-#include "shard/lint.h"
+#include "shard/stats.h"
 
 typedef struct StatsFlags {
     char *format, *vocab, *token_column, *label_column;

@@ -4,7 +4,7 @@
 
 #include "core/io/hash.h"
 #include "shard/hash_set.h"
-#include "shard/lint.h"
+#include "shard/stats.h"
 
 typedef struct TypeStats {
     char *name;

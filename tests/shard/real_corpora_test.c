@@ -9,7 +9,7 @@
 #include "core/io/file.h"
 #include "core/spans/labels.h"
 #include "shard/corpus.h"
-#include "shard/lint.h"
+#include "shard/stats.h"
 
 typedef struct Expected {
     const char *path;
