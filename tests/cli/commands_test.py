@@ -2,6 +2,7 @@
 """Commands that need no coordinator, as a strict user meets them: help, wrong usage, streams, closed outputs, what they print and where.
 
 usage: commands_test.py [CASE...]"""
+import html.parser
 import json
 import os
 import re
@@ -30,6 +31,49 @@ def fails(code, pattern, *arguments, **options):
 
 def close(a, b):
     return abs(a - b) < 1e-12
+
+
+class Page(html.parser.HTMLParser):
+    """Elements counted, every one closed as it was opened; texts and roles collected."""
+    VOID = {"meta"}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.counts, self.texts, self.roles = [], {}, "", []
+
+    def handle_starttag(self, tag, attrs):
+        self.counts[tag] = self.counts.get(tag, 0) + 1
+        assert not any(name.startswith("on") or name in ("href", "src") for name, _ in attrs), (tag, attrs)
+        if tag == "svg":
+            self.roles.append(dict(attrs).get("role"))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.counts[tag] = self.counts.get(tag, 0) + 1
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop() == tag, (tag, self.open)
+
+    def handle_data(self, data):
+        self.texts += data
+
+
+class Counts(dict):
+    texts, roles = "", []
+
+
+def parse_page(text):
+    page = Page()
+    page.feed(text)
+    page.close()
+    assert page.open == [], page.open
+    for number in re.findall(r' (?:x|y|x1|x2|y1|y2|width|height)="([^"]*)"', text):
+        float(number)
+    assert not re.search(r"\b(nan|inf)\b", re.sub(r">[^<]*<", "><", text)), "a chart with numbers that are none"
+    counts = Counts(page.counts)
+    counts.texts, counts.roles = page.texts, page.roles
+    return counts
 
 
 class Commands:
@@ -156,6 +200,64 @@ class Commands:
         text = run("stats", DEV).stdout
         assert re.search(rf"^sentences +{second['sentences']}$", text, re.M), text
         fails(1, r"gone\.conll", "stats", TRAIN, self.path("gone.conll"))
+
+    def stats_of_several_files_stand_side_by_side(self):
+        text = run("stats", TRAIN, DEV, TEST, "--model", self.model).stdout
+        first, second, third = (json.loads(line) for line in run("stats", TRAIN, DEV, TEST, "--model", self.model, "--json").stdout.splitlines())
+        assert re.search(rf"^ +train\.conll +dev\.conll +test\.conll$", text, re.M), text
+        assert re.search(rf"^sentences +{first['sentences']} +{second['sentences']} +{third['sentences']}$", text, re.M), text
+        assert re.search(r"^pieces of text in a window +62 +62 +62$", text, re.M), text
+        assert third["overlap"] == [{"file": TRAIN, "sentences": 0}, {"file": DEV, "sentences": 0}], third["overlap"]
+        assert sum(count for _, count in first["length"]["histogram"]) == first["sentences"]
+        assert sum(length * count for length, count in first["length"]["histogram"]) == first["tokens"]
+        assert first["pieces"]["window"] == 62
+        assert first["pieces"]["over_window"] == sum(count for length, count in first["pieces"]["histogram"] if length > 62)
+        fails(2, r"exclude each other", "stats", DEV, "--model", self.model, "--vocab", "x")
+        fails(2, r"--html takes at most 8 files", "stats", "--html", self.path("many.html"), *[DEV] * 9)
+
+    def unseen_forms_are_those_of_a_count_by_hand(self):
+        def forms(path):
+            spans, now = [], None
+            with open(path, encoding="utf-8") as file:
+                for line in [*file, "\n"]:
+                    token, _, label = line.rstrip("\n").partition("\t")
+                    if now and not label.startswith("I-"):
+                        spans.append((now[0], tuple(now[1])))
+                        now = None
+                    if label.startswith("B-"):
+                        now = (label[2:], [token])
+                    elif label.startswith("I-"):
+                        now[1].append(token)
+            return spans
+        seen, dev = set(forms(TRAIN)), forms(DEV)
+        stats = json.loads(run("stats", TRAIN, DEV, "--json").stdout.splitlines()[1])
+        assert stats["spans"] == len(dev) and stats["unseen"] == sum(span not in seen for span in dev), stats["unseen"]
+        for name, row in stats["types"].items():
+            mine = [span for span in dev if span[0] == name]
+            assert (row["spans"], row["forms"]) == (len(mine), len(set(mine))) and row["unseen"] == sum(s not in seen for s in mine), name
+            assert close(row["mean_length"], sum(len(s[1]) for s in mine) / len(mine))
+
+    def a_page_of_statistics_is_whole_and_nothing_in_it_is_markup_but_ours(self):
+        label = "</title></svg></script><img src=x onerror=alert(1)>&\"'"
+        hostile = self.write("<b>hostile & \u202e.conll", f"<script>alert(1)</script>\tB-{label}\nx\tI-{label}\n\nfine\tO\n")
+        page = self.path("stats.html")
+        assert run("stats", "--html", page, TRAIN, hostile, "--model", self.model).stdout == ""
+        with open(page, encoding="utf-8") as file:
+            text = file.read()
+        seen = parse_page(text)
+        assert seen["svg"] >= 6 and seen["title"] > seen["svg"] and seen["desc"] == seen["svg"], seen
+        assert not {"script", "img", "link", "iframe", "object", "b"} & set(seen), seen
+        assert "http" not in re.sub(r'http-equiv', "", text) and "url(" not in text and "@import" not in text
+        assert label in seen.texts and text.endswith("</html>\n") and "prefers-color-scheme:dark" in text
+        assert all(role == "img" for role in seen.roles), seen.roles
+        before = os.listdir(self.folder)
+        fails(1, r"gone\.conll", "stats", "--html", self.path("never.html"), TRAIN, self.path("gone.conll"))
+        assert os.listdir(self.folder) == before
+        fails(1, r"no/folder", "stats", "--html", self.path("no/folder/stats.html"), TRAIN)
+        for files in ([TRAIN], [self.write("empty-spans.conll", "a\tO\n")]):
+            run("stats", "--html", page, *files)
+            with open(page, encoding="utf-8") as file:
+                parse_page(file.read())
 
     # -- tokenize
     def tokenize_prints_a_line_for_a_line(self):

@@ -48,8 +48,8 @@ static void check_counts(const char *root, const Expected *expected)
     }
     corpus_reader_close(&reader);
     CorpusStats *stats = NULL;
-    must(corpus_stats_create(&stats, path, (CorpusOptions){0}, NULL, &diagnostic), &diagnostic);
-    Json *json = corpus_stats_json(stats, NULL);
+    must(corpus_stats_create(&stats, path, &(CorpusStatsOptions){0}, &diagnostic), &diagnostic);
+    Json *json = corpus_stats_json(stats);
     assert_int_equal(sentences, expected->sentences);
     assert_int_equal(tokens, expected->tokens);
     assert_int_equal(documents, expected->documents);
