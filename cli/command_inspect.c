@@ -3,18 +3,23 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/sequence_view.h"
+#include "core/base/log.h"
 #include "shard/batch_plan.h"
 #include "shard/shard_store.h"
 
 typedef struct InspectFlags {
-    char *split, *vocab;
-    int64_t n, epoch;
-    bool plan, json;
+    char *split, *vocab, *contains;
+    int64_t n, index, epoch;
+    bool with_entities, plan, json;
 } InspectFlags;
 
 static const OptionDescriptor inspect_descriptors[] = {
     FLAG_STRING(InspectFlags, split, "train (default), dev:NAME or test"),
-    FLAG_INTEGER(InspectFlags, n, 1, 1000000, "5", "windows, or steps of the plan, to show"),
+    FLAG_INTEGER(InspectFlags, n, 1, 1000000, "5", "sequences, or steps of the plan, to show"),
+    FLAG_INTEGER(InspectFlags, index, -1, 1e15, "-1", "begin with this sequence of the split, from 0; -1: with the first"),
+    FLAG_STRING(InspectFlags, contains, "only sequences whose tokens, joined by spaces, hold this text"),
+    FLAG_BOOLEAN(InspectFlags, with_entities, "only sequences with a label other than O"),
     FLAG_STRING(InspectFlags, vocab, "vocab.txt: shows pieces as text instead of ids"),
     FLAG_BOOLEAN(InspectFlags, plan, "show the batch plan and its oversampling instead"),
     FLAG_INTEGER(InspectFlags, epoch, 0, 1000000, "0", "epoch of the plan"),
@@ -22,64 +27,6 @@ static const OptionDescriptor inspect_descriptors[] = {
 };
 static const OptionTable inspect_table = {"Options", inspect_descriptors,
                                           sizeof inspect_descriptors / sizeof inspect_descriptors[0], sizeof(InspectFlags)};
-
-/* A piece as text, or its id where no vocabulary says what it is. */
-static const char *piece_text(const Wordpiece *wordpiece, int32_t id, char id_text[16])
-{
-    const char *piece = wordpiece ? wordpiece_piece(wordpiece, id) : NULL;
-    snprintf(id_text, 16, "%d", id);
-    return piece ? piece : id_text;
-}
-
-static const char *label_text(const LabelSet *labels, int32_t label)
-{
-    return label == TOKEN_LABEL_IGNORED ? "-100" : label_set_name(labels, label);
-}
-
-static void print_window(const ShardStore *store, const Wordpiece *wordpiece, int64_t index, const ShardWindow *window)
-{
-    char id_text[16];
-    printf("# window %lld, sequence %lld, %d pieces\n", (long long)index, (long long)window->sequence, window->length);
-    for (int32_t i = 0; i < window->length; i++)
-        printf("%-24s %-20s %d\n", piece_text(wordpiece, window->ids[i], id_text),
-               label_text(shard_store_labels(store), window->labels[i]), window->token_index[i]);
-    putchar('\n');
-}
-
-static void print_window_json(const ShardStore *store, const Wordpiece *wordpiece, int64_t index, const ShardWindow *window)
-{
-    char id_text[16];
-    Json *json = json_object(), *pieces = json_array(), *names = json_array();
-    for (int32_t i = 0; i < window->length; i++) {
-        json_append(pieces, json_string(piece_text(wordpiece, window->ids[i], id_text)));
-        json_append(names, json_string(label_text(shard_store_labels(store), window->labels[i])));
-    }
-    json_set(json, "window", json_integer(index));
-    json_set(json, "sequence", json_integer(window->sequence));
-    json_set(json, "pieces", pieces);
-    json_set(json, "labels", names);
-    command_print_json(&json, JSON_COMPACT);
-}
-
-static Status show_windows(const ShardStore *store, int32_t split, const InspectFlags *flags, Diagnostic *diagnostic)
-{
-    Status status = STATUS_OK;
-    Wordpiece *wordpiece = NULL;
-    if (flags->vocab)
-        TRY(wordpiece_open(&wordpiece, flags->vocab, (WordpieceOptions){.lowercase = shard_store_lowercase(store)}, diagnostic));
-    if (wordpiece && strcmp(wordpiece_sha256(wordpiece), shard_store_vocab_sha256(store)) != 0)
-        TRY_FAIL(diagnostic, STATUS_MISMATCH, "%s is not the vocabulary that these shards were made with", flags->vocab);
-    for (int64_t i = 0; i < flags->n && i < shard_window_count(store, split); i++) {
-        ShardWindow window;
-        TRY(shard_window_read(store, split, i, &window, diagnostic));
-        (flags->json ? print_window_json : print_window)(store, wordpiece, i, &window);
-        if (ferror(stdout))
-            TRY(command_flush(diagnostic));
-    }
-out:
-    wordpiece_close(&wordpiece);
-    return status;
-}
 
 static void print_step(const ShardWindowInfo *infos, int64_t step, const int64_t *windows, int32_t count, bool as_json)
 {
@@ -129,6 +76,38 @@ out:
     return status;
 }
 
+static Status show_sequences(const ShardStore *store, int32_t split, const InspectFlags *flags, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    Wordpiece *wordpiece = NULL;
+    LabelTable *table = NULL;
+    int64_t shown = 0, count = shard_sequence_count(store, split), first = flags->index < 0 ? 0 : flags->index;
+    if (first > 0 && first >= count)
+        TRY_FAIL(diagnostic, STATUS_NOT_FOUND, "--index %lld: the split has %lld sequences, counted from 0", (long long)first,
+                 (long long)count);
+    if (flags->vocab)
+        TRY(wordpiece_open(&wordpiece, flags->vocab, (WordpieceOptions){.lowercase = shard_store_lowercase(store)}, diagnostic));
+    if (wordpiece && strcmp(wordpiece_sha256(wordpiece), shard_store_vocab_sha256(store)) != 0)
+        TRY_FAIL(diagnostic, STATUS_MISMATCH, "%s is not the vocabulary that these shards were made with", flags->vocab);
+    TRY(label_table_create(&table, shard_store_all_labels(store), diagnostic));
+    SequenceView view = {.store = store, .split = split, .wordpiece = wordpiece, .table = table, .json = flags->json};
+    for (int64_t i = first; i < count && shown < flags->n; i++) {
+        ShardSequence sequence;
+        TRY(shard_sequence_read(store, split, i, &sequence, diagnostic));
+        if (!sequence_view_wanted(table, &sequence, flags->contains, flags->with_entities))
+            continue;
+        TRY(sequence_view_show(&view, i, &sequence, diagnostic));
+        TRY(command_flush(diagnostic));
+        shown++;
+    }
+    if (shown == 0 && (flags->contains || flags->with_entities))
+        LOG_WARNING("no sequence of the split %s is like that", shard_split_name(store, split));
+out:
+    label_table_destroy(&table);
+    wordpiece_close(&wordpiece);
+    return status;
+}
+
 static Status inspect(const char *folder, const InspectFlags *flags, const TrainingOptions *training, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
@@ -139,7 +118,7 @@ static Status inspect(const char *folder, const InspectFlags *flags, const Train
     if (split < 0)
         TRY_FAIL(diagnostic, STATUS_NOT_FOUND, "these shards have no split \"%s\"; the first one is \"%s\"", name,
                  shard_split_name(store, 0));
-    TRY(flags->plan ? show_plan(store, split, flags, training, diagnostic) : show_windows(store, split, flags, diagnostic));
+    TRY(flags->plan ? show_plan(store, split, flags, training, diagnostic) : show_sequences(store, split, flags, diagnostic));
 out:
     shard_store_close(&store);
     return status;
@@ -155,6 +134,8 @@ static int inspect_run(const Command *command, int argc, char **argv)
     int code = command_parse(command, bindings, 2, argc, argv, &positional);
     if (code < 0 && positional.count != 1)
         code = command_usage_error(command, "one folder of shards is expected");
+    if (code < 0 && flags.plan && (flags.index >= 0 || flags.contains || flags.with_entities))
+        code = command_usage_error(command, "--plan shows steps: --index, --contains and --with-entities choose sequences");
     if (code < 0)
         code = inspect(positional.items[0], &flags, &training, &diagnostic) == STATUS_OK ? 0 : command_fail(&diagnostic);
     array_free(&positional);
@@ -162,5 +143,6 @@ static int inspect_run(const Command *command, int argc, char **argv)
     return code;
 }
 
-const Command command_inspect = {"inspect", "DIR [--split train] [--n 5] [--vocab FILE] [--plan ...]",
-                                 "pieces beside labels as training sees them; or the batch plan", inspect_run};
+const Command command_inspect = {
+    "inspect", "DIR [--split train] [--n 5] [--index I] [--contains TEXT] [--with-entities] [--vocab FILE] [--plan ...]",
+    "pieces beside labels as training sees them; or the batch plan", inspect_run};

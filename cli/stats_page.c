@@ -13,7 +13,7 @@
 enum {
     BIN_LIMIT = 40,   /* bins of a histogram */
     ROWS_DRAWN = 40,  /* categories of a bar chart; the tables have them all */
-    SPAN_LENGTHS = 10 /* bins of span lengths */
+    SPAN_LENGTHS = 20 /* bins of span lengths */
 };
 
 typedef struct PageMaker {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/html.h"
+#include "cli/terminal.h"
 
 /* Units of the drawing; a character is taken to be CHARACTER wide, which is right for the middle of any proportional type of 12 units. */
 enum {
@@ -19,31 +20,12 @@ enum {
     TITLE_HEIGHT = 30
 };
 
-static size_t character_size(const char *text)
-{
-    size_t size = 1;
-    while (((unsigned char)text[size] & 0xC0) == 0x80)
-        size++;
-    return size;
-}
-
-static int characters(const char *text)
-{
-    int count = 0;
-    for (; *text; text += character_size(text))
-        count++;
-    return count;
-}
-
-/* At most `limit` characters of a text, with an ellipsis for the rest. The caller frees it. */
+/* At most `limit` characters of a text (wide ones count twice), with an ellipsis for the rest. The caller frees it. */
 static char *shortened(const char *text, int limit)
 {
-    size_t size = 0;
-    if (characters(text) <= limit)
-        return memory_copy_string(text);
-    for (int i = 1; i < limit; i++)
-        size += character_size(text + size);
-    return memory_format("%.*s\xE2\x80\xA6", (int)size, text);
+    Text cut = {0};
+    terminal_append(&cut, text, limit);
+    return text_take(&cut);
 }
 
 static void value_text(char *text, size_t size, SvgUnit unit, double value)
@@ -73,7 +55,7 @@ static int legend(Text *page, const SvgSeries *series, size_t count, double top)
     int row = 0;
     for (size_t i = 0; i < count; i++) {
         char *name = shortened(series[i].name, LABEL_CHARACTERS);
-        double width = 24 + CHARACTER * characters(name) + 18;
+        double width = 24 + CHARACTER * terminal_columns(name) + 18;
         if (x > 4 && x + width > WIDTH) {
             x = 4;
             row++;
@@ -140,8 +122,8 @@ void svg_bars(Text *page, const SvgBars *chart)
 {
     int label_characters = 4;
     for (size_t i = 0; i < chart->category_count; i++)
-        if (characters(chart->categories[i]) > label_characters)
-            label_characters = characters(chart->categories[i]);
+        if (terminal_columns(chart->categories[i]) > label_characters)
+            label_characters = terminal_columns(chart->categories[i]);
     if (label_characters > LABEL_CHARACTERS)
         label_characters = LABEL_CHARACTERS;
     double left = CHARACTER * label_characters + 14, room = WIDTH - left - 70;

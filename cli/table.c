@@ -109,7 +109,7 @@ void table_print(const Table *table, FILE *stream, int width, bool colours)
         widths_fit(table, widths, width);
     for (size_t row = 0; row + count <= table->cells.count; row += count) {
         size_t end = count;
-        while (end > 0 && !table->cells.items[row + end - 1].text)
+        while (end > 0 && table->cells.items[row + end - 1].columns == 0)
             end--;
         text_clear(&line);
         for (size_t c = 0; c < end; c++) {

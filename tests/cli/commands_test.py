@@ -2,15 +2,19 @@
 """Commands that need no coordinator, as a strict user meets them: help, wrong usage, streams, closed outputs, what they print and where.
 
 usage: commands_test.py [CASE...]"""
+import fcntl
 import html.parser
 import json
 import os
+import pty
 import re
 import select
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 import support  # noqa: E402
@@ -31,6 +35,27 @@ def fails(code, pattern, *arguments, **options):
 
 def close(a, b):
     return abs(a - b) < 1e-12
+
+
+def on_terminal(columns, command, environment):
+    """What a command prints on a terminal of so many columns."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    clean = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+    with subprocess.Popen(command, stdout=slave, stderr=subprocess.DEVNULL, env={**clean, **environment}) as process:
+        os.close(slave)
+        out = b""
+        while True:
+            try:
+                block = os.read(master, 1 << 16)
+            except OSError:  # the other end is closed
+                break
+            if not block:
+                break
+            out += block
+        assert process.wait(60) == 0, out
+    os.close(master)
+    return out.decode().replace("\r\n", "\n")
 
 
 class Page(html.parser.HTMLParser):
@@ -294,6 +319,70 @@ class Commands:
         assert steps and all(step["pieces"] > 0 for step in steps)
         fails(1, r"no split \"dev:none\"", "inspect", out, "--split", "dev:none")
         fails(1, r"not the vocabulary", "inspect", out, "--vocab", self.write("other-vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\nx\n"))
+
+    def inspect_shows_pieces_beside_labels_and_marks_overlaps(self):
+        out, vocab = self.path("narrow"), os.path.join(self.start, "vocab.txt")
+        run("shard", "--train", TRAIN, "--model", self.start, "--out", out, "--max-seq-length", "24", "--stride", "8")
+        windows = [json.loads(line) for line in run("inspect", out, "--index", "1", "--n", "1", "--vocab", vocab, "--json").stdout.splitlines()]
+        assert len(windows) == windows[0]["windows_of_sequence"] > 1 and {w["sequence"] for w in windows} == {1}, windows
+        assert [w["window_of_sequence"] for w in windows] == list(range(len(windows)))
+        text = run("inspect", out, "--index", "1", "--n", "1", "--vocab", vocab).stdout
+        tables = text.strip().split("\n\n")
+        counted = []
+        for window, table in zip(windows, tables):
+            first, end = window["owned"]
+            rows = table.splitlines()[3:]
+            assert len(rows) == len(window["pieces"]), table
+            for i, row in enumerate(rows):
+                overlap = window["token_index"][i] >= 0 and not first <= i < end
+                number, piece, label, token = row.lstrip("~ ").split()[:4]
+                assert row.startswith("~") == overlap, row
+                assert (int(number), piece, label) == (i, window["pieces"][i], window["labels"][i]), row
+                assert token == ("-" if window["token_index"][i] < 0 else str(window["token_index"][i])), row
+                if overlap or window["token_index"][i] < 0:
+                    assert label == "-100"
+                elif window["labels"][i] != "-100":
+                    counted.append((window["token_index"][i], label))
+        with open(TRAIN, encoding="utf-8") as file:
+            second = file.read().strip().split("\n\n")[1].splitlines()
+        gold = [line.split("\t")[1] for line in second if line and not line.startswith("-DOCSTART-")]
+        assert counted == list(enumerate(gold)), (counted, gold)  # every token once, over all windows
+        assert "\033" not in text and not re.search(r" $", text, re.M)
+
+    def inspect_chooses_sequences(self):
+        out = self.path("narrow")
+        if not os.path.exists(out):
+            run("shard", "--train", TRAIN, "--model", self.start, "--out", out, "--max-seq-length", "24", "--stride", "8")
+
+        def sequences(*arguments):
+            seen = [json.loads(line) for line in run("inspect", out, "--json", *arguments).stdout.splitlines()]
+            return list(dict.fromkeys(window["sequence"] for window in seen)), seen
+        assert sequences("--n", "3")[0] == [0, 1, 2]
+        assert sequences("--n", "2", "--index", "282")[0] == [282, 283]
+        numbers, windows = sequences("--n", "1000", "--with-entities")
+        assert len(numbers) == 284 - 56
+        for number in numbers[:20]:
+            assert any(t["gold"] != "O" for w in windows if w["sequence"] == number for t in w["tokens"]), number
+        numbers, _ = sequences("--n", "1000", "--contains", "Joost Bakker")
+        with open(TRAIN, encoding="utf-8") as file:
+            sentences = [" ".join(line.split("\t")[0] for line in block.splitlines()) for block in file.read().strip().split("\n\n")]
+        sentences = [sentence for sentence in sentences if not sentence.startswith("-DOCSTART-")]
+        assert numbers == [i for i, sentence in enumerate(sentences) if "Joost Bakker" in sentence] and numbers, numbers
+        nothing = run("inspect", out, "--contains", "no such text")
+        assert nothing.stdout == "" and "no sequence" in nothing.stderr
+        fails(1, r"--index 284: the split has 284 sequences", "inspect", out, "--index", "284")
+        fails(2, r"--plan shows steps", "inspect", out, "--plan", "--contains", "x")
+
+    def inspect_fits_a_terminal_and_colours_it(self):
+        out = self.path("narrow-text")
+        corpus = self.write("narrow.conll", "\x1b[2Jevil\tB-PER\n" + "w" * 90 + "\tO\n\u6771\u4eac\tB-LOC\n\n")
+        run("shard", "--train", corpus, "--model", self.start, "--out", out, "--max-seq-length", "128", "--stride", "8")
+        for environment in ({"TERM": "xterm"}, {"NO_COLOR": "1"}):
+            text = on_terminal(48, [NERSWEEP, "inspect", out, "--vocab", os.path.join(self.start, "vocab.txt")], environment)
+            lines = [re.sub(r"\033\[[0-9;]*m", "", line) for line in text.splitlines()]
+            assert all(len(line) + sum(line.count(c) for c in "\u6771\u4eac") <= 48 for line in lines), text
+            assert ("\033[36m" in text or "\033[33m" in text) == ("NO_COLOR" not in environment), text
+            assert "\033[2J" not in text and "\ufffd[2Jevil" in text and "\u2026" in text, text
 
     def the_casing_of_a_vocabulary_of_another_name_is_seen(self):
         with open(os.path.join(self.start, "vocab.txt"), encoding="utf-8") as file:
