@@ -113,7 +113,7 @@ typedef struct ScoredFile {
     Comparison *comparison;
 } ScoredFile;
 
-static Status add_sentence(void *context, const CorpusSentence *sentence, const char *const *labels, Diagnostic *diagnostic)
+static Status add_sentence(void *context, const CorpusSentence *sentence, Tagging *tagging, Diagnostic *diagnostic)
 {
     const ScoredFile *file = context;
     Comparison *comparison = file->comparison;
@@ -121,7 +121,7 @@ static Status add_sentence(void *context, const CorpusSentence *sentence, const 
         Status status = add_label(comparison, &comparison->gold, file->path, &sentence->tokens[i], diagnostic);
         if (status != STATUS_OK)
             return status;
-        array_push(&comparison->predicted, label_set_add(comparison->labels, labels[i]));
+        array_push(&comparison->predicted, label_set_add(comparison->labels, tagging->labels[i]));
     }
     array_push(&comparison->ends, (int32_t)comparison->gold.count);
     return STATUS_OK;

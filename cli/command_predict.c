@@ -1,24 +1,31 @@
-/* nersweep predict: text in, one JSON object per line out; or CoNLL in and out. */
+/* nersweep predict: text in, one JSON object per line out; or CoNLL in and out. What is not sure enough can go to a review queue, and what is to
+ * a file of pseudo-labels. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/lines.h"
+#include "cli/prediction_json.h"
+#include "cli/pseudo_labels.h"
+#include "cli/review_queue.h"
 #include "cli/tagging.h"
+#include "core/base/log.h"
 
 enum { BATCH_TEXTS = 64, BATCH_BYTES = 1 << 18 };
 
 typedef enum PredictInput { INPUT_TEXT, INPUT_CONLL, INPUT_JSONL } PredictInput;
-typedef enum PredictOutput { OUTPUT_JSON, OUTPUT_CONLL, OUTPUT_PRODIGY } PredictOutput;
+typedef enum PredictOutput { OUTPUT_JSON, OUTPUT_CONLL, OUTPUT_PRODIGY, OUTPUT_LABELSTUDIO } PredictOutput;
 
 static const char *const input_names[] = {"text", "conll", "jsonl", NULL};
-static const char *const output_names[] = {"json", "conll", "prodigy", NULL};
+static const char *const output_names[] = {"json", "conll", "prodigy", "labelstudio", NULL};
+static const char *const review_names[] = {"prodigy", "labelstudio", NULL};
 static const char *const aggregation_names[] = {"none", "simple", "first", "average", "max", NULL};
 static const char *const merge_names[] = {"confidence", "context", NULL};
 
 typedef struct PredictFlags {
-    char *model, *backend, *words, *token_column, *label_column;
+    char *model, *backend, *words, *token_column, *label_column, *review, *review_format, *pseudo_labels;
+    StringArray min_confidence_type;
     int input, output, aggregation_strategy, merge;
     double min_confidence;
     int64_t stride, max_seq_length, threads;
@@ -28,10 +35,22 @@ typedef struct PredictFlags {
 static const OptionDescriptor predict_descriptors[] = {
     FLAG_STRING(PredictFlags, model, "model folder (required)"),
     FLAG_CHOICE(PredictFlags, input, input_names, "text", "one text per line, CoNLL tokens, or JSON Lines with \"text\""),
-    FLAG_CHOICE(PredictFlags, output, output_names, "json", "JSON Lines, CoNLL (with --input conll), or Prodigy's JSON Lines"),
+    FLAG_CHOICE(PredictFlags, output, output_names, "json",
+                "JSON Lines, CoNLL (with --input conll), Prodigy's JSON Lines, or tasks with predictions for Label Studio"),
     FLAG_CHOICE(PredictFlags, aggregation_strategy, aggregation_names, "first", "how pieces become entities"),
     FLAG_CHOICE(PredictFlags, merge, merge_names, "confidence", "which span stays where windows disagree"),
-    FLAG_REAL(PredictFlags, min_confidence, 0, 1, "0", "entities below are left out"),
+    FLAG_REAL(PredictFlags, min_confidence, -1, 1, "-1",
+              "entities below are left out; -1: none are, or with --review or --pseudo-labels those below 0.85"),
+    FLAG_LIST(PredictFlags, min_confidence_type, "TYPE=MINIMUM[,TYPE=MINIMUM...]: other minima for some types"),
+    FLAG_STRING(PredictFlags, review, "file for texts with an entity below its minimum, least sure first"),
+    {.name = "review_format",
+     .type = OPTION_STRING,
+     .offset = offsetof(PredictFlags, review_format),
+     .size = sizeof(char *),
+     .choices = review_names,
+     .default_text = "",
+     .help = "prodigy or labelstudio; by default from the name: .jsonl or .json"},
+    FLAG_STRING(PredictFlags, pseudo_labels, "CoNLL file for the other texts: token, label, and the text's confidence as a weight"),
     FLAG_INTEGER(PredictFlags, stride, -1, 65536, "-1", "overlap of windows in pieces; -1: the model folder's"),
     FLAG_INTEGER(PredictFlags, max_seq_length, 0, 65536, "0", "pieces of a window; 0: the model folder's"),
     FLAG_STRING(PredictFlags, words, "rule for words: whitespace, treebank, bert; default: the model folder's"),
@@ -44,16 +63,19 @@ static const OptionDescriptor predict_descriptors[] = {
 static const OptionTable predict_table = {"Options", predict_descriptors,
                                           sizeof predict_descriptors / sizeof predict_descriptors[0], sizeof(PredictFlags)};
 
+/* One run over an input. */
+typedef struct PredictRun {
+    const PredictFlags *flags;
+    Predictor *predictor;
+    ConfidenceRule rule;
+    ReviewQueue *review;  /* NULL: not asked for */
+    PseudoLabels *pseudo; /* likewise */
+    int64_t texts;
+} PredictRun;
+
 static Json *entity_json(const PredictFlags *flags, const char *text, const Entity *entity)
 {
     Json *json = json_object();
-    if (flags->output == OUTPUT_PRODIGY) {
-        json_set(json, "start", json_integer(entity->start));
-        json_set(json, "end", json_integer(entity->end));
-        json_set(json, "label", json_string(entity->type));
-        json_set(json, "score", json_real((double)entity->score));
-        return json;
-    }
     bool pieces = flags->aggregation_strategy == AGGREGATE_NONE;
     json_set(json, pieces ? "entity" : "entity_group", json_string(entity->type));
     json_set(json, "score", json_real((double)entity->score));
@@ -65,21 +87,57 @@ static Json *entity_json(const PredictFlags *flags, const char *text, const Enti
     return json;
 }
 
-static void print_entities(const PredictFlags *flags, const char *text, size_t size, const EntityArray *entities)
+static Json *entities_json(const PredictRun *run, const PredictedText *predicted)
 {
     Json *json = json_object(), *list = json_array();
-    for (size_t i = 0; i < entities->count; i++)
-        json_append(list, entity_json(flags, text, &entities->items[i]));
-    json_set(json, "text", json_string_bytes(text, size));
-    json_set(json, flags->output == OUTPUT_PRODIGY ? "spans" : "entities", list);
-    command_print_json(&json, JSON_COMPACT);
+    for (size_t i = 0; i < predicted->prediction->entities.count; i++) {
+        const Entity *entity = &predicted->prediction->entities.items[i];
+        if (confidence_accepts(&run->rule, entity))
+            json_append(list, entity_json(run->flags, predicted->text, entity));
+    }
+    json_set(json, "text", json_string_bytes(predicted->text, predicted->size));
+    json_set(json, "entities", list);
+    return json;
+}
+
+static void print_text(const PredictRun *run, const PredictedText *predicted)
+{
+    Json *json = NULL;
+    switch ((PredictOutput)run->flags->output) {
+    case OUTPUT_PRODIGY:
+        json = prediction_prodigy(predicted);
+        break;
+    case OUTPUT_LABELSTUDIO:
+        json = prediction_labelstudio(predicted);
+        break;
+    default:
+        json = entities_json(run, predicted);
+    }
+    char *text = json_text(json, JSON_COMPACT);
+    if (run->flags->output == OUTPUT_LABELSTUDIO)
+        printf("%s%s", predicted->number == 1 ? "[\n" : ",\n", text);
+    else
+        puts(text);
+    free(text);
+    json_destroy(&json);
+}
+
+/* What is sure is kept to be trained on, what is not goes to a person. */
+static Status text_sort(PredictRun *run, const PredictedText *predicted, Diagnostic *diagnostic)
+{
+    const Prediction *prediction = predicted->prediction;
+    if (prediction->words.count == 0)
+        return STATUS_OK;
+    if (confidence_accepts_all(&run->rule, prediction))
+        return run->pseudo ? pseudo_labels_add(run->pseudo, predicted->text, prediction, diagnostic) : STATUS_OK;
+    return run->review ? review_queue_add(run->review, predicted, diagnostic) : STATUS_OK;
 }
 
 /* Texts wait here until a block is full, so that short lines share one forward pass; results come out in order. */
 typedef struct TextBatch {
     char *texts[BATCH_TEXTS];
     size_t sizes[BATCH_TEXTS];
-    EntityArray results[BATCH_TEXTS];
+    Prediction results[BATCH_TEXTS];
     size_t count, bytes;
 } TextBatch;
 
@@ -90,14 +148,17 @@ static void batch_clear(TextBatch *batch)
     batch->count = batch->bytes = 0;
 }
 
-static Status batch_flush(TextBatch *batch, Predictor *predictor, const PredictFlags *flags, Diagnostic *diagnostic)
+static Status batch_flush(TextBatch *batch, PredictRun *run, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     if (batch->count > 0)
-        status =
-            predictor_texts(predictor, (const char *const *)batch->texts, batch->sizes, batch->count, batch->results, diagnostic);
-    for (size_t i = 0; status == STATUS_OK && i < batch->count; i++)
-        print_entities(flags, batch->texts[i], batch->sizes[i], &batch->results[i]);
+        status = predictor_predict(run->predictor, (const char *const *)batch->texts, batch->sizes, batch->count, batch->results,
+                                   diagnostic);
+    for (size_t i = 0; status == STATUS_OK && i < batch->count; i++) {
+        PredictedText predicted = {batch->texts[i], batch->sizes[i], &batch->results[i], &run->rule, ++run->texts};
+        print_text(run, &predicted);
+        status = text_sort(run, &predicted, diagnostic);
+    }
     batch_clear(batch);
     return status == STATUS_OK ? command_flush(diagnostic) : status;
 }
@@ -144,9 +205,10 @@ static bool batch_is_due(const TextBatch *batch, const LineReader *reader)
     return batch->count == BATCH_TEXTS || batch->bytes >= BATCH_BYTES || (batch->count > 0 && line_reader_would_wait(reader));
 }
 
-static Status predict_lines(Predictor *predictor, const PredictFlags *flags, const char *path, Diagnostic *diagnostic)
+static Status predict_lines(PredictRun *run, const char *path, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
+    const PredictFlags *flags = run->flags;
     LineReader reader = {.file = -1};
     TextBatch batch = {.count = 0};
     const char *line;
@@ -154,7 +216,7 @@ static Status predict_lines(Predictor *predictor, const PredictFlags *flags, con
     TRY(line_reader_open(&reader, path, diagnostic));
     for (;;) {
         if (batch_is_due(&batch, &reader))
-            TRY(batch_flush(&batch, predictor, flags, diagnostic));
+            TRY(batch_flush(&batch, run, diagnostic));
         TRY(line_reader_next(&reader, &line, &size, diagnostic));
         if (line == NULL)
             break;
@@ -169,20 +231,80 @@ static Status predict_lines(Predictor *predictor, const PredictFlags *flags, con
     }
 out:;
     /* What came before a bad line is still answered; the first error is the one reported. */
-    Status flushed = batch_flush(&batch, predictor, flags, status == STATUS_OK ? diagnostic : NULL);
+    Status flushed = batch_flush(&batch, run, status == STATUS_OK ? diagnostic : NULL);
+    if (status == STATUS_OK && flushed == STATUS_OK && flags->output == OUTPUT_LABELSTUDIO) {
+        puts(run->texts == 0 ? "[]" : "\n]");
+        flushed = command_flush(diagnostic);
+    }
     for (size_t i = 0; i < BATCH_TEXTS; i++)
-        array_free(&batch.results[i]);
+        prediction_free(&batch.results[i]);
     line_reader_close(&reader);
     return status != STATUS_OK ? status : flushed;
 }
 
-static Status print_sentence(void *context, const CorpusSentence *sentence, const char *const *labels, Diagnostic *diagnostic)
+/* Tokens of entities that are not sure enough become O. */
+static void labels_filter(const PredictRun *run, const CorpusSentence *sentence, const Tagging *tagging)
 {
-    (void)context;
+    const EntityArray *entities = &tagging->prediction->entities;
+    for (size_t i = 0; i < entities->count; i++) {
+        const Entity *entity = &entities->items[i];
+        for (int32_t word = entity->first_word; word <= entity->last_word && word < sentence->token_count; word++)
+            if (!confidence_accepts(&run->rule, entity))
+                tagging->labels[word] = "O";
+    }
+}
+
+static Status print_sentence(void *context, const CorpusSentence *sentence, Tagging *tagging, Diagnostic *diagnostic)
+{
+    PredictRun *run = context;
+    labels_filter(run, sentence, tagging);
     for (int32_t i = 0; i < sentence->token_count; i++)
-        printf("%s\t%s\n", sentence->tokens[i].text, labels[i]);
+        printf("%s\t%s\n", sentence->tokens[i].text, tagging->labels[i]);
     putchar('\n');
-    return ferror(stdout) ? command_flush(diagnostic) : STATUS_OK;
+    PredictedText predicted = {tagging->text, tagging->text_size, tagging->prediction, &run->rule, ++run->texts};
+    Status status = text_sort(run, &predicted, diagnostic);
+    return status == STATUS_OK && ferror(stdout) ? command_flush(diagnostic) : status;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t size = strlen(text), end_size = strlen(end);
+    return size > end_size && strcmp(text + size - end_size, end) == 0;
+}
+
+static bool review_format_find(const PredictFlags *flags, ReviewFormat *format)
+{
+    if (flags->review_format)
+        *format = strcmp(flags->review_format, "prodigy") == 0 ? REVIEW_PRODIGY : REVIEW_LABELSTUDIO;
+    else if (ends_with(flags->review, ".jsonl"))
+        *format = REVIEW_PRODIGY;
+    else if (ends_with(flags->review, ".json"))
+        *format = REVIEW_LABELSTUDIO;
+    else
+        return false;
+    return true;
+}
+
+/* What only the review queue and pseudo-labels ask. -1 to go on. */
+static int check_annotation(const Command *command, const PredictFlags *flags)
+{
+    bool grouped = flags->aggregation_strategy != AGGREGATE_NONE,
+         words = grouped && flags->aggregation_strategy != AGGREGATE_SIMPLE;
+    ReviewFormat format;
+    if (flags->min_confidence < 0 && flags->min_confidence != -1) /* exactly as the default is written */
+        return command_usage_error(command, "--min-confidence %g: expected a number from 0 to 1", flags->min_confidence);
+    if (flags->review_format && !flags->review)
+        return command_usage_error(command, "--review-format goes with --review");
+    if (flags->review && !review_format_find(flags, &format))
+        return command_usage_error(command, "--review %s: name it .jsonl or .json, or say --review-format prodigy or labelstudio",
+                                   flags->review);
+    if (flags->review && flags->pseudo_labels && strcmp(flags->review, flags->pseudo_labels) == 0)
+        return command_usage_error(command, "--review and --pseudo-labels name the same file");
+    if (!grouped && (flags->review || flags->output == OUTPUT_PRODIGY || flags->output == OUTPUT_LABELSTUDIO))
+        return command_usage_error(command, "--aggregation-strategy none gives pieces, not spans to be reviewed");
+    if (flags->pseudo_labels && !words)
+        return command_usage_error(command, "--pseudo-labels labels words: --aggregation-strategy first, average or max");
+    return -1;
 }
 
 /* -1 to go on. */
@@ -196,26 +318,78 @@ static int check_usage(const Command *command, const PredictFlags *flags, const 
         return command_usage_error(command, "--input conll and --output conll go together");
     if (flags->json && flags->output != OUTPUT_JSON)
         return command_usage_error(command, "--json and --output %s exclude each other", output_names[flags->output]);
-    return command_columns(command, flags->token_column, flags->label_column, columns);
+    int code = check_annotation(command, flags);
+    return code < 0 ? command_columns(command, flags->token_column, flags->label_column, columns) : code;
 }
 
-static Status predict(const PredictFlags *flags, const char *path, CorpusOptions columns, Diagnostic *diagnostic)
+static Status run_begin(PredictRun *run, Diagnostic *diagnostic)
 {
-    Predictor *predictor = NULL;
+    static const double usual_minimum = 0.85;
+    Status status = STATUS_OK;
+    const PredictFlags *flags = run->flags;
+    bool sorted = flags->review || flags->pseudo_labels;
+    ReviewFormat format;
+    /* Entities of every confidence are asked for: which ones count is said by the rule, type by type. */
     PredictorOptions options = {.backend = flags->backend ? flags->backend : "auto",
                                 .threads = flags->threads ? (int)flags->threads : (int)sysconf(_SC_NPROCESSORS_ONLN),
                                 .max_seq_length = flags->max_seq_length,
                                 .stride = flags->stride,
                                 .merge = (MergeRule)flags->merge,
                                 .aggregation = (AggregationStrategy)flags->aggregation_strategy,
-                                .words = flags->words,
-                                .min_confidence = flags->min_confidence};
-    Status status = predictor_open(&predictor, flags->model, &options, diagnostic);
-    if (status == STATUS_OK && flags->input == INPUT_CONLL)
-        status = tag_corpus(predictor, path ? path : "-", columns, print_sentence, NULL, diagnostic);
-    else if (status == STATUS_OK)
-        status = predict_lines(predictor, flags, path, diagnostic);
-    predictor_close(&predictor);
+                                .words = flags->words};
+    run->rule.minimum = flags->min_confidence >= 0 ? flags->min_confidence : sorted ? usual_minimum : 0;
+    for (size_t i = 0; i < flags->min_confidence_type.count; i++)
+        TRY(confidence_rule_parse(&run->rule, flags->min_confidence_type.items[i], diagnostic));
+    TRY(predictor_open(&run->predictor, flags->model, &options, diagnostic));
+    const BertConfig *config = predictor_config(run->predictor);
+    TRY(confidence_rule_check(&run->rule, (const char *const *)config->labels, config->label_count, diagnostic));
+    if (flags->review && review_format_find(flags, &format))
+        TRY(review_queue_begin(&run->review, flags->review, format, 0, diagnostic));
+    if (flags->pseudo_labels)
+        TRY(pseudo_labels_begin(&run->pseudo, flags->pseudo_labels, predictor_scheme(run->predictor), diagnostic));
+out:
+    return status;
+}
+
+/* The files appear; pseudo-labels last, so that where they are, nothing is missing in the queue. */
+static Status run_commit(PredictRun *run, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    if (run->review) {
+        bool sorted;
+        long long count = (long long)review_queue_count(run->review);
+        TRY(review_queue_commit(&run->review, &sorted, diagnostic));
+        LOG_INFO("%lld of %lld texts to be reviewed are in %s, %s", count, (long long)run->texts, run->flags->review,
+                 sorted ? "the least sure first" : "as they came: they are too many to be sorted");
+    }
+    if (run->pseudo) {
+        long long count = (long long)pseudo_labels_count(run->pseudo), left_out = (long long)pseudo_labels_left_out(run->pseudo);
+        TRY(pseudo_labels_commit(&run->pseudo, diagnostic));
+        LOG_INFO("%lld of %lld texts are pseudo-labels in %s", count, (long long)run->texts, run->flags->pseudo_labels);
+        if (left_out > 0)
+            LOG_WARNING("%lld texts have words that a CoNLL file cannot hold and are left out of %s", left_out,
+                        run->flags->pseudo_labels);
+    }
+out:
+    return status;
+}
+
+static Status predict(const PredictFlags *flags, const char *path, CorpusOptions columns, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    PredictRun run = {.flags = flags};
+    TRY(run_begin(&run, diagnostic));
+    if (flags->input == INPUT_CONLL)
+        TRY(tag_corpus(run.predictor, path ? path : "-", columns, print_sentence, &run, diagnostic));
+    else
+        TRY(predict_lines(&run, path, diagnostic));
+    TRY(command_flush(diagnostic));
+    TRY(run_commit(&run, diagnostic));
+out:
+    review_queue_abandon(&run.review);
+    pseudo_labels_abandon(&run.pseudo);
+    predictor_close(&run.predictor);
+    confidence_rule_free(&run.rule);
     return status;
 }
 
@@ -238,5 +412,7 @@ static int predict_run(const Command *command, int argc, char **argv)
     return code;
 }
 
-const Command command_predict = {"predict", "--model DIR [FILE] [--input text|conll|jsonl] [--output json|conll|prodigy]",
-                                 "entities of texts, as JSON Lines", predict_run};
+const Command command_predict = {"predict",
+                                 "--model DIR [FILE] [--input text|conll|jsonl] [--output json|conll|prodigy|labelstudio] "
+                                 "[--review FILE] [--pseudo-labels FILE]",
+                                 "entities of texts; what is to be reviewed, and what is sure enough to train on", predict_run};

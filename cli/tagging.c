@@ -40,6 +40,8 @@ static Status tag_file(Predictor *predictor, const char *path, CorpusOptions col
     CorpusReader *reader = NULL;
     const CorpusSentence *sentence = NULL;
     ARRAY(const char *) tokens = {0}, labels = {0};
+    Text text = {0};
+    Prediction prediction = {0};
     TRY(corpus_reader_open(&reader, path, columns, NULL, NULL, diagnostic));
     for (;;) {
         TRY(corpus_reader_next(reader, &sentence, diagnostic));
@@ -49,13 +51,16 @@ static Status tag_file(Predictor *predictor, const char *path, CorpusOptions col
         array_reserve(&labels, (size_t)sentence->token_count);
         for (int32_t i = 0; i < sentence->token_count; i++)
             tokens.items[i] = sentence->tokens[i].text;
-        TRY(predictor_tokens(predictor, tokens.items, sentence->token_count, labels.items, NULL, diagnostic));
-        TRY(on_sentence(context, sentence, labels.items, diagnostic));
+        TRY(predictor_predict_tokens(predictor, tokens.items, sentence->token_count, &text, labels.items, &prediction, diagnostic));
+        Tagging tagging = {.labels = labels.items, .text = text.bytes, .text_size = text.size, .prediction = &prediction};
+        TRY(on_sentence(context, sentence, &tagging, diagnostic));
     }
 out:
     corpus_reader_close(&reader);
     array_free(&tokens);
     array_free(&labels);
+    text_free(&text);
+    prediction_free(&prediction);
     return status;
 }
 

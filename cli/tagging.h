@@ -5,8 +5,14 @@
 #include "inference/predictor.h"
 #include "shard/corpus.h"
 
-/* labels: one per token of the sentence; both live during the call. */
-typedef Status (*TaggedSentence)(void *context, const CorpusSentence *sentence, const char *const *labels, Diagnostic *diagnostic);
+/* What the model says of a sentence; lives during the call. */
+typedef struct Tagging {
+    const char **labels; /* one per token; the callee may put others in their places */
+    const char *text;    /* the tokens joined by spaces */
+    size_t text_size;
+    const Prediction *prediction; /* of text; its words are the tokens */
+} Tagging;
+typedef Status (*TaggedSentence)(void *context, const CorpusSentence *sentence, Tagging *tagging, Diagnostic *diagnostic);
 
 /* path "-": standard input, which is copied to a temporary file first when it cannot be read twice. */
 NODISCARD Status tag_corpus(Predictor *predictor, const char *path, CorpusOptions columns, TaggedSentence on_sentence,

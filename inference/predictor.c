@@ -167,6 +167,18 @@ const BertConfig *predictor_config(const Predictor *predictor)
     return &predictor->config;
 }
 
+LabelScheme predictor_scheme(const Predictor *predictor)
+{
+    return predictor->notes.scheme;
+}
+
+void prediction_free(Prediction *prediction)
+{
+    array_free(&prediction->entities);
+    array_free(&prediction->words);
+    *prediction = (Prediction){0};
+}
+
 /* A place in a text that is walked from code point to code point; end: bytes of the text. */
 typedef struct TextPlace {
     const char *text;
@@ -514,7 +526,37 @@ static void pieces_as_entities(Predictor *predictor, const Passage *passage, con
     }
 }
 
-static void passage_entities(Predictor *predictor, const Passage *passage, EntityArray *entities)
+static void words_copy(const Passage *passage, WordArray *words)
+{
+    words->count = 0;
+    for (size_t i = 0; i < passage->words.count; i++)
+        array_push(words, passage->words.items[i]);
+}
+
+static double mean_probability(const WindowDecisionsArray *windows)
+{
+    double sum = 0;
+    int64_t count = 0;
+    for (size_t w = 0; w < windows->count; w++) {
+        const WindowDecisions *window = &windows->items[w];
+        for (int32_t unit = window->owned_first; unit < window->owned_end; unit++, count++)
+            sum += (double)window->decisions[unit - window->token_first].probability;
+    }
+    return count > 0 ? sum / (double)count : 0;
+}
+
+static void spans_as_entities(const Predictor *predictor, const Passage *passage, AggregationStrategy strategy,
+                              const ScoredSpanArray *spans, EntityArray *entities)
+{
+    for (size_t i = 0; i < spans->count; i++) {
+        const ScoredSpan *scored = &spans->items[i];
+        if ((double)scored->score >= predictor->options.min_confidence)
+            array_push(entities, make_entity(passage, strategy, scored->span.start, scored->span.end - 1,
+                                             predictor->table->type_names[scored->span.type], scored->score));
+    }
+}
+
+static void passage_predict(Predictor *predictor, const Passage *passage, Prediction *prediction)
 {
     AggregationStrategy strategy = predictor->options.aggregation;
     WindowDecisionsArray windows = {0};
@@ -523,27 +565,24 @@ static void passage_entities(Predictor *predictor, const Passage *passage, Entit
     for (size_t w = 0; w < passage->windows.count; w++)
         room += (size_t)passage->windows.items[w].count;
     TokenDecision *decisions = memory_allocate(room, sizeof *decisions);
-    entities->count = 0;
+    prediction->entities.count = 0;
     passage_decide(predictor, passage, strategy, decisions, &windows);
     if (strategy == AGGREGATE_NONE)
-        pieces_as_entities(predictor, passage, &windows, entities);
+        pieces_as_entities(predictor, passage, &windows, &prediction->entities);
     else
         spans_merge_windows(predictor->table, windows.items, windows.count,
                             unit_of_piece(passage, strategy, (int32_t)passage->ids.count), predictor->options.merge, &spans, NULL);
-    for (size_t i = 0; i < spans.count; i++) {
-        const ScoredSpan *scored = &spans.items[i];
-        if ((double)scored->score >= predictor->options.min_confidence)
-            array_push(entities, make_entity(passage, strategy, scored->span.start, scored->span.end - 1,
-                                             predictor->table->type_names[scored->span.type], scored->score));
-    }
-    entities_count_code_points(passage->text, entities);
+    spans_as_entities(predictor, passage, strategy, &spans, &prediction->entities);
+    entities_count_code_points(passage->text, &prediction->entities);
+    words_copy(passage, &prediction->words);
+    prediction->token_probability = mean_probability(&windows);
     array_free(&spans);
     array_free(&windows);
     free(decisions);
 }
 
-Status predictor_texts(Predictor *predictor, const char *const *texts, const size_t *sizes, size_t count, EntityArray *results,
-                       Diagnostic *diagnostic)
+Status predictor_predict(Predictor *predictor, const char *const *texts, const size_t *sizes, size_t count, Prediction *predictions,
+                         Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     Passage *passages = memory_allocate(count + 1, sizeof *passages);
@@ -552,11 +591,26 @@ Status predictor_texts(Predictor *predictor, const char *const *texts, const siz
     }
     TRY(passages_forward(predictor, passages, count, predictor->options.aggregation, diagnostic));
     for (size_t i = 0; i < count; i++)
-        passage_entities(predictor, &passages[i], &results[i]);
+        passage_predict(predictor, &passages[i], &predictions[i]);
 out:
     for (size_t i = 0; i < count; i++)
         passage_free(&passages[i]);
     free(passages);
+    return status;
+}
+
+Status predictor_texts(Predictor *predictor, const char *const *texts, const size_t *sizes, size_t count, EntityArray *results,
+                       Diagnostic *diagnostic)
+{
+    Prediction *predictions = memory_allocate(count + 1, sizeof *predictions);
+    for (size_t i = 0; i < count; i++)
+        predictions[i].entities = results[i];
+    Status status = predictor_predict(predictor, texts, sizes, count, predictions, diagnostic);
+    for (size_t i = 0; i < count; i++) {
+        results[i] = predictions[i].entities;
+        array_free(&predictions[i].words);
+    }
+    free(predictions);
     return status;
 }
 
@@ -565,24 +619,26 @@ Status predictor_text(Predictor *predictor, const char *text, size_t size, Entit
     return predictor_texts(predictor, &text, &size, 1, entities, diagnostic);
 }
 
-Status predictor_tokens(Predictor *predictor, const char *const *tokens, int32_t n, const char **labels, float *scores,
-                        Diagnostic *diagnostic)
+/* labels: [n], scores: [n] or NULL, prediction: NULL or what is said of *text, the tokens joined by spaces. */
+static Status tokens_predict(Predictor *predictor, const char *const *tokens, int32_t n, Text *text, const char **labels,
+                             float *scores, Prediction *prediction, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     Passage passage = {0};
-    Text text = {0};
     WindowDecisionsArray windows = {0};
     ScoredSpanArray spans = {0};
     int32_t *label_ids = memory_allocate((size_t)n + 1, sizeof *label_ids);
     TokenDecision *decisions = NULL;
+    text_clear(text);
+    text_append(text, "", 0);
     for (int32_t i = 0; i < n; i++) {
-        Word word = {.start = (int32_t)text.size};
-        text_append_string(&text, tokens[i]);
-        word.end = (int32_t)text.size;
-        text_append(&text, " ", 1);
+        text_append(text, " ", i > 0);
+        Word word = {.start = (int32_t)text->size};
+        text_append_string(text, tokens[i]);
+        word.end = (int32_t)text->size;
         array_push(&passage.words, word);
     }
-    passage.text = text.bytes;
+    passage.text = text->bytes;
     TRY(encode_words(predictor, &passage, diagnostic));
     passage_cut(predictor, &passage);
     TRY(passages_forward(predictor, &passage, 1, AGGREGATE_FIRST, diagnostic));
@@ -597,12 +653,33 @@ Status predictor_tokens(Predictor *predictor, const char *const *tokens, int32_t
     for (size_t w = 0; scores && w < windows.count; w++)
         for (int32_t i = windows.items[w].owned_first; i < windows.items[w].owned_end; i++)
             scores[i] = windows.items[w].decisions[i - windows.items[w].token_first].probability;
+    if (prediction) {
+        prediction->entities.count = 0;
+        spans_as_entities(predictor, &passage, AGGREGATE_FIRST, &spans, &prediction->entities);
+        entities_count_code_points(passage.text, &prediction->entities);
+        words_copy(&passage, &prediction->words);
+        prediction->token_probability = mean_probability(&windows);
+    }
 out:
     passage_free(&passage);
-    text_free(&text);
     array_free(&windows);
     array_free(&spans);
     free(label_ids);
     free(decisions);
+    return status;
+}
+
+Status predictor_predict_tokens(Predictor *predictor, const char *const *tokens, int32_t n, Text *text, const char **labels,
+                                Prediction *prediction, Diagnostic *diagnostic)
+{
+    return tokens_predict(predictor, tokens, n, text, labels, NULL, prediction, diagnostic);
+}
+
+Status predictor_tokens(Predictor *predictor, const char *const *tokens, int32_t n, const char **labels, float *scores,
+                        Diagnostic *diagnostic)
+{
+    Text text = {0};
+    Status status = tokens_predict(predictor, tokens, n, &text, labels, scores, NULL, diagnostic);
+    text_free(&text);
     return status;
 }

@@ -58,6 +58,12 @@ def on_terminal(columns, command, environment):
     return out.decode().replace("\r\n", "\n")
 
 
+def pseudo_sentences(path):
+    """[(token, label, weight)] of each sentence."""
+    with open(path, encoding="utf-8") as file:
+        return [[tuple(line.split("\t")) for line in block.split("\n")] for block in file.read().strip("\n").split("\n\n")]
+
+
 class Page(html.parser.HTMLParser):
     """Elements counted, every one closed as it was opened; texts and roles collected."""
     VOID = {"meta"}
@@ -472,6 +478,133 @@ class Commands:
         fails(1, r"cannot open .*gone\.txt", "predict", "--model", self.model, self.path("gone.txt"))
         fails(1, r"config\.json", "predict", "--model", self.path("gone"))
 
+    def dev_texts(self):
+        with open(DEV, encoding="utf-8") as file:
+            blocks = [block for block in file.read().strip().split("\n\n") if not block.startswith("-DOCSTART-")]
+        return [" ".join(line.split("\t")[0] for line in block.splitlines()) for block in blocks] + [""]
+
+    def confidence(self, answer):
+        return min(entity["score"] for entity in answer["entities"])
+
+    def unsure_texts_are_reviewed_and_sure_ones_are_pseudo_labels(self):
+        texts = self.dev_texts()
+        answers = [json.loads(line) for line in self.predict(text="\n".join(texts) + "\n").stdout.splitlines()]
+        scores = sorted(self.confidence(answer) for answer in answers if answer["entities"])
+        assert len(scores) > 20, "the model has learnt nothing"
+        minimum = scores[len(scores) // 2]
+        review, pseudo = self.path("review.jsonl"), self.path("pseudo.conll")
+        result = self.predict("--min-confidence", repr(minimum), "--review", review, "--pseudo-labels", pseudo, text="\n".join(texts) + "\n")
+        for before, after in zip(answers, [json.loads(line) for line in result.stdout.splitlines()]):
+            assert after["entities"] == [entity for entity in before["entities"] if entity["score"] >= minimum]
+        with open(review, encoding="utf-8") as file:
+            queue = [json.loads(line) for line in file]
+        assert [r["meta"]["confidence"] for r in queue] == sorted(r["meta"]["confidence"] for r in queue)
+        for record in queue:
+            answer = answers[record["meta"]["number"] - 1]
+            assert record["text"] == answer["text"] and "answer" not in record
+            assert [(s["start"], s["end"], s["label"], s["score"]) for s in record["spans"]] == \
+                [(e["start"], e["end"], e["entity_group"], e["score"]) for e in answer["entities"]]
+            assert all(record["tokens"][s["token_start"]]["start"] == s["start"] and record["tokens"][s["token_end"]]["end"] == s["end"]
+                       for s in record["spans"])
+            assert all(record["text"][t["start"]:t["end"]] == t["text"] for t in record["tokens"])
+            assert record["meta"]["confidence"] < minimum
+        reviewed = {record["meta"]["number"] for record in queue}
+        sentences = pseudo_sentences(pseudo)
+        sure = [i for i, answer in enumerate(answers, 1) if i not in reviewed and answer["text"]]
+        assert len(sentences) == len(sure) > 10 and len(reviewed) > 10, (len(sentences), len(reviewed))
+        assert all(self.confidence(answers[i - 1]) < minimum for i in reviewed if answers[i - 1]["entities"])
+        for i, sentence in zip(sure, sentences):
+            entities = answers[i - 1]["entities"]
+            assert len({weight for _, _, weight in sentence}) == 1, sentence
+            assert [token for token, _, _ in sentence if token not in answers[i - 1]["text"]] == []
+            assert [label[2:] for _, label, _ in sentence if label.startswith("B-")] == [entity["entity_group"] for entity in entities]
+            if entities:
+                assert sentence[0][2] == f"{self.confidence(answers[i - 1]):.4f}" and float(sentence[0][2]) >= minimum - 5e-5
+            else:
+                assert minimum - 5e-5 <= float(sentence[0][2]) <= 1
+        read = json.loads(run("stats", pseudo, "--label-column", "2", "--json").stdout)
+        assert read["sentences"] == len(sure) and read["spans"] == sum(len(answers[i - 1]["entities"]) for i in sure), read
+        assert run("lint", pseudo, "--label-column", "2", "--scheme", "IOB2").stdout == ""
+
+    def review_files_come_back_through_our_own_readers(self):
+        texts = self.dev_texts()
+        everything = ["--min-confidence", "1", "--review"]
+        prodigy, tasks = self.path("all.jsonl"), self.path("all.json")
+        self.predict(*everything, prodigy, text="\n".join(texts))
+        self.predict(*everything, tasks, text="\n".join(texts))
+        odd = self.path("odd.queue")
+        self.predict(*everything, odd, "--review-format", "labelstudio", text="\n".join(texts))
+        with open(tasks, "rb") as one, open(odd, "rb") as other:
+            assert one.read() == other.read()
+        with open(tasks, encoding="utf-8") as file:
+            queue = json.load(file)
+        order = [task["predictions"][0]["score"] for task in queue]
+        assert order == sorted(order) and len(order) > 20
+        for task in queue:  # what a person does who accepts everything
+            task["annotations"] = [{"result": task.pop("predictions")[0]["result"]}]
+        accepted = self.write("accepted.json", json.dumps(queue))
+        for source, out in ((prodigy, "from-prodigy.conll"), (accepted, "from-tasks.conll")):
+            run("convert", source, self.path(out), "--to", "conll")
+        with open(self.path("from-prodigy.conll"), "rb") as one, open(self.path("from-tasks.conll"), "rb") as other:
+            converted = one.read()
+            assert converted == other.read() and converted.count(b"B-") > 20
+        whole = self.predict("--output", "labelstudio", text="\n".join(texts)).stdout
+        printed = json.loads(whole)
+        assert [task["data"]["text"] for task in printed] == texts[:-1]  # the empty one has no line of its own here
+        assert {json.dumps(t["annotations"][0]["result"][0]["value"]) for t in queue if t["annotations"][0]["result"]} <= \
+            {json.dumps(r["value"]) for t in printed for r in t["predictions"][0]["result"]}
+        assert json.loads(self.predict("--output", "labelstudio", text="").stdout) == []
+
+    def tokens_are_reviewed_as_they_are_and_labelled_only_where_sure(self):
+        plain = self.predict("--input", "conll", "--output", "conll", DEV, text="").stdout
+        review, pseudo = self.path("tokens.jsonl"), self.path("tokens.conll")
+        out = self.predict("--input", "conll", "--output", "conll", DEV, "--review", review, "--pseudo-labels", pseudo, "--min-confidence",
+                           "0.9", text="").stdout
+        blocks, filtered = plain.strip().split("\n\n"), out.strip().split("\n\n")
+        with open(review, encoding="utf-8") as file:
+            queue = {record["meta"]["number"]: record for record in map(json.loads, file)}
+        sentences = pseudo_sentences(pseudo)
+        assert len(queue) > 5 and len(sentences) > 5 and len(queue) + len(sentences) == len(blocks), (len(queue), len(sentences))
+        for number, (before, after) in enumerate(zip(blocks, filtered), 1):
+            tokens = [line.split("\t")[0] for line in before.splitlines()]
+            if number not in queue:
+                assert sentences.pop(0)[0][0] == tokens[0] and before == after
+                continue
+            record = queue[number]
+            assert [token["text"] for token in record["tokens"]] == tokens and record["text"] == " ".join(tokens)
+            unsure = {i for s in record["spans"] if s["score"] < 0.9 for i in range(s["token_start"], s["token_end"] + 1)}
+            for i, (old, new) in enumerate(zip(before.splitlines(), after.splitlines())):
+                assert new == (f"{tokens[i]}\tO" if i in unsure else old), (number, i)
+
+    def types_have_minima_of_their_own(self):
+        texts = "\n".join(self.dev_texts())
+        answers = [json.loads(line) for line in self.predict(text=texts).stdout.splitlines()]
+        some = [json.loads(line) for line in self.predict("--min-confidence", "0.5", "--min-confidence-type", "PER=1,LOC=0", "--min-confidence-type",
+                                                          "ORG=0.95", text=texts).stdout.splitlines()]
+        minima = {"PER": 1, "LOC": 0, "ORG": 0.95, "MISC": 0.5}
+        kept = [[e for e in answer["entities"] if e["score"] >= minima[e["entity_group"]]] for answer in answers]
+        assert [answer["entities"] for answer in some] == kept and 0 < sum(map(len, kept)) < sum(len(a["entities"]) for a in answers)
+        for value, message in (("NONE=0.5", r"the model has no type \"NONE\""), ("PER", r"expected TYPE=MINIMUM"), ("PER=2", r"from 0 to 1"),
+                               ("PER=0.5,PER=0.6", r"two minima"), ("=1", r"expected TYPE"), ("PER=0.5,", r"expected TYPE")):
+            assert re.search(message, self.predict("--min-confidence-type", value, text="a\n", code=2).stderr), value
+
+    def files_for_annotation_appear_whole_or_not_at_all(self):
+        before = sorted(os.listdir(self.folder))
+        review, pseudo = self.path("no.jsonl"), self.path("no.conll")
+        self.predict("--review", review, "--pseudo-labels", pseudo, "--input", "jsonl", text='{"text": "Anna sang"}\n{"text": 1}\n', code=1)
+        assert sorted(os.listdir(self.folder)) == before
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            result = subprocess.run([NERSWEEP, "predict", "--model", self.model, "--review", review, DEV], stdout=full, stderr=subprocess.PIPE,
+                                    text=True, timeout=60, check=False)
+        assert result.returncode == 75 and sorted(os.listdir(self.folder)) == before, result
+        self.predict("--review", self.path("no/folder.jsonl"), text="a\n", code=1)
+        for arguments, message in ((["--review", "x.txt"], r"name it \.jsonl or \.json"), (["--review-format", "prodigy"], r"goes with --review"),
+                                   (["--review", "x.json", "--pseudo-labels", "x.json"], r"the same file"),
+                                   (["--review", "x.json", "--aggregation-strategy", "none"], r"pieces, not spans"),
+                                   (["--pseudo-labels", "x", "--aggregation-strategy", "simple"], r"labels words"),
+                                   (["--min-confidence", "-0.5"], r"from 0 to 1"), (["--review", "x", "--review-format", "xml"], r"xml")):
+            assert re.search(message, self.predict(*arguments, text="a\n", code=2).stderr), arguments
+
     def memory_is_bounded_whatever_the_input(self):
         limit = 600_000_000
         command = f"ulimit -v {limit // 1000}; exec '{NERSWEEP}' predict --model '{self.model}' --threads 1"
@@ -492,7 +625,7 @@ class Commands:
 def main():
     folder = tempfile.mkdtemp(prefix="nersweep-cli-")
     cases = [name for name, value in vars(Commands).items() if callable(value) and not name.startswith("_")
-             and name not in ("path", "write", "predict")]
+             and name not in ("path", "write", "predict", "dev_texts", "confidence")]
     failed = 0
     try:
         commands = Commands(folder)
