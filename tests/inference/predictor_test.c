@@ -446,6 +446,48 @@ static void tokens_and_text_of_the_same_words_agree(void **state)
     text_free(&text);
 }
 
+/* Over windows as well: what is said of tokens is what is said of their text, word by word and bit by bit. */
+static void a_prediction_of_tokens_is_that_of_their_text(void **state)
+{
+    enum { COUNT = 150 };
+    static const char *const some[] = {"ka", "unbelievable", "kz", "x", "kq"};
+    const char *tokens[COUNT], *labels[COUNT], *only[COUNT];
+    float scores[COUNT];
+    double sum = 0;
+    Text text = {0};
+    Diagnostic diagnostic = {0};
+    Prediction of_tokens = {0}, of_text = {0};
+    for (int i = 0; i < COUNT; i++)
+        tokens[i] = some[(i * i + i / 3) % 5];
+    PredictorOptions options = default_options();
+    options.words = "whitespace";
+    options.aggregation = AGGREGATE_FIRST;
+    Predictor *predictor = open_predictor(*state, options);
+    ASSERT_OK(predictor_predict_tokens(predictor, tokens, COUNT, &text, labels, &of_tokens, &diagnostic), &diagnostic);
+    const char *bytes = text.bytes;
+    ASSERT_OK(predictor_predict(predictor, &bytes, &text.size, 1, &of_text, &diagnostic), &diagnostic);
+    ASSERT_OK(predictor_tokens(predictor, tokens, COUNT, only, scores, &diagnostic), &diagnostic);
+    assert_same_entities(&of_tokens.entities, &of_text.entities);
+    assert_int_equal(of_tokens.words.count, COUNT);
+    assert_int_equal(of_text.words.count, COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        Word word = of_tokens.words.items[i];
+        assert_int_equal(word.start, of_text.words.items[i].start);
+        assert_int_equal(word.end, of_text.words.items[i].end);
+        assert_int_equal(word.end - word.start, strlen(tokens[i]));
+        assert_memory_equal(text.bytes + word.start, tokens[i], strlen(tokens[i]));
+        assert_string_equal(labels[i], only[i]);
+        sum += (double)scores[i];
+    }
+    assert_true(of_tokens.entities.count > 0);
+    assert_true(fabs(of_tokens.token_probability - sum / COUNT) < 1e-12); /* the same doubles, added in another order */
+    assert_memory_equal(&of_tokens.token_probability, &of_text.token_probability, sizeof(double));
+    prediction_free(&of_tokens);
+    prediction_free(&of_text);
+    text_free(&text);
+    predictor_close(&predictor);
+}
+
 static void entities_below_the_threshold_are_left_out(void **state)
 {
     PredictorOptions options = default_options();
@@ -514,6 +556,7 @@ int main(void)
         cmocka_unit_test(empty_and_blank_texts_have_no_entities),
         cmocka_unit_test(a_word_without_pieces_keeps_its_place),
         cmocka_unit_test(tokens_and_text_of_the_same_words_agree),
+        cmocka_unit_test(a_prediction_of_tokens_is_that_of_their_text),
         cmocka_unit_test(entities_below_the_threshold_are_left_out),
         cmocka_unit_test(invalid_texts_are_refused_and_leave_the_predictor_usable),
     };
