@@ -24,8 +24,9 @@ void score_counts_destroy(ScoreCounts **counts)
     *counts = NULL;
 }
 
-static int span_compare(const Span *a, const Span *b)
+int span_compare(const void *left, const void *right)
 {
+    const Span *a = left, *b = right;
     if (a->start != b->start)
         return a->start < b->start ? -1 : 1;
     if (a->end != b->end)
@@ -41,6 +42,20 @@ static size_t span_next(const Span *spans, size_t count, size_t index)
         next++;
     ASSERT(next >= count || span_compare(&spans[index], &spans[next]) < 0);
     return next;
+}
+
+SentenceCounts sentence_counts(const Span *gold, size_t gold_count, const Span *predicted, size_t predicted_count)
+{
+    SentenceCounts counts = {0};
+    for (size_t g = 0, p = 0; g < gold_count || p < predicted_count;) {
+        int order = g >= gold_count ? 1 : p >= predicted_count ? -1 : span_compare(&gold[g], &predicted[p]);
+        counts.correct += order == 0;
+        counts.gold += order <= 0;
+        counts.predicted += order >= 0;
+        g = order <= 0 ? span_next(gold, gold_count, g) : g;
+        p = order >= 0 ? span_next(predicted, predicted_count, p) : p;
+    }
+    return counts;
 }
 
 void score_counts_add(ScoreCounts *counts, const Span *gold, size_t gold_count, const Span *predicted, size_t predicted_count)

@@ -4,6 +4,17 @@
 
 #include "core/spans/labels.h"
 
+/* Orders spans by (start, end, type), for qsort. */
+int span_compare(const void *a, const void *b);
+
+/* Spans of one sentence, all types together. */
+typedef struct SentenceCounts {
+    int32_t correct, predicted, gold;
+} SentenceCounts;
+typedef ARRAY(SentenceCounts) SentenceCountsArray;
+/* Spans sorted; equal ones count once. */
+SentenceCounts sentence_counts(const Span *gold, size_t gold_count, const Span *predicted, size_t predicted_count);
+
 /* Counts per type; add sentences in any order and merge sums of parts (ranks): integers only, so the order does not matter. */
 typedef struct ScoreCounts {
     int32_t type_count;
