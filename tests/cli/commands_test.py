@@ -427,6 +427,86 @@ class Commands:
         scores = json.loads(run("eval", "--gold", both, "--pred", both, "--label-column", "2", "--json").stdout)
         assert close(scores["overall_f1"], 1)
 
+    def nested_spans_are_scored_as_sets(self):
+        def prodigy(name, *texts):
+            return self.write(name, "".join(json.dumps({"text": text, "spans": [{"start": a, "end": b, "label": k} for a, b, k in spans]}) + "\n"
+                                            for text, spans in texts))
+        bank = "The Bank of \u00c5land in Mariehamn"
+        gold = prodigy("nested-gold.jsonl", (bank, [(0, 17, "ORG"), (12, 17, "LOC"), (21, 30, "LOC")]), ("none here", []),
+                       ("Ann", [(0, 3, "PER"), (0, 3, "ARTIST")]))
+        pred = prodigy("nested-pred.jsonl", (bank, [(12, 17, "LOC"), (4, 17, "ORG"), (21, 30, "LOC"), (12, 17, "LOC")]), ("none here", [(0, 4, "PER")]),
+                       ("Ann", [(0, 3, "PER")]))
+        report = json.loads(run("eval", "--gold", gold, "--pred", pred, "--mode", "nested", "--json").stdout)
+        assert report["mode"] == "nested" and "overall_accuracy" not in report and report["micro avg"]["support"] == 5, report
+        assert close(report["overall_precision"], 3 / 5) and close(report["overall_recall"], 3 / 5) and close(report["overall_f1"], 3 / 5), report
+        assert close(report["LOC"]["f1-score"], 1) and report["ORG"]["f1-score"] == 0 and close(report["PER"]["precision"], 1 / 2)
+        low, high = report["overall_f1_interval"]
+        assert 0 <= low <= 3 / 5 <= high <= 1
+        for form, name in (("spacy", "nested.spacy.jsonl"), ("labelstudio", "nested.json"), ("brat", "nested.ann")):
+            for source, out in ((gold, "gold-"), (pred, "pred-")):
+                run("convert", source, self.path(out + name), "--to", form)
+            same = json.loads(run("eval", "--gold", self.path("gold-" + name), "--pred", self.path("pred-" + name), "--mode", "nested", "--json").stdout)
+            assert {k: v for k, v in same.items() if k not in ("overall_f1_interval",)} == \
+                {k: v for k, v in report.items() if k not in ("overall_f1_interval",)}, (form, same)
+        assert re.search(r"^LOC +1\.0000 +1\.0000 +1\.0000 +2$", run("eval", "--gold", gold, "--pred", pred, "--mode", "nested").stdout, re.M)
+        other = prodigy("nested-other.jsonl", (bank, []), ("none there", []), ("Ann", []))
+        fails(1, r"nested-other\.jsonl:2:\d+: error: the text is not the one of .*nested-gold\.jsonl:2", "eval", "--gold", gold, "--pred", other, "--mode",
+              "nested")
+        fails(1, r"nested-gold\.jsonl:3:\d+: error: .*ends before this text", "eval", "--gold", gold, "--pred",
+              prodigy("nested-short.jsonl", (bank, []), ("none here", [])), "--mode", "nested")
+        fails(1, r"conll, a format of tokens", "eval", "--gold", gold, "--pred", DEV, "--mode", "nested")
+        fails(2, r"a model predicts no nested spans", "eval", "--model", self.model, "--data", DEV, "--mode", "nested")
+
+    def predictions_are_scored_beside_gold_texts(self):
+        gold = self.path("dev-gold.jsonl")
+        run("convert", DEV, gold, "--to", "prodigy")
+        with open(gold, encoding="utf-8") as file:
+            texts = [json.loads(line) for line in file]
+        answers = self.predict("--words", "whitespace", "--output", "prodigy", text="\n".join(t["text"] for t in texts)).stdout
+        pred = self.write("dev-pred.jsonl", answers)
+        triples = [{(i, s["start"], s["end"], s["label"]) for i, record in enumerate(records) for s in record["spans"]}
+                   for records in (texts, [json.loads(line) for line in answers.splitlines()])]
+        report = json.loads(run("eval", "--gold", gold, "--pred", pred, "--mode", "nested", "--json").stdout)
+        assert close(report["overall_f1"], 2 * len(triples[0] & triples[1]) / (len(triples[0]) + len(triples[1]))) and report["overall_f1"] > 0.1
+
+    def the_schemas_of_muc_are_counted(self):
+        gold = self.write("muc-gold.conll", "a\tB-X\nb\tI-X\nc\tO\nd\tB-X\ne\tO\nf\tB-Y\ng\tI-Y\n\n")
+        pred = self.write("muc-pred.conll", "a\tB-X\nb\tI-X\nc\tO\nd\tB-Y\ne\tB-X\nf\tO\ng\tB-Y\n\n")
+        report = json.loads(run("eval", "--gold", gold, "--pred", pred, "--mode", "muc", "--json").stdout)
+        counts = {name: [report[name][k] for k in ("correct", "incorrect", "partial", "missed", "spurious")]
+                  for name in ("strict", "exact", "partial", "ent_type")}
+        assert counts == {"strict": [1, 2, 0, 0, 1], "exact": [2, 1, 0, 0, 1], "partial": [2, 0, 1, 0, 1], "ent_type": [2, 1, 0, 0, 1]}, counts
+        assert close(report["partial"]["precision"], 2.5 / 4) and close(report["partial"]["recall"], 2.5 / 3)
+        assert report["types"]["Y"]["strict"]["missed"] == 0 and report["types"]["X"]["strict"]["missed"] == 1, report["types"]
+        text = run("eval", "--gold", gold, "--pred", pred, "--mode", "muc").stdout
+        assert re.search(r"^all types +strict +0\.2500 +0\.3333 +0\.2857 +1 +2 +0 +0 +1$", text, re.M), text
+
+    def an_f1_is_given_with_its_doubt(self):
+        worse, better = self.write("worse.conll", ""), self.write("better.conll", "")
+        with open(DEV, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        for path, every in ((worse, 2), (better, 5)):
+            seen, out = 0, []
+            for line in lines:
+                token, tab, label = line.partition("\t")
+                if label.startswith("B-"):
+                    seen += 1
+                out.append(token + tab + ("O" if label.startswith(("B-", "I-")) and seen % every == 0 else label))
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("\n".join(out) + "\n")
+        report = json.loads(run("eval", "--gold", DEV, "--pred", worse, "--compare", better, "--json").stdout)
+        low, high = report["overall_f1_interval"]
+        assert low < report["overall_f1"] < high and high - low < 0.3, report
+        compared = report["compared"]
+        assert close(compared["difference"], compared["overall_f1"] - report["overall_f1"]) and compared["file"] == better
+        assert compared["difference_interval"][0] > 0 and compared["bootstrap_p"] == 0 and compared["randomisation_p"] < 0.01, compared
+        assert run("eval", "--gold", DEV, "--pred", worse, "--compare", better).stdout == run("eval", "--gold", DEV, "--pred", worse, "--compare",
+                                                                                           better).stdout
+        none = json.loads(run("eval", "--gold", DEV, "--pred", worse, "--resamples", "0", "--json").stdout)
+        assert "overall_f1_interval" not in none and none["overall_f1"] == report["overall_f1"]
+        fails(2, r"--compare goes with --gold and --pred", "eval", "--model", self.model, "--data", DEV, "--compare", better)
+        fails(2, r"exclude each other", "eval", "--gold", DEV, "--pred", worse, "--compare", better, "--mode", "muc")
+
     # -- predict
     def predict(self, *arguments, text, code=0):
         return run("predict", "--model", self.model, "--threads", "1", *arguments, input_text=text, code=code)
