@@ -85,12 +85,13 @@ static void print_window(const SequenceView *view, const ShardSequence *sequence
     static const char *const headings[] = {"", "#", "piece", "label", "token", "text", "gold"};
     bool colours = command_colours(stdout);
     Table *table = table_create(columns, sizeof columns / sizeof columns[0]);
-    printf("%ssequence %lld, line %lld, %d tokens", colours ? "\033[1m" : "", (long long)index, (long long)sequence->line,
+    printf("%s# window %lld, sequence %lld, %d pieces\n# line %lld, %d tokens\n", colours ? "\033[1m" : "",
+           (long long)sequence->first_window + number, (long long)index, window->length, (long long)sequence->line,
            sequence->token_count);
     if (sequence->window_count > 1)
-        printf("\nwindow %d of %d, counts pieces %d to %d; ~ is counted by another", number + 1, sequence->window_count,
+        printf("# part %d of %d, counts pieces %d to %d; ~ is counted by another\n", number + 1, sequence->window_count,
                window->owned_first, window->owned_end - 1);
-    printf("%s\n", colours ? "\033[0m" : "");
+    printf("%s", colours ? "\033[0m" : "");
     for (size_t i = 0; i < sizeof headings / sizeof headings[0]; i++)
         table_cell(table, heading_style, "%s", headings[i]);
     for (int32_t i = 0; i < window->length; i++)

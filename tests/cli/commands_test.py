@@ -337,7 +337,7 @@ class Commands:
         counted = []
         for window, table in zip(windows, tables):
             first, end = window["owned"]
-            rows = table.splitlines()[3:]
+            rows = table.splitlines()[4:]
             assert len(rows) == len(window["pieces"]), table
             for i, row in enumerate(rows):
                 overlap = window["token_index"][i] >= 0 and not first <= i < end
