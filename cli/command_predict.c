@@ -68,8 +68,9 @@ typedef struct PredictRun {
     const PredictFlags *flags;
     Predictor *predictor;
     ConfidenceRule rule;
-    ReviewQueue *review;  /* NULL: not asked for */
-    PseudoLabels *pseudo; /* likewise */
+    ReviewQueue *review;             /* NULL: not asked for */
+    PseudoLabels *pseudo;            /* likewise */
+    const volatile int *interrupted; /* with either: an interrupt must not leave half a file */
     int64_t texts;
 } PredictRun;
 
@@ -126,6 +127,8 @@ static void print_text(const PredictRun *run, const PredictedText *predicted)
 static Status text_sort(PredictRun *run, const PredictedText *predicted, Diagnostic *diagnostic)
 {
     const Prediction *prediction = predicted->prediction;
+    if (run->interrupted && *run->interrupted)
+        return FAIL(diagnostic, STATUS_INTERRUPTED, "interrupted: no file of texts to be reviewed or trained on is written");
     if (prediction->words.count == 0)
         return STATUS_OK;
     if (confidence_accepts_all(&run->rule, prediction))
@@ -214,6 +217,7 @@ static Status predict_lines(PredictRun *run, const char *path, Diagnostic *diagn
     const char *line;
     size_t size;
     TRY(line_reader_open(&reader, path, diagnostic));
+    reader.interrupted = run->interrupted;
     for (;;) {
         if (batch_is_due(&batch, &reader))
             TRY(batch_flush(&batch, run, diagnostic));
@@ -337,6 +341,8 @@ static Status run_begin(PredictRun *run, Diagnostic *diagnostic)
                                 .merge = (MergeRule)flags->merge,
                                 .aggregation = (AggregationStrategy)flags->aggregation_strategy,
                                 .words = flags->words};
+    if (sorted)
+        run->interrupted = command_catch_interrupts();
     run->rule.minimum = flags->min_confidence >= 0 ? flags->min_confidence : sorted ? usual_minimum : 0;
     for (size_t i = 0; i < flags->min_confidence_type.count; i++)
         TRY(confidence_rule_parse(&run->rule, flags->min_confidence_type.items[i], diagnostic));

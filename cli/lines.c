@@ -45,10 +45,15 @@ static Status fill(LineReader *reader, Diagnostic *diagnostic)
         reader->capacity *= 2;
         reader->buffer = memory_reallocate(reader->buffer, reader->capacity, 1);
     }
-    ssize_t count;
-    do
-        count = read(reader->file, reader->buffer + reader->end, reader->capacity - reader->end);
-    while (count < 0 && errno == EINTR);
+    ssize_t count = -1;
+    bool interrupted = false;
+    do {
+        interrupted = reader->interrupted && *reader->interrupted;
+        if (!interrupted)
+            count = read(reader->file, reader->buffer + reader->end, reader->capacity - reader->end);
+    } while (!interrupted && count < 0 && errno == EINTR);
+    if (interrupted)
+        return FAIL(diagnostic, STATUS_INTERRUPTED, "interrupted while waiting for %s", reader->name);
     if (count < 0)
         return FAIL(diagnostic, status_from_errno(errno), "cannot read %s: %s", reader->name, strerror(errno));
     reader->exhausted = count == 0;

@@ -31,6 +31,13 @@ static Json *tokens_json(const PredictedText *predicted)
     return tokens;
 }
 
+/* Entities made of pieces may begin or end within a word. */
+static bool meets_words(const Prediction *prediction, const Entity *entity)
+{
+    const Word *words = prediction->words.items;
+    return words[entity->first_word].start == entity->start_byte && words[entity->last_word].end == entity->end_byte;
+}
+
 Json *prediction_prodigy(const PredictedText *predicted)
 {
     Json *record = json_object(), *spans = json_array(), *meta = json_object();
@@ -42,8 +49,10 @@ Json *prediction_prodigy(const PredictedText *predicted)
         Json *span = json_object();
         json_set(span, "start", json_integer(entity->start));
         json_set(span, "end", json_integer(entity->end));
-        json_set(span, "token_start", json_integer(entity->first_word));
-        json_set(span, "token_end", json_integer(entity->last_word));
+        if (meets_words(predicted->prediction, entity)) {
+            json_set(span, "token_start", json_integer(entity->first_word));
+            json_set(span, "token_end", json_integer(entity->last_word));
+        }
         json_set(span, "label", json_string(entity->type));
         json_set(span, "score", json_real((double)entity->score));
         json_append(spans, span);

@@ -8,8 +8,6 @@
 #include "cli/svg.h"
 #include "core/io/file.h"
 
-#define AT(...) ((const char *const[]){__VA_ARGS__, NULL})
-
 enum {
     BIN_LIMIT = 40,   /* bins of a histogram */
     ROWS_DRAWN = 40,  /* categories of a bar chart; the tables have them all */
@@ -108,7 +106,7 @@ typedef struct BarSource {
 
 static double bar_value(const Json *file, const BarSource *source, const char *category)
 {
-    const Json *value = stats_view_value(file, AT(source->section, category));
+    const Json *value = stats_view_value(file, STATS_PATH(source->section, category));
     if (source->key)
         value = json_get(value, source->key);
     if (!value)
@@ -155,7 +153,7 @@ static void lengths_section(const PageMaker *maker)
         BIN_LIMIT);
     if (!json_get(maker->files->items[0], "pieces"))
         return;
-    window = stats_view_value(maker->files->items[0], AT("pieces", "window"));
+    window = stats_view_value(maker->files->items[0], STATS_PATH("pieces", "window"));
     histogram_draw(maker, "pieces",
                    (SvgHistogram){.title = "Sentence length in pieces",
                                   .description =

@@ -7,8 +7,6 @@
 #include "cli/terminal.h"
 #include "core/io/file.h"
 
-#define AT(...) ((const char *const[]){__VA_ARGS__, NULL})
-
 void stats_view_names(const JsonArray *files, StringArray *names)
 {
     bool distinct = true;
@@ -103,17 +101,18 @@ static bool any_has(const RowMaker *maker, const char *const *path)
 static void rows_of_lengths(RowMaker *maker, const char *title, const char *key)
 {
     heading(maker, title);
-    row_add(maker, "mean", AT(key, "mean"), NULL);
-    row_add(maker, "median", AT(key, "median"), NULL);
-    row_add(maker, "95% are at most", AT(key, "p95"), NULL);
-    row_add(maker, "longest", AT(key, "max"), NULL);
+    row_add(maker, "mean", STATS_PATH(key, "mean"), NULL);
+    row_add(maker, "median", STATS_PATH(key, "median"), NULL);
+    row_add(maker, "95% are at most", STATS_PATH(key, "p95"), NULL);
+    row_add(maker, "longest", STATS_PATH(key, "max"), NULL);
 }
 
 static void rows_of_types(RowMaker *maker, const StringArray *types, const char *title, const char *key, const char *whole)
 {
     heading(maker, title);
     for (size_t i = 0; i < types->count; i++)
-        row_add(maker, types->items[i], AT("types", types->items[i], key), whole ? AT("types", types->items[i], whole) : NULL);
+        row_add(maker, types->items[i], STATS_PATH("types", types->items[i], key),
+                whole ? STATS_PATH("types", types->items[i], whole) : NULL);
 }
 
 /* Sentences of each file that are in file k too. */
@@ -133,15 +132,15 @@ static void row_of_overlap(RowMaker *maker, const char *name, size_t k)
 static void rows_of_sentences(RowMaker *maker, const StringArray *names)
 {
     heading(maker, "sentences and tokens");
-    row_add(maker, "label scheme", AT("scheme"), NULL);
-    row_add(maker, "sentences", AT("sentences"), NULL);
-    row_add(maker, "without a span", AT("all_o_sentences"), AT("sentences"));
-    row_add(maker, "duplicates", AT("duplicate_sentences"), AT("sentences"));
+    row_add(maker, "label scheme", STATS_PATH("scheme"), NULL);
+    row_add(maker, "sentences", STATS_PATH("sentences"), NULL);
+    row_add(maker, "without a span", STATS_PATH("all_o_sentences"), STATS_PATH("sentences"));
+    row_add(maker, "duplicates", STATS_PATH("duplicate_sentences"), STATS_PATH("sentences"));
     for (size_t k = 0; k + 1 < names->count; k++)
         row_of_overlap(maker, names->items[k], k);
-    row_add(maker, "tokens", AT("tokens"), NULL);
-    row_add(maker, "distinct tokens", AT("distinct_tokens"), AT("tokens"));
-    row_add(maker, "spans", AT("spans"), NULL);
+    row_add(maker, "tokens", STATS_PATH("tokens"), NULL);
+    row_add(maker, "distinct tokens", STATS_PATH("distinct_tokens"), STATS_PATH("tokens"));
+    row_add(maker, "spans", STATS_PATH("spans"), NULL);
 }
 
 void stats_rows_make(const JsonArray *files, const StringArray *names, StatsRowArray *rows)
@@ -152,25 +151,25 @@ void stats_rows_make(const JsonArray *files, const StringArray *names, StatsRowA
     stats_view_keys(files, "labels", &labels);
     rows_of_sentences(&maker, names);
     rows_of_lengths(&maker, "sentence length in tokens", "length");
-    if (any_has(&maker, AT("pieces"))) {
+    if (any_has(&maker, STATS_PATH("pieces"))) {
         rows_of_lengths(&maker, "sentence length in pieces", "pieces");
-        row_add(&maker, "[UNK] pieces", AT("pieces", "unk"), NULL);
+        row_add(&maker, "[UNK] pieces", STATS_PATH("pieces", "unk"), NULL);
     }
-    if (any_has(&maker, AT("pieces", "window"))) {
-        row_add(&maker, "pieces of text in a window", AT("pieces", "window"), NULL);
-        row_add(&maker, "sentences over a window", AT("pieces", "over_window"), AT("sentences"));
+    if (any_has(&maker, STATS_PATH("pieces", "window"))) {
+        row_add(&maker, "pieces of text in a window", STATS_PATH("pieces", "window"), NULL);
+        row_add(&maker, "sentences over a window", STATS_PATH("pieces", "over_window"), STATS_PATH("sentences"));
     }
     heading(&maker, "labels (share of tokens)");
     for (size_t i = 0; i < labels.count; i++)
-        row_add(&maker, labels.items[i], AT("labels", labels.items[i]), AT("tokens"));
+        row_add(&maker, labels.items[i], STATS_PATH("labels", labels.items[i]), STATS_PATH("tokens"));
     rows_of_lengths(&maker, "span length in tokens", "span_length");
     rows_of_types(&maker, &types, "spans", "spans", NULL);
     rows_of_types(&maker, &types, "mean span length in tokens", "mean_length", NULL);
     rows_of_types(&maker, &types, "distinct surface forms (per span)", "forms", "spans");
-    if (any_has(&maker, AT("unseen"))) {
+    if (any_has(&maker, STATS_PATH("unseen"))) {
         char *title = memory_format("spans whose form %s does not have", names->items[0]);
         rows_of_types(&maker, &types, title, "unseen", "spans");
-        row_add(&maker, "all types", AT("unseen"), AT("spans"));
+        row_add(&maker, "all types", STATS_PATH("unseen"), STATS_PATH("spans"));
         free(title);
     }
     string_array_free(&types);

@@ -14,7 +14,8 @@ typedef ARRAY(Json *) JsonArray;
 void stats_view_names(const JsonArray *files, StringArray *names);
 /* Keys that an object of this name has in any file, sorted by bytes. Freed with string_array_free. */
 void stats_view_keys(const JsonArray *files, const char *name, StringArray *keys);
-/* file[key] or file[key][inner]...; NULL-terminated path. NULL: not there. */
+/* file[key] or file[key][inner]...: keys as STATS_PATH("pieces", "window"). NULL: not there. */
+#define STATS_PATH(...) ((const char *const[]){__VA_ARGS__, NULL})
 const Json *stats_view_value(const Json *file, const char *const *path);
 
 /* One row: a heading (no cells), or a name and a cell per file. */

@@ -10,6 +10,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -684,6 +685,35 @@ class Commands:
                                    (["--pseudo-labels", "x", "--aggregation-strategy", "simple"], r"labels words"),
                                    (["--min-confidence", "-0.5"], r"from 0 to 1"), (["--review", "x", "--review-format", "xml"], r"xml")):
             assert re.search(message, self.predict(*arguments, text="a\n", code=2).stderr), arguments
+
+    def an_interrupt_leaves_no_half_file_for_annotation(self):
+        before = sorted(os.listdir(self.folder))
+        with subprocess.Popen([NERSWEEP, "predict", "--model", self.model, "--threads", "1", "--review", self.path("cut.jsonl"), "--pseudo-labels",
+                               self.path("cut.conll")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            process.stdin.write(b"Anna sang.\n")
+            process.stdin.flush()
+            assert process.stdout.readline().startswith(b"{")
+            assert len(os.listdir(self.folder)) == len(before) + 2  # under names of their own until they are whole
+            for _ in range(100):  # again, should one come just before the program waits
+                process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(0.5)
+                    break
+                except subprocess.TimeoutExpired:
+                    pass
+            assert process.returncode == 130, process.stderr.read()
+            assert b"interrupted" in process.stderr.read()
+        assert sorted(os.listdir(self.folder)) == before
+
+    def pieces_grouped_into_spans_are_reviewed_as_well(self):
+        out = self.predict("--aggregation-strategy", "simple", "--output", "prodigy", text="\n".join(self.dev_texts())).stdout
+        spans = [(record, span) for record in map(json.loads, out.splitlines()) for span in record["spans"]]
+        assert len(spans) > 20
+        for record, span in spans:
+            if "token_start" in span:
+                assert record["tokens"][span["token_start"]]["start"] == span["start"]
+                assert record["tokens"][span["token_end"]]["end"] == span["end"]
+        assert any("token_start" not in span for _, span in spans) and any("token_start" in span for _, span in spans)
 
     def memory_is_bounded_whatever_the_input(self):
         limit = 600_000_000
