@@ -1,50 +1,156 @@
 #include "shard/lint.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-typedef struct Linter {
-    const LintOptions *options;
-    const char *path;
-    const char *file; /* of the problem in hand, where it is not path */
-    LabelScheme scheme;
-    LintReport report;
-    void *context;
-    int64_t *errors, *warnings;
-} Linter;
+#include "core/io/file.h"
+#include "core/io/hash.h"
+#include "shard/lint_internal.h"
 
-static void linter_report(Linter *linter, long line, long column, ProblemSeverity severity, const char *rule, const char *message)
+enum { OUTSIDE_PERCENT = 90, OUTSIDE_SENTENCES = 20 };
+
+Linter *linter_create(const LintOptions *options, LintReport report, void *context)
 {
-    if (linter->options->strict)
-        severity = PROBLEM_ERROR;
-    LintProblem problem = {
-        .file = linter->file ? linter->file : linter->path, .line = line, .column = column, .severity = severity, .rule = rule, .message = message};
-    *(severity == PROBLEM_ERROR ? linter->errors : linter->warnings) += 1;
+    Linter *linter = memory_allocate(1, sizeof *linter);
+    *linter = (Linter){.options = options,
+                       .report = report,
+                       .context = context,
+                       .type_names = label_set_create(),
+                       .forms = lint_forms_create(),
+                       .sentences = lint_sentences_create()};
+    return linter;
+}
+
+void linter_destroy(Linter **linter)
+{
+    Linter *ended = *linter;
+    *linter = NULL;
+    if (!ended)
+        return;
+    for (size_t i = 0; i < ended->files.count; i++) {
+        free(ended->files.items[i].path);
+        array_free(&ended->files.items[i].types);
+        array_free(&ended->files.items[i].invalid);
+    }
+    array_free(&ended->files);
+    lint_view_free(&ended->view);
+    label_set_destroy(&ended->type_names);
+    lint_forms_destroy(&ended->forms);
+    lint_sentences_destroy(&ended->sentences);
+    free(ended);
+}
+
+const LintCounts *linter_counts(const Linter *linter)
+{
+    return &linter->counts;
+}
+
+static bool is_error(const Linter *linter, LintRule rule)
+{
+    return linter->options->strict || lint_rules[rule].severity == PROBLEM_ERROR;
+}
+
+void lint_count(Linter *linter, LintRule rule, int64_t count)
+{
+    *(is_error(linter, rule) ? &linter->counts.errors : &linter->counts.warnings) += count;
+    linter->counts.found[rule] += count;
+}
+
+static void problem_tell(Linter *linter, const char *path, LintPlace place, LintRule rule, const char *message)
+{
+    LintFile *file = &linter->files.items[linter->files.items[place.file].input];
+    lint_count(linter, rule, 1);
+    if (linter->options->limit > 0 && file->reported[rule] >= linter->options->limit)
+        return;
+    file->reported[rule]++;
+    linter->counts.reported[rule]++;
+    LintProblem problem = {.file = path,
+                           .line = place.line,
+                           .column = place.column,
+                           .severity = is_error(linter, rule) ? PROBLEM_ERROR : PROBLEM_WARNING,
+                           .rule = lint_rules[rule].id,
+                           .message = message};
     if (linter->report)
         linter->report(linter->context, &problem);
 }
 
-/* A problem of a token's label. */
-static PRINTF_LIKE(5, 6) void token_report(Linter *linter, const CorpusToken *token, ProblemSeverity severity, const char *rule,
-                                           const char *format, ...)
+void lint_report(Linter *linter, LintPlace place, LintRule rule, const char *format, ...)
 {
     char message[DIAGNOSTIC_MESSAGE_SIZE];
+    if (linter->options->disabled[rule])
+        return;
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    linter_report(linter, token->line, token->label_column, severity, rule, message);
+    problem_tell(linter, linter->files.items[place.file].path, place, rule, message);
 }
 
-static void reader_problem(void *context, const char *file, long line, long column, ProblemSeverity severity, const char *rule,
+LintPlace lint_token_place(int32_t file, const CorpusToken *token)
+{
+    return (LintPlace){.file = file, .line = token->line, .column = (int32_t)token->token_column};
+}
+
+LintPlace lint_label_place(int32_t file, const CorpusToken *token)
+{
+    return (LintPlace){.file = file, .line = token->line, .column = (int32_t)token->label_column};
+}
+
+const char *lint_place_text(Linter *linter, LintPlace place)
+{
+    text_clear(&linter->view.text);
+    text_format(&linter->view.text, "%.300s:%lld", linter->files.items[place.file].path, (long long)place.line);
+    return linter->view.text.bytes;
+}
+
+/* A rule in brackets at the message's end is more exact than the reader's own. */
+static size_t rule_within(const char *message, LintRule *rule)
+{
+    char id[64];
+    size_t size = strlen(message), begin = size;
+    while (begin > 0 && message[begin - 1] != '[')
+        begin--;
+    if (begin < 2 || message[size - 1] != ']' || size - begin > sizeof id || message[begin - 2] != ' ')
+        return size;
+    memcpy(id, message + begin, size - 1 - begin);
+    id[size - 1 - begin] = '\0';
+    LintRule found;
+    if (!lint_rule_find(id, &found))
+        return size;
+    *rule = found;
+    return begin - 2;
+}
+
+static const LintInvalid *invalid_of_line(const LintFile *file, long line)
+{
+    for (size_t i = 0; i < file->invalid.count; i++)
+        if (file->invalid.items[i].line == line)
+            return &file->invalid.items[i];
+    return NULL;
+}
+
+static void reader_problem(void *context, const char *path, long line, long column, ProblemSeverity severity, const char *id,
                            const char *message)
 {
     Linter *linter = context;
-    linter->file = file;
-    linter_report(linter, line, column, severity, rule, message);
-    linter->file = NULL;
+    const LintFile *file = &linter->files.items[linter->current];
+    LintRule rule;
+    (void)severity;
+    ASSERT(lint_rule_find(id, &rule));
+    size_t size = rule_within(message, &rule);
+    if (linter->options->disabled[rule])
+        return;
+    Text text = {0};
+    text_append(&text, message, size);
+    const LintInvalid *invalid = rule == LINT_ENCODING || rule == LINT_JSON ? invalid_of_line(file, line) : NULL;
+    if (invalid)
+        text_format(&text, " (byte %llu of the file)", (unsigned long long)invalid->offset);
+    problem_tell(linter, path, (LintPlace){.file = linter->current, .line = line, .column = (int32_t)column}, rule, text.bytes);
+    text_free(&text);
 }
 
 static void ignore_problem(void *context, const char *file, long line, long column, ProblemSeverity severity, const char *rule,
@@ -53,149 +159,238 @@ static void ignore_problem(void *context, const char *file, long line, long colu
     (void)context, (void)file, (void)line, (void)column, (void)severity, (void)rule, (void)message;
 }
 
-typedef ARRAY(const char *) LabelTexts;
-
-static void sentence_labels(LabelTexts *labels, const CorpusSentence *sentence)
+void lint_view_set(LintView *view, int32_t file, const CorpusSentence *sentence)
 {
-    labels->count = 0;
-    for (int32_t i = 0; i < sentence->token_count; i++)
-        array_push(labels, sentence->tokens[i].label);
+    view->file = file;
+    view->sentence = sentence;
+    view->labels.count = view->hashes.count = 0;
+    for (int32_t i = 0; i < sentence->token_count; i++) {
+        array_push(&view->labels, sentence->tokens[i].label);
+        array_push(&view->hashes, checksum64(sentence->tokens[i].text, sentence->tokens[i].text_size));
+    }
+    view->labels_fine = label_spans_extract(&view->spans, sentence, "", NULL) == STATUS_OK;
 }
 
-static Status scheme_find(Linter *linter, Diagnostic *diagnostic)
+void lint_view_free(LintView *view)
+{
+    array_free(&view->labels);
+    array_free(&view->hashes);
+    label_spans_free(&view->spans);
+    text_free(&view->text);
+    wordpiece_output_free(&view->pieces);
+}
+
+bool lint_sentence_is_outside(const CorpusSentence *sentence)
+{
+    for (int32_t i = 0; i < sentence->token_count; i++)
+        if (strcmp(sentence->tokens[i].label, "O") != 0)
+            return false;
+    return true;
+}
+
+Status lint_path_check(const char *path, Diagnostic *diagnostic)
+{
+    struct stat information;
+    if (stat(path, &information) != 0)
+        return FAIL(diagnostic, status_from_errno(errno), "cannot open the corpus file %s: %s", path, strerror(errno));
+    if (S_ISREG(information.st_mode) || S_ISDIR(information.st_mode))
+        return STATUS_OK;
+    return FAIL(diagnostic, STATUS_INVALID_INPUT,
+                "%s is not a regular file: corpora are read more than once, so write it to a file first", path);
+}
+
+static CorpusOptions reader_options(const Linter *linter, CorpusFormat format)
+{
+    CorpusOptions options = linter->options->corpus;
+    options.format = format;
+    if (linter->options->scheme_given && corpus_format_is_text(format)) {
+        options.scheme_given = true;
+        options.scheme = linter->options->scheme;
+    }
+    return options;
+}
+
+static Status file_survey(Linter *linter, int32_t number, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
+    LintFile *file = &linter->files.items[number], *input = &linter->files.items[file->input];
     CorpusReader *reader = NULL;
-    LabelTexts labels = {0};
     SchemeGuess guess = {0};
-    TRY(corpus_reader_open(&reader, linter->path, linter->options->corpus, ignore_problem, NULL, diagnostic));
+    TRY(corpus_reader_open(&reader, file->path, reader_options(linter, file->format), ignore_problem, NULL, diagnostic));
     for (const CorpusSentence *sentence;;) {
         TRY(corpus_reader_next(reader, &sentence, diagnostic));
         if (!sentence)
             break;
-        sentence_labels(&labels, sentence);
-        scheme_guess_add(&guess, labels.items, sentence->token_count);
+        lint_view_set(&linter->view, number, sentence);
+        scheme_guess_add(&guess, linter->view.labels.items, sentence->token_count);
+        input->sentences++;
+        input->outside += lint_sentence_is_outside(sentence);
+        lint_types_add(linter);
+        lint_forms_add(linter);
     }
-    linter->scheme = scheme_guess_result(&guess);
+    file->whole = true;
 out:
-    array_free(&labels);
+    file->scheme = linter->options->scheme_given ? linter->options->scheme : scheme_guess_result(&guess);
     corpus_reader_close(&reader);
     return status;
 }
 
-/* Does the scheme know the prefix at all, wherever it stands? L and U are BILOU's, E and S those of the others that end spans. */
-static bool scheme_has_prefix(LabelScheme scheme, const char *label, LabelPrefix prefix)
+int32_t linter_file_count(const Linter *linter)
 {
-    bool mapped = label[0] == 'L' || label[0] == 'U';
-    switch (prefix) {
-    case PREFIX_B:
-        return scheme != SCHEME_IO && scheme != SCHEME_IOE1 && scheme != SCHEME_IOE2;
-    case PREFIX_E:
-        return mapped ? scheme == SCHEME_BILOU : scheme == SCHEME_IOBES || scheme == SCHEME_IOE1 || scheme == SCHEME_IOE2;
-    case PREFIX_S:
-        return mapped ? scheme == SCHEME_BILOU : scheme == SCHEME_IOBES;
-    default:
-        return true;
-    }
+    return (int32_t)linter->files.count;
 }
 
-static bool continues(const LabelParts *before, const LabelParts *now)
+static bool has_extension(const char *path, const char *extension)
 {
-    return (before->prefix == PREFIX_B || before->prefix == PREFIX_I) && strcmp(before->type, now->type) == 0;
+    size_t size = strlen(path), extension_size = strlen(extension);
+    return size > extension_size && strcmp(path + size - extension_size, extension) == 0;
 }
 
-static void violation_report(Linter *linter, const CorpusSentence *sentence, int32_t index)
+/* input: number of the first file of the same input, or that of the file to be added. */
+static Status file_add(Linter *linter, const char *path, LintRole role, int32_t input, Diagnostic *diagnostic)
 {
-    const CorpusToken *token = &sentence->tokens[index];
-    const char *scheme = label_scheme_name(linter->scheme);
-    LabelParts now, before = {.prefix = PREFIX_O, .type = ""};
-    if (!label_split(token->label, &now)) {
-        token_report(linter, token, PROBLEM_ERROR, "unknown-prefix",
-                     "\"%.64s\" is no label: expected O, or B-, I-, E-, S-, L- or U- and a type", token->label);
-        return;
-    }
-    if (!scheme_has_prefix(linter->scheme, token->label, now.prefix)) {
-        token_report(linter, token, linter->options->scheme_given ? PROBLEM_ERROR : PROBLEM_WARNING,
-                     linter->options->scheme_given ? "unknown-prefix" : "scheme-transition",
-                     "\"%.64s\": the scheme %s has no prefix %c-", token->label, scheme, token->label[0]);
-        return;
-    }
-    if (index > 0 && !label_split(sentence->tokens[index - 1].label, &before))
-        before = (LabelParts){.prefix = PREFIX_O, .type = ""};
-    bool ends_later = linter->scheme == SCHEME_IOE1 || linter->scheme == SCHEME_IOE2;
-    if ((now.prefix == PREFIX_I || now.prefix == PREFIX_E) && !ends_later && !continues(&before, &now)) {
-        token_report(linter, token, PROBLEM_WARNING, "inside-without-begin", "\"%.64s\" without B-%.64s before it (scheme %s)",
-                     token->label, now.type, scheme);
-        return;
-    }
-    bool last = index + 1 == sentence->token_count;
-    token_report(linter, token, PROBLEM_WARNING, "scheme-transition",
-                 "\"%.64s\" between \"%.64s\" and \"%.64s\" is not allowed by the scheme %s", token->label,
-                 index > 0 ? sentence->tokens[index - 1].label : "the sentence's start",
-                 last ? "the sentence's end" : sentence->tokens[index + 1].label, scheme);
+    Status status = STATUS_OK;
+    int32_t number = (int32_t)linter->files.count;
+    LintFile added = {.path = memory_copy_string(path),
+                      .role = role,
+                      .input = input,
+                      .set = role == LINT_ROLE_NONE ? LINT_ROLE_TEST + 1 + input : (int32_t)role,
+                      .format = linter->options->corpus.format};
+    array_push(&linter->files, added);
+    LintFile *file = &linter->files.items[number];
+    TRY(lint_path_check(path, diagnostic));
+    if (file->format == CORPUS_AUTO)
+        TRY(corpus_format_detect(path, &file->format, diagnostic));
+    if (file->format == CORPUS_BRAT && has_extension(path, ".ann"))
+        memcpy(file->path + strlen(path) - 4, ".txt", 4); /* where tokens have their places */
+    TRY(lint_bytes_scan(file, diagnostic));
+    file->readable = true;
+    TRY(file_survey(linter, number, diagnostic));
+out:
+    return status;
 }
 
-/* Offset of white space in a token (ASCII, U+0085, U+00A0, U+1680, U+2000..U+200A, U+2028, U+2029, U+202F, U+205F, U+3000), or -1. */
-static ptrdiff_t white_space(const char *text, size_t size)
+/* Each document is a file of its own, so that problems have their places. */
+static Status folder_add(Linter *linter, const char *path, LintRole role, Diagnostic *diagnostic)
 {
-    const unsigned char *bytes = (const unsigned char *)text;
-    for (size_t i = 0; i < size; i++) {
-        unsigned char a = bytes[i], b = i + 1 < size ? bytes[i + 1] : 0, c = i + 2 < size ? bytes[i + 2] : 0;
-        bool ascii = a == ' ' || (a >= 0x09 && a <= 0x0D), latin = a == 0xC2 && (b == 0x85 || b == 0xA0);
-        bool general = a == 0xE2 && ((b == 0x80 && (c <= 0x8A || c == 0xA8 || c == 0xA9 || c == 0xAF)) || (b == 0x81 && c == 0x9F));
-        if (ascii || latin || general || (a == 0xE1 && b == 0x9A && c == 0x80) || (a == 0xE3 && b == 0x80 && c == 0x80))
-            return (ptrdiff_t)i;
+    StringArray names = {0};
+    int32_t input = (int32_t)linter->files.count, documents = 0;
+    Status status = folder_list(path, &names, diagnostic);
+    for (size_t i = 0; i < names.count && status == STATUS_OK; i++) {
+        if (!has_extension(names.items[i], ".ann"))
+            continue;
+        char *document = path_join(path, names.items[i]);
+        documents++;
+        status = file_add(linter, document, role, input, diagnostic);
+        free(document);
     }
-    return -1;
+    if (documents == 0 && status == STATUS_OK)
+        status = FAIL(diagnostic, STATUS_INVALID_INPUT, "%s holds no .ann file: a folder is read as documents of brat", path);
+    string_array_free(&names);
+    return status;
 }
 
-static void sentence_check(Linter *linter, const CorpusSentence *sentence, LabelTexts *labels)
+Status linter_add(Linter *linter, const char *path, LintRole role, Diagnostic *diagnostic)
 {
-    sentence_labels(labels, sentence);
-    int32_t violation = scheme_next_violation(linter->scheme, labels->items, sentence->token_count, 0);
+    return path_is_folder(path) ? folder_add(linter, path, role, diagnostic)
+                                : file_add(linter, path, role, (int32_t)linter->files.count, diagnostic);
+}
+
+/* Sentences that a window cannot hold. */
+static Status length_check(Linter *linter, Diagnostic *diagnostic)
+{
+    const LintOptions *options = linter->options;
+    const CorpusSentence *sentence = linter->view.sentence;
+    WordpieceOutput *pieces = &linter->view.pieces;
+    if (!options->wordpiece || options->disabled[LINT_LONG_SENTENCE])
+        return STATUS_OK;
+    wordpiece_output_clear(pieces);
     for (int32_t i = 0; i < sentence->token_count; i++) {
         const CorpusToken *token = &sentence->tokens[i];
-        ptrdiff_t space = white_space(token->text, token->text_size);
-        if (space >= 0)
-            linter_report(linter, token->line, token->token_column + space, PROBLEM_WARNING, "inner-space",
-                          "the token has white space in it: other tools will take it for several tokens or columns");
-        if (i != violation)
-            continue;
-        violation_report(linter, sentence, i);
-        violation = scheme_next_violation(linter->scheme, labels->items, sentence->token_count, i + 1);
+        Status status = wordpiece_encode_token(options->wordpiece, token->text, token->text_size, i, pieces, diagnostic);
+        if (status != STATUS_OK)
+            return status;
     }
+    int64_t room = options->max_seq_length - 2;
+    if ((int64_t)pieces->ids.count > room)
+        lint_report(linter, lint_token_place(linter->view.file, &sentence->tokens[0]), LINT_LONG_SENTENCE,
+                    "the sentence has %zu pieces, and a window of max_seq_length %lld holds %lld: it will be cut into several",
+                    pieces->ids.count, (long long)options->max_seq_length, (long long)room);
+    return STATUS_OK;
+}
+
+static void outside_check(Linter *linter, int32_t number)
+{
+    const LintFile *file = &linter->files.items[number];
+    LintPlace place = {.file = number, .line = 1, .column = 1};
+    if (file->sentences == 0)
+        lint_report(linter, place, LINT_NO_TOKENS, "the file holds no labelled token: expected one token and its label a line");
+    else if (file->outside == file->sentences)
+        lint_report(linter, place, LINT_MOSTLY_OUTSIDE,
+                    "no sentence of %lld has a span: is the file annotated, the label column right?", (long long)file->sentences);
+    else if (file->sentences >= OUTSIDE_SENTENCES && file->outside * 100 > file->sentences * OUTSIDE_PERCENT)
+        lint_report(
+            linter, place, LINT_MOSTLY_OUTSIDE,
+            "%lld of %lld sentences (%.1f%%) have no span: is the annotation complete? --oversample-factor balances training",
+            (long long)file->outside, (long long)file->sentences, 100.0 * (double)file->outside / (double)file->sentences);
+}
+
+static Status sentences_check(Linter *linter, int32_t number, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    CorpusReader *reader = NULL;
+    const LintFile *file = &linter->files.items[number];
+    TRY(corpus_reader_open(&reader, file->path, reader_options(linter, file->format), reader_problem, linter, diagnostic));
+    for (const CorpusSentence *sentence;;) {
+        TRY(corpus_reader_next(reader, &sentence, diagnostic));
+        if (!sentence)
+            break;
+        lint_view_set(&linter->view, number, sentence);
+        lint_tokens_check(linter);
+        lint_forms_count_outside(linter);
+        lint_sentences_check(linter);
+        TRY(length_check(linter, diagnostic));
+    }
+out:
+    corpus_reader_close(&reader);
+    return status;
+}
+
+Status linter_check(Linter *linter, int32_t number, Diagnostic *diagnostic)
+{
+    const LintFile *file = &linter->files.items[number];
+    linter->current = number;
+    if (!file->readable)
+        return STATUS_OK; /* linter_add has told it */
+    lint_bytes_check(linter, number);
+    Status status = sentences_check(linter, number, diagnostic);
+    return file->whole ? status : STATUS_OK; /* likewise */
+}
+
+void linter_compare(Linter *linter)
+{
+    for (int32_t i = 0; i < linter_file_count(linter); i++)
+        if (linter->files.items[i].input == i && linter->files.items[i].whole)
+            outside_check(linter, i);
+    lint_types_compare(linter);
+    lint_sentences_compare(linter);
+    lint_forms_compare(linter);
 }
 
 Status lint_file(const char *path, const LintOptions *options, LintReport report, void *context, int64_t *errors, int64_t *warnings,
                  Diagnostic *diagnostic)
 {
-    int64_t ignored_errors, ignored_warnings;
-    Linter linter = {.options = options,
-                     .path = path,
-                     .scheme = options->scheme,
-                     .report = report,
-                     .context = context,
-                     .errors = errors ? errors : &ignored_errors,
-                     .warnings = warnings ? warnings : &ignored_warnings};
-    *linter.errors = *linter.warnings = 0;
     Status status = STATUS_OK;
-    CorpusReader *reader = NULL;
-    LabelTexts labels = {0};
-    int64_t sentences = 0;
-    if (!options->scheme_given)
-        TRY(scheme_find(&linter, diagnostic));
-    TRY(corpus_reader_open(&reader, path, options->corpus, reader_problem, &linter, diagnostic));
-    for (const CorpusSentence *sentence;; sentences++) {
-        TRY(corpus_reader_next(reader, &sentence, diagnostic));
-        if (!sentence)
-            break;
-        sentence_check(&linter, sentence, &labels);
-    }
-    if (sentences == 0)
-        linter_report(&linter, 1, 1, PROBLEM_ERROR, "no-tokens",
-                      "the file holds no labelled token: expected one token and its label a line");
+    Linter *linter = linter_create(options, report, context);
+    TRY(linter_add(linter, path, LINT_ROLE_NONE, diagnostic));
+    for (int32_t i = 0; i < linter_file_count(linter); i++)
+        TRY(linter_check(linter, i, diagnostic));
+    linter_compare(linter);
 out:
-    array_free(&labels);
-    corpus_reader_close(&reader);
+    if (errors)
+        *errors = linter->counts.errors;
+    if (warnings)
+        *warnings = linter->counts.warnings;
+    linter_destroy(&linter);
     return status;
 }
