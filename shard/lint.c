@@ -142,13 +142,14 @@ static void reader_problem(void *context, const char *path, long line, long colu
     (void)severity;
     ASSERT(lint_rule_find(id, &rule));
     size_t size = rule_within(message, &rule);
+    linter->files.items[file->input].unread += lint_rules[rule].severity == PROBLEM_ERROR;
     if (linter->options->disabled[rule])
         return;
     Text text = {0};
     text_append(&text, message, size);
     const LintInvalid *invalid = rule == LINT_ENCODING || rule == LINT_JSON ? invalid_of_line(file, line) : NULL;
     if (invalid)
-        text_format(&text, " (byte %llu of the file)", (unsigned long long)invalid->offset);
+        text_format(&text, " (offset %llu of the file)", (unsigned long long)invalid->offset);
     problem_tell(linter, path, (LintPlace){.file = linter->current, .line = line, .column = (int32_t)column}, rule, text.bytes);
     text_free(&text);
 }
@@ -222,7 +223,8 @@ static Status file_survey(Linter *linter, int32_t number, Diagnostic *diagnostic
         if (!sentence)
             break;
         lint_view_set(&linter->view, number, sentence);
-        scheme_guess_add(&guess, linter->view.labels.items, sentence->token_count);
+        if (linter->view.labels_fine)
+            scheme_guess_add(&guess, linter->view.labels.items, sentence->token_count);
         input->sentences++;
         input->outside += lint_sentence_is_outside(sentence);
         lint_types_add(linter);
@@ -323,6 +325,8 @@ static void outside_check(Linter *linter, int32_t number)
 {
     const LintFile *file = &linter->files.items[number];
     LintPlace place = {.file = number, .line = 1, .column = 1};
+    if (file->unread > 0 && file->unread >= file->sentences)
+        return; /* what is wrong has been told */
     if (file->sentences == 0)
         lint_report(linter, place, LINT_NO_TOKENS, "the file holds no labelled token: expected one token and its label a line");
     else if (file->outside == file->sentences)

@@ -81,6 +81,15 @@ Status lint_bytes_scan(LintFile *file, Diagnostic *diagnostic)
     return status;
 }
 
+static void lines_report(Linter *linter, LintPlace place, const LintLines *lines, LintRule rule, const char *end)
+{
+    place.line = lines->first;
+    if (lines->count == 1)
+        lint_report(linter, place, rule, "this line ends in %s", end);
+    else if (lines->count > 1)
+        lint_report(linter, place, rule, "this line and %lld more end in %s", (long long)lines->count - 1, end);
+}
+
 void lint_bytes_check(Linter *linter, int32_t number)
 {
     const LintFile *file = &linter->files.items[number];
@@ -90,13 +99,6 @@ void lint_bytes_check(Linter *linter, int32_t number)
                     "the file begins with a byte-order mark, which other tools take for a part of the first token");
     if (file->format != CORPUS_CONLL)
         return;
-    place.line = file->crlf.first;
-    if (file->crlf.count > 0)
-        lint_report(linter, place, LINT_CRLF,
-                    "%lld lines end in CR LF, this is the first: other tools make the CR a part of the label",
-                    (long long)file->crlf.count);
-    place.line = file->trailing_space.first;
-    if (file->trailing_space.count > 0)
-        lint_report(linter, place, LINT_TRAILING_SPACE, "%lld lines end in white space, this is the first",
-                    (long long)file->trailing_space.count);
+    lines_report(linter, place, &file->crlf, LINT_CRLF, "CR LF: other tools make the CR a part of the label");
+    lines_report(linter, place, &file->trailing_space, LINT_TRAILING_SPACE, "white space: other tools find a column more there");
 }

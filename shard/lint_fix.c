@@ -116,6 +116,7 @@ static Status file_survey(Fixer *fixer, Diagnostic *diagnostic)
     Status status = STATUS_OK;
     CorpusReader *reader = NULL;
     SchemeGuess guess = {0};
+    int64_t sentences = 0;
     ARRAY(const char *) labels = {0};
     const LintOptions *lint = fixer->options->lint;
     TRY(reader_open(fixer, &reader, diagnostic));
@@ -123,15 +124,17 @@ static Status file_survey(Fixer *fixer, Diagnostic *diagnostic)
         TRY(corpus_reader_next(reader, &sentence, diagnostic));
         if (!sentence)
             break;
+        sentences++;
         labels.count = 0;
         for (int32_t i = 0; i < sentence->token_count; i++)
             array_push(&labels, sentence->tokens[i].label);
-        scheme_guess_add(&guess, labels.items, sentence->token_count);
+        if (lint_labels_are_fine(sentence)) /* others stay as they are, and must not say by which scheme these are mended */
+            scheme_guess_add(&guess, labels.items, sentence->token_count);
         lint_mender_survey(&fixer->mender, sentence);
     }
     fixer->mender.scheme = lint->scheme_given ? lint->scheme : scheme_guess_result(&guess);
     lint_mender_plan(&fixer->mender);
-    if (guess.sentences == 0)
+    if (sentences == 0)
         status = FAIL_AT(diagnostic, STATUS_INVALID_INPUT, fixer->input, 1, 0, "the file holds nothing to mend (read as %s)",
                          corpus_format_names[fixer->file.format]);
 out:

@@ -50,6 +50,7 @@ typedef struct LintFile {
     CorpusFormat format;
     LabelScheme scheme;
     int64_t sentences, outside; /* outside: without any span */
+    int64_t unread;             /* lines or records that could not be read */
     ARRAY(LintTypeCount) types; /* by id in the linter's type_names; may be shorter */
     bool byte_order_mark;
     LintLines crlf, trailing_space;

@@ -23,6 +23,15 @@ void lint_mender_free(Mender *mender)
     array_free(&mender->mended);
 }
 
+bool lint_labels_are_fine(const CorpusSentence *sentence)
+{
+    LabelParts parts;
+    for (int32_t i = 0; i < sentence->token_count; i++)
+        if (!label_split(sentence->tokens[i].label, &parts))
+            return false;
+    return true;
+}
+
 static bool is_wanted(const Mender *mender, LintRule rule)
 {
     return !mender->options->lint->disabled[rule];
@@ -261,16 +270,6 @@ static void drop_tell(Mender *mender)
     text_free(&before);
 }
 
-/* A sentence with a label that is none stays as it is: nobody knows its spans. */
-static bool labels_are_fine(const CorpusSentence *sentence)
-{
-    LabelParts parts;
-    for (int32_t i = 0; i < sentence->token_count; i++)
-        if (!label_split(sentence->tokens[i].label, &parts))
-            return false;
-    return true;
-}
-
 Status lint_mender_apply(Mender *mender, const CorpusSentence *sentence, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
@@ -282,7 +281,7 @@ Status lint_mender_apply(Mender *mender, const CorpusSentence *sentence, Diagnos
     }
     for (int32_t i = 0; i < sentence->token_count; i++)
         array_push(&mender->tokens, sentence->tokens[i]);
-    if (!labels_are_fine(sentence)) {
+    if (!lint_labels_are_fine(sentence)) { /* nobody knows its spans: it stays as it is */
         for (int32_t i = 0; i < sentence->token_count; i++) {
             const CorpusToken *token = &sentence->tokens[i];
             array_push(&mender->mended, ((MendedToken){token->text, token->text_size, token->label, i}));

@@ -33,6 +33,9 @@ typedef struct Mender {
     void *context;
 } Mender;
 
+/* Is each label one at all? */
+bool lint_labels_are_fine(const CorpusSentence *sentence);
+
 void lint_mender_free(Mender *mender);
 /* First pass: counts the types. */
 void lint_mender_survey(Mender *mender, const CorpusSentence *sentence);
