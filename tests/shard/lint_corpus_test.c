@@ -91,6 +91,28 @@ static void edit_distance_counts_exchanged_neighbours_once(void **state)
     assert_int_equal(lint_edit_distance("ca", "abc", 9), 3); /* no place is touched twice */
 }
 
+/* For each scheme labels that it allows, and labels that break it at the second token. */
+static void every_scheme_has_its_own_transitions(void **state)
+{
+    static const struct {
+        LabelScheme scheme;
+        const char *allowed, *broken, *found;
+    } cases[] = {
+        {SCHEME_IO, "a I-X\nb I-Y\n", "a I-X\nb B-X\n", "a.conll:2:3 unknown-prefix; "},
+        {SCHEME_IOB1, "a I-X\nb B-X\nc I-Y\n", "a I-X\nb B-Y\n", "a.conll:2:3 scheme-transition; "},
+        {SCHEME_IOB2, "a B-X\nb I-X\nc B-Y\n", "a B-X\nb I-Y\n", "a.conll:2:3 inside-without-begin; "},
+        {SCHEME_IOE1, "a I-X\nb E-X\nc I-X\n", "a I-X\nb E-X\n", "a.conll:2:3 scheme-transition; "},
+        {SCHEME_IOE2, "a I-X\nb E-X\nc E-Y\n", "a E-X\nb I-X\n", "a.conll:2:3 scheme-transition; "},
+        {SCHEME_IOBES, "a B-X\nb I-X\nc E-X\nd S-X\n", "a S-X\nb B-X\n", "a.conll:2:3 scheme-transition; "},
+        {SCHEME_BILOU, "a B-X\nb I-X\nc L-X\nd U-X\n", "a U-X\nb E-X\n", "a.conll:2:3 unknown-prefix; "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        LintOptions options = {.scheme_given = true, .scheme = cases[i].scheme};
+        finds_in_one(state, cases[i].allowed, &options, "");
+        finds_in_one(state, cases[i].broken, &options, cases[i].found);
+    }
+}
+
 static void repeated_sentences_name_the_first_place(void **state)
 {
     finds_in_one(state, SENTENCE "\n" SENTENCE "\n" SENTENCE, NULL,
@@ -349,6 +371,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_rule_is_found_by_its_id_and_no_other_name_is),
         cmocka_unit_test(edit_distance_counts_exchanged_neighbours_once),
+        cmocka_unit_test(every_scheme_has_its_own_transitions),
         cmocka_unit_test(repeated_sentences_name_the_first_place),
         cmocka_unit_test(sentences_that_are_nearly_the_same_are_found),
         cmocka_unit_test(near_duplicates_are_those_that_comparing_all_pairs_finds),

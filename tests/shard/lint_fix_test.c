@@ -262,7 +262,7 @@ static void fixing_is_idempotent_on_files_made_at_random(void **state)
     static const char *const labels[] = {"O", "B-X", "I-X", "E-X", "S-X", "L-X", "U-X", "B-Y", "I-Y", "I-XX", "Q-X", "O"};
     static const char *const ends[] = {"\n", "\n", "\n", "\r\n", " \n", "\n\n", "\t\n\n", "\nbroken\n"};
     uint32_t random = 99;
-    for (int round = 0; round < 200; round++) {
+    for (int round = 0; round < 60; round++) {
         Text text = {0};
         for (int i = 0; i < 60; i++) {
             random = random * 1664525 + 1013904223;
