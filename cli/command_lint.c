@@ -58,22 +58,41 @@ static const char *severity_name(ProblemSeverity severity)
     return severity == PROBLEM_ERROR ? "error" : "warning";
 }
 
+/* Tokens and labels of the input come as they are in messages: nothing in them may command the terminal. */
+static void print_plain(const char *text)
+{
+    for (; *text; text++) {
+        unsigned char byte = (unsigned char)*text;
+        if (byte < 0x20 || byte == 0x7F)
+            printf("\\x%02X", byte);
+        else
+            putchar(byte);
+    }
+}
+
+static void print_line(const LintProblem *problem)
+{
+    bool colours = command_colours(stdout);
+    const char *strong = colours ? "\033[1m" : "", *faint = colours ? "\033[2m" : "", *usual = colours ? "\033[0m" : "";
+    const char *colour = !colours ? "" : problem->severity == PROBLEM_ERROR ? "\033[1;31m" : "\033[1;33m";
+    printf("%s%s:%ld:%ld:%s %s%s:%s ", strong, problem->file, problem->line, problem->column, usual, colour,
+           severity_name(problem->severity), usual);
+    print_plain(problem->message);
+    printf(" %s[%s]%s\n", faint, problem->rule, usual);
+}
+
 static void print_problem(void *context, const LintProblem *problem)
 {
     const LintFlags *flags = context;
-    bool error = problem->severity == PROBLEM_ERROR, colours = command_colours(stdout);
-    const char *severity = severity_name(problem->severity);
     if (!flags->json) {
-        printf("%s%s:%ld:%ld:%s %s%s:%s %s %s[%s]%s\n", colours ? "\033[1m" : "", problem->file, problem->line, problem->column,
-               colours ? "\033[0m" : "", colours ? (error ? "\033[1;31m" : "\033[1;33m") : "", severity, colours ? "\033[0m" : "",
-               problem->message, colours ? "\033[2m" : "", problem->rule, colours ? "\033[0m" : "");
+        print_line(problem);
         return;
     }
     Json *json = json_object();
     json_set(json, "file", json_string(problem->file));
     json_set(json, "line", json_integer(problem->line));
     json_set(json, "column", json_integer(problem->column));
-    json_set(json, "severity", json_string(severity));
+    json_set(json, "severity", json_string(severity_name(problem->severity)));
     json_set(json, "rule", json_string(problem->rule));
     json_set(json, "message", json_string(problem->message));
     command_print_json(&json, JSON_COMPACT);

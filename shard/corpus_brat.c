@@ -106,8 +106,8 @@ static Status text_check(const BratSource *source, Diagnostic *diagnostic)
     if (invalid < 0)
         return STATUS_OK;
     return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, source->text_path, line, column,
-                   "byte 0x%02X is not valid UTF-8; convert the file with iconv -t UTF-8 [encoding]",
-                   (unsigned char)source->text[invalid]);
+                   "byte 0x%02X at offset %td of the file is not valid UTF-8; convert the file with iconv -t UTF-8 [encoding]",
+                   (unsigned char)source->text[invalid], invalid);
 }
 
 /* The fields of a T line: its label, offsets and the text that they cover; pointers into the line, which is cut up. */

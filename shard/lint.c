@@ -125,12 +125,17 @@ static size_t rule_within(const char *message, LintRule *rule)
     return begin - 2;
 }
 
+static int compare_lines(const void *key, const void *item)
+{
+    long line = *(const long *)key, other = ((const LintInvalid *)item)->line;
+    return line < other ? -1 : line > other;
+}
+
 static const LintInvalid *invalid_of_line(const LintFile *file, long line)
 {
-    for (size_t i = 0; i < file->invalid.count; i++)
-        if (file->invalid.items[i].line == line)
-            return &file->invalid.items[i];
-    return NULL;
+    if (file->invalid.count == 0)
+        return NULL;
+    return bsearch(&line, file->invalid.items, file->invalid.count, sizeof *file->invalid.items, compare_lines);
 }
 
 static void reader_problem(void *context, const char *path, long line, long column, ProblemSeverity severity, const char *id,

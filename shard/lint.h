@@ -37,7 +37,7 @@ typedef struct LintCounts {
 } LintCounts;
 
 /* A run over some files: add each of them, check each of them, then compare them with one another. Each file is read twice, in streams.
- * What is kept for the comparison is bounded: 4 million sentences (about 40 bytes each, and 4 for each of 64 million pairs of words),
+ * What is kept for the comparison is bounded: 4 million sentences (about 40 bytes each, and 4 for each of 32 million pairs of words),
  * one million annotated strings; what is beyond takes no part in it, and is said so. */
 typedef struct Linter Linter;
 /* options and what they point to must live as long as the linter. report may be NULL. */

@@ -34,6 +34,8 @@ struct LintForms {
     size_t capacity;                  /* a power of two */
     uint8_t lengths[1 << FIRST_BITS]; /* by the hash of a first word: the most tokens that follow in a form, itself included */
     Text joined;
+    bool full;
+    LintPlace left_out; /* the first string that is not compared */
 };
 
 LintForms *lint_forms_create(void)
@@ -89,17 +91,23 @@ static void variant_count(LintForms *forms, Form *form, int32_t type, LintPlace 
     form->variants = (uint32_t)forms->variants.count;
 }
 
-/* NULL when there is no room for another. */
+/* NULL when there is no room for another, or it is too long. */
 static Form *form_find(LintForms *forms, const LintView *view, const Span *span)
 {
     uint64_t hash = 0;
+    if (span->end - span->start > LINT_FORM_TOKENS)
+        return NULL;
     for (int32_t i = span->start; i < span->end; i++)
         hash = lint_hash_join(hash, view->hashes.items[i]);
     size_t slot = slot_find(forms, hash);
     if (forms->slots[slot] != 0)
         return &forms->items.items[forms->slots[slot] - 1];
-    if (forms->items.count >= LINT_FORM_LIMIT)
+    if (forms->items.count >= LINT_FORM_LIMIT) {
+        if (!forms->full)
+            forms->left_out = lint_label_place(view->file, &view->sentence->tokens[span->start]);
+        forms->full = true;
         return NULL;
+    }
     text_clear(&forms->joined);
     for (int32_t i = span->start; i < span->end; i++) {
         text_append(&forms->joined, " ", i > span->start);
@@ -119,10 +127,12 @@ static Form *form_find(LintForms *forms, const LintView *view, const Span *span)
 void lint_forms_add(Linter *linter)
 {
     const LintView *view = &linter->view;
+    if (linter->options->disabled[LINT_CONFLICTING_ANNOTATION])
+        return;
     for (size_t i = 0; view->labels_fine && i < view->spans.spans.count; i++) {
         const Span *span = &view->spans.spans.items[i];
         int32_t type = label_set_find(linter->type_names, view->spans.table->type_names[span->type]);
-        Form *form = type >= 0 && span->end - span->start <= LINT_FORM_TOKENS ? form_find(linter->forms, view, span) : NULL;
+        Form *form = type >= 0 ? form_find(linter->forms, view, span) : NULL;
         if (form)
             variant_count(linter->forms, form, type, lint_label_place(view->file, &view->sentence->tokens[span->start]));
     }
@@ -188,16 +198,27 @@ static const char *variant_name(const Linter *linter, const Variant *variant)
     return variant->type == OUTSIDE ? "O" : label_set_name(linter->type_names, variant->type);
 }
 
+/* Bytes of a text for a message, whole characters. */
+static int shown(const char *text)
+{
+    size_t limit = 100, size = strnlen(text, limit + 1);
+    if (size <= limit)
+        return (int)size;
+    while (limit > 0 && ((unsigned char)text[limit] & 0xC0) == 0x80)
+        limit--;
+    return (int)limit;
+}
+
 static void conflict_report(Linter *linter, const Conflict *conflict)
 {
     const LintForms *forms = linter->forms;
     const Variant *major = &forms->variants.items[conflict->major - 1], *minor = &forms->variants.items[conflict->minor - 1];
+    const char *text = forms->items.items[conflict->form].text;
     char more[48] = "";
     if (minor->count > 1)
         snprintf(more, sizeof more, " (the first of %lld places)", (long long)minor->count);
-    lint_report(linter, minor->first, LINT_CONFLICTING_ANNOTATION, "\"%.100s\" is %.64s here%s and %.64s %lld times: a mistake?",
-                forms->items.items[conflict->form].text, variant_name(linter, minor), more, variant_name(linter, major),
-                (long long)major->count);
+    lint_report(linter, minor->first, LINT_CONFLICTING_ANNOTATION, "\"%.*s\" is %.64s here%s and %.64s %lld times: a mistake?",
+                shown(text), text, variant_name(linter, minor), more, variant_name(linter, major), (long long)major->count);
 }
 
 void lint_forms_compare(Linter *linter)
@@ -206,6 +227,9 @@ void lint_forms_compare(Linter *linter)
     ConflictArray conflicts = {0};
     if (linter->options->disabled[LINT_CONFLICTING_ANNOTATION])
         return;
+    if (forms->full)
+        lint_report(linter, forms->left_out, LINT_CONFLICTING_ANNOTATION,
+                    "from here on annotated strings that are new are not compared: %d are the most that are kept", LINT_FORM_LIMIT);
     for (size_t i = 0; i < forms->items.count; i++)
         conflicts_find(forms, (uint32_t)i, &conflicts);
     if (conflicts.count > 0)

@@ -10,7 +10,7 @@ enum {
     LINT_FORM_LIMIT = 1 << 20,     /* distinct annotated strings */
     LINT_FORM_TOKENS = 6,          /* of an annotated string; longer ones are not compared */
     LINT_SENTENCE_LIMIT = 1 << 22, /* sentences that are compared with one another */
-    LINT_PAIR_LIMIT = 1 << 26,     /* pairs of words of all sentences that are compared */
+    LINT_PAIR_LIMIT = 1 << 25,     /* pairs of words of all sentences that are compared */
     LINT_DUPLICATE_TOKENS = 5,     /* shorter sentences ("Yes .") are told by everybody */
     LINT_NEAR_TOKENS = 8,
     LINT_NEAR_PERCENT = 70,    /* pairs of words in common, of all that either sentence has */
@@ -82,6 +82,8 @@ struct Linter {
     int32_t current; /* of the reader's problems */
     LintView view;
     LabelSet *type_names;
+    bool types_full;
+    LintPlace type_left_out; /* the first span of a type that is not counted */
     LintForms *forms;
     LintSentences *sentences;
 };

@@ -30,7 +30,7 @@ struct LintSentences {
     uint32_t *slots;       /* number + 1 of a sentence by the hash of its tokens; 0: free */
     size_t capacity;       /* a power of two */
     ARRAY(uint32_t) pairs; /* hashes of pairs of words of each sentence, without repetition */
-    bool full, pairs_full;
+    bool full;
     LintPlace left_out; /* the first that is not compared */
     ARRAY(uint32_t) scratch;
 };
@@ -135,9 +135,15 @@ static void repetition_report(Linter *linter, const Sentence *first, const Sente
                     "the sentence stands in %s already, with other labels: one of both is wrong", where);
 }
 
-static bool wanted(const LintOptions *options, LintRule one, LintRule other)
+static bool near_is_wanted(const LintOptions *options)
 {
-    return !options->disabled[one] || !options->disabled[other];
+    return !options->disabled[LINT_NEAR_DUPLICATE] || !options->disabled[LINT_NEAR_SHARED];
+}
+
+static bool exact_is_wanted(const LintOptions *options)
+{
+    return !options->disabled[LINT_DUPLICATE_SENTENCE] || !options->disabled[LINT_CONFLICTING_SENTENCE] ||
+           !options->disabled[LINT_SHARED_SENTENCE];
 }
 
 void lint_sentences_check(Linter *linter)
@@ -146,9 +152,9 @@ void lint_sentences_check(Linter *linter)
     const LintView *view = &linter->view;
     const LintOptions *options = linter->options;
     int32_t count = view->sentence->token_count;
-    LintPlace place = lint_token_place(view->file, &view->sentence->tokens[0]);
-    if (count < LINT_DUPLICATE_TOKENS)
+    if (count < LINT_DUPLICATE_TOKENS || (!near_is_wanted(options) && !exact_is_wanted(options)))
         return;
+    LintPlace place = lint_token_place(view->file, &view->sentence->tokens[0]);
     Sentence sentence = {.line = place.line, .file = view->file};
     for (int32_t i = 0; i < count; i++) {
         sentence.tokens = lint_hash_join(sentence.tokens, view->hashes.items[i]);
@@ -165,7 +171,7 @@ void lint_sentences_check(Linter *linter)
         sentences->full = true;
         return;
     }
-    if (count >= LINT_NEAR_TOKENS && wanted(options, LINT_NEAR_DUPLICATE, LINT_NEAR_SHARED))
+    if (count >= LINT_NEAR_TOKENS && near_is_wanted(options))
         pairs_add(sentences, view, &sentence);
     array_push(&sentences->items, sentence);
     sentences->slots[slot] = (uint32_t)sentences->items.count;

@@ -1,4 +1,5 @@
 /* Types of spans: unknown, misspelt, and those that some files have and others lack. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -14,8 +15,12 @@ void lint_types_add(Linter *linter)
     for (size_t i = 0; view->labels_fine && i < view->spans.spans.count; i++) {
         const Span *span = &view->spans.spans.items[i];
         const char *name = view->spans.table->type_names[span->type];
-        if (label_set_count(linter->type_names) >= LINT_TYPE_LIMIT && label_set_find(linter->type_names, name) < 0)
+        if (label_set_count(linter->type_names) >= LINT_TYPE_LIMIT && label_set_find(linter->type_names, name) < 0) {
+            if (!linter->types_full)
+                linter->type_left_out = lint_label_place(view->file, &view->sentence->tokens[span->start]);
+            linter->types_full = true;
             continue;
+        }
         int32_t type = label_set_add(linter->type_names, name);
         while (file->types.count <= (size_t)type)
             array_push(&file->types, (LintTypeCount){0});
@@ -97,81 +102,120 @@ static void types_check(Linter *linter, const LintFile *file)
     free(counts);
 }
 
-/* Spans of one type in all files of a set; first: one of them. */
-static int64_t set_spans(const Linter *linter, int32_t set, size_t type, LintPlace *first)
+/* The files of one set: what they have of each type. */
+typedef struct TypeSet {
+    const LintFile *file; /* the first of them */
+    bool counts;          /* all could be read, and there are spans: what is not there is lacking */
+    LintTypeCount *types; /* [of linter->type_names] */
+} TypeSet;
+typedef ARRAY(TypeSet) TypeSetArray;
+
+static TypeSet *set_of(TypeSetArray *sets, const LintFile *file, int32_t type_count)
 {
-    int64_t spans = 0;
-    for (size_t i = 0; i < linter->files.count; i++) {
-        const LintFile *file = &linter->files.items[i];
-        if (file->set != set || type >= file->types.count || file->types.items[type].spans == 0)
-            continue;
-        if (spans == 0)
-            *first = file->types.items[type].first;
-        spans += file->types.items[type].spans;
-    }
-    return spans;
+    for (size_t i = 0; i < sets->count; i++)
+        if (sets->items[i].file->set == file->set)
+            return &sets->items[i];
+    TypeSet set = {.file = file, .counts = true, .types = memory_allocate((size_t)type_count + 1, sizeof *set.types)};
+    array_push(sets, set);
+    return &sets->items[sets->count - 1];
 }
 
-/* A set whose labels say something: read to the end, and with spans. */
-static bool set_counts(const Linter *linter, int32_t set)
+/* Files of one input have their counts at its first, and stand one after the other. */
+static void sets_gather(const Linter *linter, TypeSetArray *sets, int32_t type_count)
 {
-    bool spans = false;
+    TypeSet *set = NULL;
     for (size_t i = 0; i < linter->files.count; i++) {
         const LintFile *file = &linter->files.items[i];
-        if (file->set == set && !file->whole)
-            return false;
-        spans |= file->set == set && file->types.count > 0;
+        if (!set || set->file->set != file->set)
+            set = set_of(sets, file, type_count);
+        set->counts &= file->whole;
+        for (size_t type = 0; type < file->types.count; type++) {
+            if (set->types[type].spans == 0)
+                set->types[type].first = file->types.items[type].first;
+            set->types[type].spans += file->types.items[type].spans;
+        }
     }
-    return spans;
+    for (size_t i = 0; i < sets->count; i++) {
+        bool any = false;
+        for (int32_t type = 0; type < type_count; type++)
+            any |= sets->items[i].types[type].spans > 0;
+        sets->items[i].counts &= any;
+    }
 }
 
-static const char *set_name(const LintFile *file)
+static const char *set_name(const TypeSet *set)
 {
     static const char *const names[] = {[LINT_ROLE_TRAIN] = "train", [LINT_ROLE_DEV] = "dev", [LINT_ROLE_TEST] = "test"};
-    return file->role == LINT_ROLE_NONE ? file->path : names[file->role];
+    return set->file->role == LINT_ROLE_NONE ? set->file->path : names[set->file->role];
 }
 
-/* Types that one set has and another lacks, said at a place where they are. With roles only what concerns train. */
-static void sets_compare(Linter *linter, const LintFile *having, const LintFile *lacking)
+static void lacking_report(Linter *linter, int32_t type, const TypeSet *having, const TypeSet *lacking, const char *consequence)
 {
-    bool train_lacks = lacking->role == LINT_ROLE_TRAIN, roles = having->role != LINT_ROLE_NONE && lacking->role != LINT_ROLE_NONE;
-    if (roles && !train_lacks && having->role != LINT_ROLE_TRAIN)
-        return;
-    for (size_t type = 0; type < (size_t)label_set_count(linter->type_names); type++) {
-        LintPlace first = {0}, none;
-        int64_t spans = set_spans(linter, having->set, type, &first);
-        if (spans == 0 || set_spans(linter, lacking->set, type, &none) > 0)
+    const LintTypeCount *count = &having->types[type];
+    lint_report(linter, count->first, LINT_LABEL_SET_DIFFERS, "type %.64s occurs here %lld time%s and never in %.300s%s",
+                label_set_name(linter->type_names, type), (long long)count->spans, count->spans == 1 ? "" : "s", set_name(lacking),
+                consequence);
+}
+
+/* With a training set only what it lacks or the others do not measure is of interest. */
+static void type_compare_with_train(Linter *linter, const TypeSetArray *sets, int32_t type, const TypeSet *train)
+{
+    for (size_t i = 0; i < sets->count; i++) {
+        const TypeSet *set = &sets->items[i];
+        if (set == train || !set->counts)
             continue;
-        lint_report(linter, first, LINT_LABEL_SET_DIFFERS, "type %.64s occurs here %lld time%s and never in %.300s%s",
-                    label_set_name(linter->type_names, (int32_t)type), (long long)spans, spans == 1 ? "" : "s", set_name(lacking),
-                    train_lacks                       ? ": it cannot be learnt"
-                    : having->role == LINT_ROLE_TRAIN ? ": nothing will measure it there"
-                                                      : "");
+        if (set->types[type].spans > 0 && train->types[type].spans == 0)
+            lacking_report(linter, type, set, train, ": it cannot be learnt");
+        else if (set->types[type].spans == 0 && train->types[type].spans > 0 && set->file->role != LINT_ROLE_NONE)
+            lacking_report(linter, type, train, set, ": nothing will measure it there");
     }
 }
 
-/* Is this file the first of its set? */
-static bool set_begins(const Linter *linter, size_t file)
+/* Otherwise each type is told once, however many sets lack it. */
+static void type_compare(Linter *linter, const TypeSetArray *sets, int32_t type)
 {
-    for (size_t i = 0; i < file; i++)
-        if (linter->files.items[i].set == linter->files.items[file].set)
-            return false;
-    return true;
+    const TypeSet *having = NULL, *lacking = NULL;
+    int64_t others = -1;
+    char more[64] = "";
+    for (size_t i = 0; i < sets->count; i++) {
+        const TypeSet *set = &sets->items[i];
+        if (set->counts && set->types[type].spans > 0 && !having)
+            having = set;
+        if (!set->counts || set->types[type].spans > 0)
+            continue;
+        lacking = lacking ? lacking : set;
+        others++;
+    }
+    if (others > 0)
+        snprintf(more, sizeof more, " and %lld other%s", (long long)others, others == 1 ? "" : "s");
+    if (having && lacking)
+        lacking_report(linter, type, having, lacking, more);
 }
 
 void lint_types_compare(Linter *linter)
 {
+    TypeSetArray sets = {0};
+    int32_t type_count = label_set_count(linter->type_names);
+    const TypeSet *train = NULL;
+    if (linter->types_full)
+        lint_report(
+            linter, linter->type_left_out, LINT_MISSPELT_TYPE,
+            "from here on types that are new are not looked at: %d are the most that are counted, is the label column right?",
+            LINT_TYPE_LIMIT);
     for (size_t i = 0; i < linter->files.count; i++)
         if (linter->files.items[i].whole)
             types_check(linter, &linter->files.items[i]);
-    for (size_t i = 0; i < linter->files.count; i++) {
-        const LintFile *one = &linter->files.items[i];
-        if (!set_begins(linter, i) || !set_counts(linter, one->set))
-            continue;
-        for (size_t j = 0; j < linter->files.count; j++) {
-            const LintFile *other = &linter->files.items[j];
-            if (one->set != other->set && set_begins(linter, j) && set_counts(linter, other->set))
-                sets_compare(linter, one, other);
-        }
+    sets_gather(linter, &sets, type_count);
+    for (size_t i = 0; i < sets.count; i++)
+        if (sets.items[i].file->role == LINT_ROLE_TRAIN)
+            train = &sets.items[i];
+    for (int32_t type = 0; type < type_count; type++) {
+        if (!train)
+            type_compare(linter, &sets, type);
+        else if (train->counts)
+            type_compare_with_train(linter, &sets, type, train);
     }
+    for (size_t i = 0; i < sets.count; i++)
+        free(sets.items[i].types);
+    array_free(&sets);
 }

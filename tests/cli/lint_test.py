@@ -99,6 +99,17 @@ class Lint:
                 with open(once, "rb") as first, open(twice, "rb") as second:
                     assert first.read() == second.read(), rule
 
+    def every_rule_of_the_readers_is_in_the_table(self):
+        known, used = {rule["rule"] for rule in rules()}, set()
+        folder = os.path.join(SOURCE, "shard")
+        for name in os.listdir(folder):
+            if name.startswith("corpus") and name.endswith(".c"):
+                with open(os.path.join(folder, name), encoding="utf-8") as file:
+                    text = file.read()
+                used.update(re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)*)",\s*diagnostic', text))
+                used.update(re.findall(r'PROBLEM_(?:ERROR|WARNING),\s*"([a-z0-9-]+)"', text))
+        assert len(used) >= 15 and used <= known, used - known
+
     # -- the command
     def the_list_of_rules_is_for_people_too(self):
         lines = run("lint", "--rules").stdout.splitlines()
@@ -153,6 +164,13 @@ class Lint:
         shown = os.read(ours, 4096).decode()
         os.close(ours)
         assert "\033[1;33mwarning:\033[0m" in shown and "\033[2m[inside-without-begin]\033[0m" in shown, shown
+
+    def what_the_input_holds_does_not_command_the_terminal(self):
+        path = self.write("escape.conll", "a B-PER\n\033[2J\a I-\033[2JX\n" + "\033]0;x B-LOC\n\n" * 6 + "\033]0;x O\n")
+        text = run("lint", path).stdout
+        assert "\033" not in text and "\a" not in text and "\\x1B]0;x" in text, text
+        messages = [json.loads(line)["message"] for line in run("lint", "--json", path).stdout.splitlines()]
+        assert any("\033]0;x" in message for message in messages), messages
 
     def fix_writes_a_new_file_and_a_list(self):
         path, out = self.write("fix.conll", "Ann B-PER\r\nLee I-LOC\r\n"), self.path("fixed.conll")
