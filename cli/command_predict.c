@@ -21,10 +21,11 @@ static const char *const input_names[] = {"text", "conll", "jsonl", NULL};
 static const char *const output_names[] = {"json", "conll", "prodigy", "labelstudio", NULL};
 static const char *const review_names[] = {"prodigy", "labelstudio", NULL};
 static const char *const aggregation_names[] = {"none", "simple", "first", "average", "max", NULL};
+static const char *const decode_names[] = {"argmax", "viterbi", NULL};
 static const char *const merge_names[] = {"confidence", "context", NULL};
 
 typedef struct PredictFlags {
-    char *model, *backend, *words, *token_column, *label_column, *review, *review_format, *pseudo_labels;
+    char *model, *backend, *words, *decode, *token_column, *label_column, *review, *review_format, *pseudo_labels;
     StringArray min_confidence_type;
     int input, output, aggregation_strategy, merge;
     double min_confidence;
@@ -39,6 +40,13 @@ static const OptionDescriptor predict_descriptors[] = {
                 "JSON Lines, CoNLL (with --input conll), Prodigy's JSON Lines, or tasks with predictions for Label Studio"),
     FLAG_CHOICE(PredictFlags, aggregation_strategy, aggregation_names, "first", "how pieces become entities"),
     FLAG_CHOICE(PredictFlags, merge, merge_names, "confidence", "which span stays where windows disagree"),
+    {.name = "decode",
+     .type = OPTION_STRING,
+     .offset = offsetof(PredictFlags, decode),
+     .size = sizeof(char *),
+     .choices = decode_names,
+     .default_text = "",
+     .help = "a word's label: argmax, or viterbi for the best sequence that the scheme allows; by default as the model was evaluated"},
     FLAG_REAL(PredictFlags, min_confidence, -1, 1, "-1",
               "entities below are left out; -1: none are, or with --review or --pseudo-labels those below 0.85"),
     FLAG_LIST(PredictFlags, min_confidence_type, "TYPE=MINIMUM[,TYPE=MINIMUM...]: other minima for some types"),
@@ -340,7 +348,8 @@ static Status run_begin(PredictRun *run, Diagnostic *diagnostic)
                                 .stride = flags->stride,
                                 .merge = (MergeRule)flags->merge,
                                 .aggregation = (AggregationStrategy)flags->aggregation_strategy,
-                                .words = flags->words};
+                                .words = flags->words,
+                                .decode = flags->decode};
     if (sorted)
         run->interrupted = command_catch_interrupts();
     run->rule.minimum = flags->min_confidence >= 0 ? flags->min_confidence : sorted ? usual_minimum : 0;
