@@ -142,6 +142,7 @@ Status corpus_reader_error(CorpusReader *reader, const char *file, long line, lo
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
+    diagnostic_make_printable(message);
     file = file ? file : reader->path;
     if (!reader->problem)
         return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, file, line, column, "%s [%s]", message, rule);

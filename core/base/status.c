@@ -87,6 +87,35 @@ Status status_from_errno(int error_number)
     }
 }
 
+/* Length of the character of UTF-8 (RFC 3629) that begins at bytes[0], which is not ASCII; 0 when there is none. */
+static size_t character_length(const unsigned char *bytes)
+{
+    unsigned char first = bytes[0], second = bytes[1];
+    size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+    if (first < 0xC2 || first > 0xF4 || (first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) ||
+        (first == 0xF0 && second < 0x90) || (first == 0xF4 && second > 0x8F))
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((bytes[i] & 0xC0) != 0x80) /* the terminator too */
+            return 0;
+    return length;
+}
+
+void diagnostic_make_printable(char *message)
+{
+    unsigned char *bytes = (unsigned char *)message;
+    for (size_t i = 0, length; bytes[i]; i += length) {
+        length = 1;
+        if (bytes[i] < ' ' || bytes[i] == 0x7F)
+            bytes[i] = ' ';
+        else if (bytes[i] >= 0x80 && (length = character_length(bytes + i)) == 0)
+            bytes[i] = '?';
+        if (length == 2 && bytes[i] == 0xC2 && bytes[i + 1] < 0xA0) /* C1 controls, which terminals obey */
+            bytes[i] = bytes[i + 1] = '?';
+        length += length == 0;
+    }
+}
+
 /* The arguments may point into the very diagnostic that is filled (a message passed on with something around it), so everything is
  * put together on the side first. */
 static void diagnostic_fill(Diagnostic *diagnostic, Status code, const char *source_file, int source_line, const char *input_file,
@@ -99,6 +128,7 @@ static void diagnostic_fill(Diagnostic *diagnostic, Status code, const char *sou
                          .source_line = source_line};
     if (vsnprintf(filled.message, sizeof filled.message, format, arguments) < 0)
         filled.message[0] = '\0';
+    diagnostic_make_printable(filled.message);
     if (input_file) {
         size_t length = strnlen(input_file, sizeof filled.input_file - 1);
         memcpy(filled.input_file, input_file, length);
@@ -149,6 +179,7 @@ void diagnostic_prefix(Diagnostic *diagnostic, const char *format, ...)
         used += length;
     }
     message[used] = '\0';
+    diagnostic_make_printable(message);
     memcpy(diagnostic->message, message, used + 1);
 }
 

@@ -80,6 +80,10 @@ Status diagnostic_fail_at(Diagnostic *diagnostic, Status code, const char *sourc
 /* Puts "prefix: " before the message of a failed call, to say what was being done. */
 void diagnostic_prefix(Diagnostic *diagnostic, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* Control characters become spaces, and what is not UTF-8 (a text cut within a character) question marks: messages quote what stands in
+ * files, and are printed on terminals and as JSON. The calls above do it themselves. */
+void diagnostic_make_printable(char *message);
+
 /* Writes "file:line:column: message" (as far as there is a place) into text, always terminated. Returns text. */
 const char *diagnostic_format(const Diagnostic *diagnostic, char *text, size_t text_size);
 

@@ -105,6 +105,32 @@ static void long_texts_are_cut_and_always_terminated(void **state)
     diagnostic_prefix(NULL, "nobody");
 }
 
+static void messages_are_printable_utf8_whatever_they_quote(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *quoted, *shown;
+    } cases[] = {
+        {"a\nb\tc\x1b[31m\x7f", "a b c [31m "},
+        {"\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80", "\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80"},
+        {"x\xF0\x9F\x98", "x???"},                             /* cut off */
+        {"\xC0\x80\xED\xA0\x80\xF4\x90\x80\x80", "?????????"}, /* overlong, a surrogate, beyond the last character */
+        {"\x80\xFF\xC2", "???"},
+        {"\xC2\x9B"
+         "31m\xC2\xA0",
+         "??31m\xC2\xA0"}, /* a C1 control; a no-break space is none */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Diagnostic diagnostic = {0};
+        Status status = FAIL(&diagnostic, STATUS_INVALID_INPUT, "%s", cases[i].quoted);
+        assert_int_equal(status, STATUS_INVALID_INPUT);
+        assert_string_equal(diagnostic.message, cases[i].shown);
+        status = FAIL(&diagnostic, STATUS_INVALID_INPUT, "!");
+        diagnostic_prefix(&diagnostic, "%s", cases[i].quoted);
+        assert_memory_equal(diagnostic.message, cases[i].shown, strlen(cases[i].shown));
+    }
+}
+
 static void break_a_promise(void *context)
 {
     ASSERT(context != NULL);
@@ -126,6 +152,7 @@ int main(void)
         cmocka_unit_test(a_place_is_formatted_as_far_as_it_is_known),
         cmocka_unit_test(a_message_may_be_passed_on_within_its_own_diagnostic),
         cmocka_unit_test(long_texts_are_cut_and_always_terminated),
+        cmocka_unit_test(messages_are_printable_utf8_whatever_they_quote),
         cmocka_unit_test(a_broken_promise_aborts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
