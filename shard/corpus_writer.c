@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "core/io/json.h"
+#include "core/spans/labels.h"
 #include "shard/corpus_writer_internal.h"
 
 enum { WRITER_BUFFER_SIZE = 1 << 18 };
@@ -83,16 +84,33 @@ static Status column_refuse(const CorpusToken *token, const char *source, const 
                    "%s cannot be written as a column of a CoNLL file: choose another format, or mend it", what);
 }
 
+/* Would the reader take the line of this token for something else? */
+static Status conll_check(const CorpusToken *token, bool first, const char *source, Diagnostic *diagnostic)
+{
+    static const char mark[] = "-DOCSTART-";
+    const char *text = token->text, *label = token->label;
+    size_t mark_size = sizeof mark - 1, label_size = strlen(label);
+    LabelParts parts;
+    if (strpbrk(text, "\t\r\n") || (strncmp(text, mark, mark_size) == 0 && (text[mark_size] == '\0' || text[mark_size] == ' ')))
+        return column_refuse(token, source, "a token with a TAB or a line end in it, or -DOCSTART-,", diagnostic);
+    if (strpbrk(label, "\t\r\n") || label[0] == ' ' || label[label_size - 1] == ' ')
+        return column_refuse(token, source, "a label with a TAB or a line end in it, or a space at an end of it,", diagnostic);
+    if (strncmp(text, "# ", 2) == 0 && !label_split(label, &parts))
+        return column_refuse(token, source, "a token that begins with \"# \" (as comments do) and whose label is none", diagnostic);
+    if (first && strncmp(text, "\xEF\xBB\xBF", 3) == 0)
+        return column_refuse(token, source, "a token at the file's start that begins with a byte-order mark", diagnostic);
+    return STATUS_OK;
+}
+
 static Status conll_write(CorpusWriter *writer, const CorpusSentence *sentence, const char *source, Diagnostic *diagnostic)
 {
     if (sentence->document_start && writer->sentences > 0)
         text_append_string(&writer->buffer, "-DOCSTART-\tO\n\n");
     for (int32_t i = 0; i < sentence->token_count; i++) {
         const CorpusToken *token = &sentence->tokens[i];
-        if (strpbrk(token->text, "\t\r\n") || strcmp(token->text, "-DOCSTART-") == 0)
-            return column_refuse(token, source, "a token with a TAB or a line end in it, or -DOCSTART-,", diagnostic);
-        if (strpbrk(token->label, "\t\r\n") || token->label[0] == ' ')
-            return column_refuse(token, source, "a label with a TAB or a line end in it, or a space before it,", diagnostic);
+        Status status = conll_check(token, writer->sentences == 0 && i == 0, source, diagnostic);
+        if (status != STATUS_OK)
+            return status;
         text_append(&writer->buffer, token->text, token->text_size);
         text_append_string(&writer->buffer, "\t");
         text_append_string(&writer->buffer, token->label);

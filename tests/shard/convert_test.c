@@ -218,6 +218,10 @@ static void what_cannot_be_converted_is_refused_with_its_place_and_leaves_nothin
     fails_at(state, "{\"tokens\":[\"a\"],\"ner_tags\":[\"O\"]}\n{\"tokens\":[\"a\\tb\"],\"ner_tags\":[\"O\"]}\n", &options, 2, 1,
              "a token with a TAB");
     fails_at(state, "{\"tokens\":[\"-DOCSTART-\"],\"ner_tags\":[\"O\"]}\n", &options, 1, 1, "-DOCSTART-");
+    fails_at(state, "{\"tokens\":[\"-DOCSTART- x\"],\"ner_tags\":[\"O\"]}\n", &options, 1, 1, "-DOCSTART-");
+    fails_at(state, "{\"tokens\":[\"# a\"],\"ner_tags\":[\"_\"]}\n", &options, 1, 1, "as comments do");
+    fails_at(state, "{\"tokens\":[\"a\"],\"ner_tags\":[\"B-X \"]}\n", &options, 1, 1, "a space at an end");
+    fails_at(state, "{\"tokens\":[\"\xEF\xBB\xBF\"],\"ner_tags\":[\"O\"]}\n", &options, 1, 1, "byte-order mark");
     fails_at(state, "", &options, 1, 0, "nothing to convert");
 }
 
