@@ -136,6 +136,11 @@ static bool text_bound_parse(char *line, TextBound *bound)
     return bound->discontinuous || (number_parse_integer(start, &bound->start) && number_parse_integer(end, &bound->end));
 }
 
+static bool is_line_end(char byte)
+{
+    return byte == '\n' || byte == '\r';
+}
+
 /* brat writes a line end within a span as a space. */
 static bool covers(const BratSource *source, const CorpusSpan *span, const char *covered)
 {
@@ -145,7 +150,7 @@ static bool covers(const BratSource *source, const CorpusSpan *span, const char 
     if (strlen(covered) != size)
         return false;
     for (size_t i = 0; i < size; i++)
-        if (source->text[span->start + i] != covered[i] && !(source->text[span->start + i] == '\n' && covered[i] == ' '))
+        if (source->text[span->start + i] != covered[i] && !(is_line_end(source->text[span->start + i]) && covered[i] == ' '))
             return false;
     return true;
 }

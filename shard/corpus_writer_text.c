@@ -192,7 +192,7 @@ static Status brat_write(CorpusWriter *writer, const WrittenText *text, const ch
                     writer->brat_characters + offset_index_unit(&writer->points, span->start),
                     writer->brat_characters + offset_index_unit(&writer->points, span->end));
         for (size_t at = span->start; at < span->end; at++)
-            text_append(lines, text->bytes[at] == '\n' ? " " : text->bytes + at, 1);
+            text_append(lines, text->bytes[at] == '\n' || text->bytes[at] == '\r' ? " " : text->bytes + at, 1);
         text_append_string(lines, "\n");
     }
     text_append(&writer->buffer, text->bytes, text->size);

@@ -112,9 +112,10 @@ static void formats_of_text_give_back_their_spans_nested_or_not(void **state)
     char *input =
         scratch_write(*state, "nested.spacy.jsonl",
                       "{\"text\":\"\xC3\xA9 New York\\nTimes\",\"entities\":[[2,16,\"ORG\"],[2,10,\"LOC\"],[3,4,\"CHAR\"]]}\n"
-                      "{\"text\":\"none\",\"entities\":[]}\n{\"text\":\"x \\ud83d\\ude00 y\",\"entities\":[[4,5,\"Y\"]]}\n");
+                      "{\"text\":\"none\",\"entities\":[]}\n{\"text\":\"x \\ud83d\\ude00 y\",\"entities\":[[4,5,\"Y\"]]}\n"
+                      "{\"text\":\"x\\r\",\"entities\":[[0,2,\"Z\"]]}\n");
     char *expected = spans_of(input);
-    assert_string_equal(expected, "New York\nTimes ORG;New York LOC;e CHAR;y Y;");
+    assert_string_equal(expected, "New York\nTimes ORG;New York LOC;e CHAR;y Y;x\r Z;");
     for (int first = CORPUS_PRODIGY; first < CORPUS_FORMAT_COUNT; first++)
         for (int second = CORPUS_PRODIGY; second < CORPUS_FORMAT_COUNT; second++) {
             ConvertSummary summary;
