@@ -8,7 +8,7 @@
 #include "core/base/memory.h"
 #include "core/io/file.h"
 
-enum { DEPTH_LIMIT = 32, NODE_LIMIT = 100000, TEXT_LIMIT = 1024 * 1024, ARENA_BLOCK = 16 * 1024 };
+enum { DEPTH_LIMIT = 32, NODE_LIMIT = 100000, TEXT_LIMIT = 1024 * 1024, ARENA_BLOCK = 16 * 1024, APOSTROPHES_LIMIT = 4 };
 
 struct Yaml {
     Arena *arena; /* every node and text below */
@@ -331,12 +331,19 @@ out:
     return status;
 }
 
-/* The library is given clean text only: what is neither UTF-8 nor printable is refused here, with its place. */
+/* The library is given clean text only: what is neither UTF-8 nor printable is refused here, with its place. So are several apostrophes in
+ * a row, where the library (0.7.12) reads 'a''''b' wrongly, and loses memory when they are many. */
 static Status check_text(Reader *reader)
 {
     const unsigned char *text = (const unsigned char *)reader->text;
+    size_t apostrophes = 0;
     for (size_t i = 0; i < reader->size;) {
         unsigned char c = text[i];
+        apostrophes = c == '\'' ? apostrophes + 1 : 0;
+        if (apostrophes == APOSTROPHES_LIMIT)
+            return READER_FAIL(reader, STATUS_LIMIT, place_of(reader, i - apostrophes + 1),
+                               "%d apostrophes in a row: write them as \\x27 in double quotes",
+                               APOSTROPHES_LIMIT);
         size_t length = c < 0x80 ? 1 : c >= 0xC2 && c <= 0xDF ? 2 : (c & 0xF0) == 0xE0 ? 3 : c >= 0xF0 && c <= 0xF4 ? 4 : 0;
         bool valid = length > 0 && length <= reader->size - i;
         for (size_t j = 1; valid && j < length; j++)

@@ -1,5 +1,5 @@
 /* YAML 1.2 by libfyaml, read into a tree of nodes that know their line and column. Aliases, anchors, tags and multiple documents are
- * refused; depth (32), nodes (100,000) and text size (1 MiB) are bounded. */
+ * refused; depth (32), nodes (100,000), text size (1 MiB) and runs of apostrophes (3) are bounded. */
 #ifndef NERSWEEP_CORE_IO_YAML_H
 #define NERSWEEP_CORE_IO_YAML_H
 

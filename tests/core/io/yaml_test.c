@@ -197,6 +197,19 @@ static void depth_nodes_and_size_are_bounded(void **state)
     text_free(&text);
 }
 
+/* What the library would misread. */
+static void apostrophes_in_a_row_are_refused(void **state)
+{
+    (void)state;
+    Yaml *yaml = parse("a: 'it''s'\nb: '''s'\nc: \"'''\"\nd: ''\n");
+    assert_string_equal(yaml_get(yaml_root(yaml), "a")->text, "it's");
+    assert_string_equal(yaml_get(yaml_root(yaml), "b")->text, "'s");
+    assert_string_equal(yaml_get(yaml_root(yaml), "c")->text, "'''");
+    assert_string_equal(yaml_get(yaml_root(yaml), "d")->text, "");
+    yaml_destroy(&yaml);
+    assert_refused("a: 1\nb: 'x''''y'\n", 17, STATUS_LIMIT, 2, 6, "4 apostrophes");
+}
+
 static void many_keys_are_compared_in_reasonable_time(void **state)
 {
     (void)state;
@@ -279,6 +292,7 @@ int main(void)
         cmocka_unit_test(windows_lines_and_a_byte_order_mark_are_fine),
         cmocka_unit_test(what_is_not_supported_is_refused_at_its_place),
         cmocka_unit_test(depth_nodes_and_size_are_bounded),
+        cmocka_unit_test(apostrophes_in_a_row_are_refused),
         cmocka_unit_test(many_keys_are_compared_in_reasonable_time),
         cmocka_unit_test(a_text_cut_anywhere_gives_a_tree_or_a_place),
         cmocka_unit_test(damaged_texts_never_do_more_than_fail),
