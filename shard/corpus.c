@@ -95,6 +95,8 @@ Status corpus_reader_open(CorpusReader **reader, const char *path, CorpusOptions
         opened->options.scheme = SCHEME_IOB2;
     if (options.format == CORPUS_AUTO)
         TRY(corpus_format_detect(path, &opened->options.format, diagnostic));
+    else if (options.format != CORPUS_BRAT)
+        TRY(corpus_encoding_check(path, diagnostic));
     opened->operations = format_operations[opened->options.format];
     TRY(opened->operations->open(opened, diagnostic));
 out:

@@ -53,17 +53,21 @@ static Status line_check(CorpusReader *reader, const CorpusLine *line, bool *usa
                                    "the line is longer than %d bytes: expected one token and its label; are the line ends right?",
                                    CORPUS_LINE_LIMIT);
     ptrdiff_t invalid = corpus_invalid_utf8(line->bytes, line->size);
-    if (invalid < 0) {
-        *usable = true;
-        return STATUS_OK;
+    if (invalid >= 0) {
+        unsigned char byte = (unsigned char)line->bytes[invalid];
+        return corpus_reader_error(reader, NULL, line->number, (long)invalid + 1, "encoding", diagnostic,
+                                   "byte 0x%02X at offset %td of the line is not valid UTF-8; %s", byte, invalid,
+                                   byte == 0 ? "is the file UTF-16? convert it with iconv -t UTF-8"
+                                             : "convert the file with iconv -t UTF-8");
     }
-    unsigned char byte = (unsigned char)line->bytes[invalid];
-    const char *hint = byte == 0 ? "is the file UTF-16? convert it with iconv -t UTF-8"
-                       : line->number == 1 && (byte == 0xFF || byte == 0xFE)
-                           ? "the file looks like UTF-16: convert it with iconv -t UTF-8"
-                           : "convert the file with iconv -t UTF-8";
-    return corpus_reader_error(reader, NULL, line->number, (long)invalid + 1, "encoding", diagnostic,
-                               "byte 0x%02X at offset %td of the line is not valid UTF-8; %s", byte, invalid, hint);
+    /* Some programs end a line here, others do not: the same file would have other sentences. At a line's end it is white space. */
+    const char *carriage_return = memchr(line->bytes, '\r', line->size);
+    if (carriage_return && carriage_return[strspn(carriage_return, "\r\t ")] != '\0')
+        return corpus_reader_error(reader, NULL, line->number, (long)(carriage_return - line->bytes) + 1, "line-end", diagnostic,
+                                   "a carriage return without a line feed: is it meant to end the line? convert the line ends "
+                                   "with tr '\\r' '\\n', or remove it");
+    *usable = true;
+    return STATUS_OK;
 }
 
 static Status columns_wrong(CorpusReader *reader, const CorpusLine *line, const CorpusFields *fields, Diagnostic *diagnostic)

@@ -9,7 +9,7 @@
 
 #include "core/io/file.h"
 #include "core/io/json.h"
-#include "shard/corpus.h"
+#include "shard/corpus_internal.h"
 
 enum { DETECT_BYTES = 1 << 16 };
 
@@ -27,31 +27,71 @@ static bool has_sibling(const char *path, const char *extension)
     return found;
 }
 
+/* What is not text in UTF-8, by its first bytes. */
+typedef struct Signature {
+    const char *bytes;
+    size_t size;
+    const char *what, *advice;
+} Signature;
+
+static const Signature signatures[] = {
+    {"\xFF\xFE", 2, "UTF-16", "convert it with iconv -f UTF-16 -t UTF-8"},
+    {"\xFE\xFF", 2, "UTF-16", "convert it with iconv -f UTF-16 -t UTF-8"},
+    {"\x1F\x8B", 2, "compressed", "unpack it with gunzip"},
+    {"BZh91AY&SY", 10, "compressed", "unpack it with bunzip2"},
+    {"\xFD\x37zXZ", 5, "compressed", "unpack it with unxz"},
+    {"\x28\xB5\x2F\xFD", 4, "compressed", "unpack it with unzstd"},
+    {"PK\x03\x04", 4, "a zip archive", "unpack it, or export it as text"},
+};
+
+/* UTF-16 without a mark: every other byte of the first two characters is NUL. */
+static bool is_bare_utf16(const char *head, size_t size)
+{
+    return size >= 4 && (head[0] == '\0') == (head[2] == '\0') && (head[1] == '\0') == (head[3] == '\0') &&
+           (head[0] == '\0') != (head[1] == '\0');
+}
+
+static Status head_check(const char *path, const char *head, size_t size, Diagnostic *diagnostic)
+{
+    const Signature *found = is_bare_utf16(head, size) ? &signatures[0] : NULL;
+    for (size_t i = 0; i < sizeof signatures / sizeof *signatures && !found; i++)
+        if (size >= signatures[i].size && memcmp(head, signatures[i].bytes, signatures[i].size) == 0)
+            found = &signatures[i];
+    if (!found)
+        return STATUS_OK;
+    return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, path, 1, 1, "the file is %s, expected text in UTF-8: %s [encoding]",
+                   found->what, found->advice);
+}
+
 static const char *skip_space(const char *text)
 {
     return text + strspn(text, " \t\r\n");
 }
 
-/* The beginning of the file, terminated, without its byte-order mark. */
-static Status head_read(const char *path, char *head, Diagnostic *diagnostic)
+/* The beginning of the file: at most limit bytes to head. */
+static Status head_read(const char *path, char *head, size_t limit, size_t *size, Diagnostic *diagnostic)
 {
     int file = open(path, O_RDONLY | O_CLOEXEC);
+    *size = 0;
     if (file < 0)
         return FAIL(diagnostic, status_from_errno(errno), "cannot open the corpus file %s: %s", path, strerror(errno));
     struct stat information;
     bool regular = fstat(file, &information) == 0 && S_ISREG(information.st_mode); /* the reader refuses what is not */
-    size_t size = 0;
-    for (ssize_t count = 1; regular && count > 0 && size < DETECT_BYTES;) {
+    for (ssize_t count = 1; regular && count > 0 && *size < limit;) {
         do
-            count = read(file, head + size, DETECT_BYTES - size);
+            count = read(file, head + *size, limit - *size);
         while (count < 0 && errno == EINTR);
-        size += count > 0 ? (size_t)count : 0;
+        *size += count > 0 ? (size_t)count : 0;
     }
     close(file);
-    head[size] = '\0';
-    if (memcmp(head, "\xEF\xBB\xBF", 3) == 0)
-        memmove(head, head + 3, size - 2);
-    return STATUS_OK;
+    return head_check(path, head, *size, diagnostic);
+}
+
+Status corpus_encoding_check(const char *path, Diagnostic *diagnostic)
+{
+    char head[16];
+    size_t size;
+    return head_read(path, head, sizeof head, &size, diagnostic);
 }
 
 /* The first line as JSON: a record's keys say what it is. A line too long for the head is told by the keys that are in it. */
@@ -128,7 +168,11 @@ Status corpus_format_detect(const char *path, CorpusFormat *format, Diagnostic *
     if (path_is_folder(path) || has_extension(path, ".ann") || (has_extension(path, ".txt") && has_sibling(path, ".ann")))
         return STATUS_OK;
     char *head = memory_allocate(DETECT_BYTES + 1, 1);
-    Status status = head_read(path, head, diagnostic);
+    size_t size;
+    Status status = head_read(path, head, DETECT_BYTES, &size, diagnostic);
+    head[size] = '\0';
+    if (memcmp(head, "\xEF\xBB\xBF", 3) == 0)
+        memmove(head, head + 3, size - 2);
     if (status == STATUS_OK)
         status = head_format(path, head, format, diagnostic);
     free(head);

@@ -147,6 +147,10 @@ static Status quoted_take(CsvFile *file, CsvRecord *record, const CsvField *fiel
 static Status plain_take(CsvFile *file, CsvRecord *record, Diagnostic *diagnostic)
 {
     while (csv_peek(file) != ',' && !at_line_end(file)) {
+        if (csv_peek(file) == '\r')
+            return csv_fail(file, file->line, file->column, diagnostic,
+                            "a carriage return without a line feed in a field without quotes: is it meant to end the line? convert "
+                            "the line ends with tr '\\r' '\\n'");
         if (csv_peek(file) == '"')
             return csv_fail(file, file->line, file->column, diagnostic,
                             "a quote in a field without quotes: write the field in quotes, and this one twice");

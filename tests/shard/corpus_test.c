@@ -165,6 +165,14 @@ static void carriage_returns_marks_and_missing_newlines_are_understood(void **st
     reads_as(state, "a B-X \nb O\t\n", "<doc> a/B-X b/O");
 }
 
+static void a_carriage_return_within_a_line_is_refused(void **state)
+{
+    fails_at(state, "a\tO\rb\tO\r", 1, 4, "line-end");
+    fails_at(state, "a\tO\n\nb\rc\tO\n", 3, 2, "tr '\\r' '\\n'");
+    fails_at(state, "\ra\tO\n", 1, 1, "line-end");
+    reads_as(state, "a\tO\r\r\n\r\r\nb\tO\r \r", "<doc> a/O | b/O");
+}
+
 static void a_file_without_blank_lines_is_one_sentence_and_an_empty_one_none(void **state)
 {
     reads_as(state, "a\tO\nb\tO\nc\tI-LOC", "<doc> a/O b/O c/I-LOC");
@@ -293,6 +301,7 @@ int main(void)
         cmocka_unit_test(a_hash_or_a_hashtag_is_a_token),
         cmocka_unit_test(a_hash_that_lost_its_label_is_no_comment),
         cmocka_unit_test(carriage_returns_marks_and_missing_newlines_are_understood),
+        cmocka_unit_test(a_carriage_return_within_a_line_is_refused),
         cmocka_unit_test(a_file_without_blank_lines_is_one_sentence_and_an_empty_one_none),
         cmocka_unit_test(an_empty_token_keeps_its_label_with_one_warning),
         cmocka_unit_test(wrong_columns_and_empty_labels_are_refused_with_their_place),
