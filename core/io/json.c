@@ -100,27 +100,74 @@ static bool has_type(const Json *json, json_type type)
     return json && json_typeof(inner(json)) == type;
 }
 
-/* The library counts columns in characters; ours are bytes, like everybody's tools. */
-static long byte_column(const char *text, size_t size, int position)
+/* Where a byte stands. Columns are bytes, like everybody's tools count them (the library counts characters). */
+static void place_of(const char *text, size_t at, long *line, long *column)
 {
-    size_t at = position < 0 ? 0 : (size_t)position < size ? (size_t)position : size;
-    size_t start = at > 0 ? at - 1 : 0; /* position lies behind the last byte read */
+    *line = *column = 1;
+    for (size_t i = 0; i < at; i++) {
+        *line += text[i] == '\n';
+        *column = text[i] == '\n' ? 1 : *column + 1;
+    }
+}
+
+/* Lists and objects take far more memory than text: so many are believed. Strings are looked over, as brackets in them are none. */
+static Status check_bounds(const char *text, size_t size, const char *name, Diagnostic *diagnostic)
+{
+    size_t containers = 0, values = 0;
+    bool string = false;
+    if (size < JSON_CONTAINER_LIMIT) /* each takes a byte at least */
+        return STATUS_OK;
+    for (size_t i = 0; i < size; i++) {
+        char c = text[i];
+        if (string) {
+            i += c == '\\';
+            string = c != '"';
+        } else {
+            string = c == '"';
+            containers += c == '[' || c == '{';
+            values += c == ',' || c == ':';
+            if (containers > JSON_CONTAINER_LIMIT || values > JSON_VALUE_LIMIT) {
+                long line, column;
+                place_of(text, i, &line, &column);
+                return FAIL_AT(diagnostic, STATUS_LIMIT, name, line, column, "more than %d lists and objects, or %d values",
+                               JSON_CONTAINER_LIMIT, JSON_VALUE_LIMIT);
+            }
+        }
+    }
+    return STATUS_OK;
+}
+
+/* The place of the library's error, which lies one behind the last byte read. */
+static Status parse_fail(const json_error_t *error, const char *text, size_t size, const char *name, Diagnostic *diagnostic)
+{
+    size_t at = error->position < 0 ? 0 : (size_t)error->position < size ? (size_t)error->position : size;
+    size_t start = at > 0 ? at - 1 : 0;
     while (start > 0 && text[start - 1] != '\n')
         start--;
-    return at > start ? (long)(at - start) : 1;
+    return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, name, error->line > 0 ? error->line : 1, at > start ? (long)(at - start) : 1,
+                   "not valid JSON: %s", error->text);
 }
 
 Status json_parse(Json **json, const char *text, size_t size, const char *name, Diagnostic *diagnostic)
 {
     json_error_t error;
+    *json = NULL;
+    const char *nul = size > 0 ? memchr(text, '\0', size) : NULL;
+    if (nul) { /* behind a number the library overlooks it */
+        long line, column;
+        place_of(text, (size_t)(nul - text), &line, &column);
+        return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, name, line, column, "not valid JSON: a NUL byte");
+    }
+    Status status = check_bounds(text, size, name, diagnostic);
+    if (status != STATUS_OK)
+        return status;
     json_t *parsed = json_loadb(size ? text : "", size, JANSSON_PARSE, &error);
     *json = outer(parsed);
     if (parsed)
         return STATUS_OK;
     if (json_error_code(&error) == json_error_out_of_memory)
         return FAIL(diagnostic, STATUS_OUT_OF_MEMORY, "%s: no memory to read it as JSON", name);
-    return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, name, error.line > 0 ? error.line : 1, byte_column(text, size, error.position),
-                   "not valid JSON: %s", error.text);
+    return parse_fail(&error, text, size, name, diagnostic);
 }
 
 Status json_read_file(Json **json, const char *path, size_t size_limit, Diagnostic *diagnostic)

@@ -23,8 +23,10 @@ typedef struct Json Json;
 #define json_integer_value nersweep_json_integer_value
 #define json_number_value nersweep_json_number_value
 
-/* Parses text; name (a file name) is put into the diagnostic's place together with line and column. Depth is bounded by the library,
- * duplicate keys are refused, NUL in strings is refused. */
+enum { JSON_CONTAINER_LIMIT = 1 << 20, JSON_VALUE_LIMIT = 1 << 22, JSON_DEPTH_LIMIT = 2048 };
+/* Parses text; name (a file name) is put into the diagnostic's place together with line and column. What RFC 8259 calls JSON is read, with
+ * these exceptions, which are STATUS_INVALID_INPUT: more than JSON_DEPTH_LIMIT levels, keys that are there twice, NUL in strings, half a
+ * surrogate pair, integers beyond 64 bits and reals beyond a double; and STATUS_LIMIT for more lists and objects, or values, than above. */
 NODISCARD Status json_parse(Json **json, const char *text, size_t size, const char *name, Diagnostic *diagnostic);
 NODISCARD Status json_read_file(Json **json, const char *path, size_t size_limit, Diagnostic *diagnostic);
 void json_destroy(Json **json); /* roots only; sets *json to NULL */
