@@ -29,6 +29,27 @@ static Status fail_open(const char *path, int code, Diagnostic *diagnostic)
     return status;
 }
 
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Of two entries of one name each program reads another: which one is meant, the archive does not say. */
+static Status check_names(const ZipArchive *archive, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    size_t count = zip_archive_count(archive);
+    const char **names = memory_allocate(count + 1, sizeof *names);
+    for (size_t i = 0; i < count; i++)
+        names[i] = zip_archive_name(archive, i);
+    qsort(names, count, sizeof *names, compare_names);
+    for (size_t i = 1; i < count && status == STATUS_OK; i++)
+        if (strcmp(names[i - 1], names[i]) == 0)
+            status = FAIL(diagnostic, STATUS_CORRUPT, "%s: the archive has two entries \"%s\"", archive->path, names[i]);
+    free(names);
+    return status;
+}
+
 Status zip_archive_open(ZipArchive **archive, const char *path, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
@@ -49,6 +70,7 @@ Status zip_archive_open(ZipArchive **archive, const char *path, Diagnostic *diag
     }
     if (zip_get_num_entries(made->zip, 0) > ENTRY_LIMIT)
         TRY_FAIL(diagnostic, STATUS_LIMIT, "%s: more than %d entries", path, ENTRY_LIMIT);
+    TRY(check_names(made, diagnostic));
     *archive = made;
     made = NULL;
 out:

@@ -10,7 +10,8 @@
 
 typedef struct ZipArchive ZipArchive;
 
-/* STATUS_CORRUPT for what is no zip archive, STATUS_NOT_FOUND for what is not there, STATUS_LIMIT for more than 1,000,000 entries. */
+/* STATUS_CORRUPT for what is no zip archive or has two entries of one name, STATUS_NOT_FOUND for what is not there, STATUS_LIMIT for more
+ * than 1,000,000 entries. */
 NODISCARD Status zip_archive_open(ZipArchive **archive, const char *path, Diagnostic *diagnostic);
 void zip_archive_close(ZipArchive **archive);
 size_t zip_archive_count(const ZipArchive *archive);
