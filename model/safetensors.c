@@ -104,6 +104,17 @@ static Status read_entry(TensorEntry *entry, const Json *description, const uint
     return STATUS_OK;
 }
 
+/* The format's own rule: texts by name, and nothing else. */
+static Status check_metadata(const Json *metadata, const char *path, Diagnostic *diagnostic)
+{
+    if (!json_is_object(metadata))
+        return FAIL(diagnostic, STATUS_CORRUPT, "%s: __metadata__ is not an object", path);
+    for (const char *key = json_next_key(metadata, NULL); key; key = json_next_key(metadata, key))
+        if (!json_is_string(json_get(metadata, key)))
+            return FAIL(diagnostic, STATUS_CORRUPT, "%s: \"%s\" in __metadata__ is no text", path, key);
+    return STATUS_OK;
+}
+
 static Status read_entries(Safetensors *file, const uint8_t *data, size_t data_bytes, const char *path, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
@@ -114,8 +125,7 @@ static Status read_entries(Safetensors *file, const uint8_t *data, size_t data_b
     for (const char *name = json_next_key(file->header, NULL); name; name = json_next_key(file->header, name)) {
         const Json *description = json_get(file->header, name);
         if (strcmp(name, "__metadata__") == 0) {
-            if (!json_is_object(description))
-                TRY_FAIL(diagnostic, STATUS_CORRUPT, "%s: __metadata__ is not an object", path);
+            TRY(check_metadata(description, path, diagnostic));
             continue;
         }
         TensorEntry *entry = &file->entries[file->count++];
@@ -170,7 +180,10 @@ static Status read_header(Safetensors *file, const char *path, size_t *data_offs
     if (header_bytes > file->map.size - HEADER_SIZE_BYTES)
         TRY_FAIL(diagnostic, STATUS_CORRUPT, "%s: the header claims %llu bytes, the file holds %zu: it is cut short", path,
                  (unsigned long long)header_bytes, file->map.size);
-    status = json_parse(&file->header, (const char *)file->map.bytes + HEADER_SIZE_BYTES, (size_t)header_bytes, path, diagnostic);
+    const char *header = (const char *)file->map.bytes + HEADER_SIZE_BYTES;
+    if (header_bytes > 0 && header[0] != '{') /* white space may follow the header, not stand before it */
+        TRY_FAIL(diagnostic, STATUS_CORRUPT, "%s: the header does not begin with {: it is not a JSON object", path);
+    status = json_parse(&file->header, header, (size_t)header_bytes, path, diagnostic);
     if (status != STATUS_OK) {
         diagnostic_prefix(diagnostic, "safetensors header");
         if (status == STATUS_INVALID_INPUT) { /* a broken file, whatever broke it */
@@ -180,8 +193,7 @@ static Status read_header(Safetensors *file, const char *path, size_t *data_offs
         }
         goto out;
     }
-    if (!json_is_object(file->header))
-        TRY_FAIL(diagnostic, STATUS_CORRUPT, "%s: the header is not a JSON object", path);
+    ASSERT(json_is_object(file->header)); /* it begins with { */
     *data_offset = HEADER_SIZE_BYTES + (size_t)header_bytes;
 out:
     return status;

@@ -90,6 +90,84 @@ static void unknown_names_are_refused_with_name_and_place(void **state)
     refuse(BYTES("\x80\2co\x1b[2Js\nsystem\n."), STATUS_UNSUPPORTED, "o?[2Js.system");
 }
 
+/* What published attacks call, in the forms of protocols 2 and 4. */
+static void no_name_outside_the_list_is_taken(void **state)
+{
+    (void)state;
+    static const char *const names[][2] = {
+        {"os", "popen"},
+        {"posix", "system"},
+        {"nt", "system"},
+        {"subprocess", "Popen"},
+        {"subprocess", "check_output"},
+        {"builtins", "exec"},
+        {"builtins", "compile"},
+        {"builtins", "__import__"},
+        {"builtins", "getattr"},
+        {"builtins", "open"},
+        {"__builtin__", "eval"},
+        {"__builtin__", "apply"},
+        {"sys", "exit"},
+        {"importlib", "import_module"},
+        {"runpy", "run_path"},
+        {"runpy", "_run_code"},
+        {"timeit", "timeit"},
+        {"code", "InteractiveInterpreter"},
+        {"pty", "spawn"},
+        {"socket", "create_connection"},
+        {"webbrowser", "open"},
+        {"shutil", "rmtree"},
+        {"pickle", "loads"},
+        {"marshal", "loads"},
+        {"types", "FunctionType"},
+        {"functools", "partial"},
+        {"operator", "attrgetter"},
+        {"urllib.request", "urlopen"},
+        {"torch.hub", "load"},
+        {"torch.jit", "load"},
+        {"torch", "storage"},
+        {"torch.serialization", "load"},
+        {"numpy", "load"},
+        {"numpy.testing._private.utils", "runstring"},
+        {"collections", "OrderedDict.__class__"},
+        {"torch._utils", "_rebuild_tensor_v3"},
+        {"torch._utils", "os.system"},
+        {"torch ", "FloatStorage"},
+        {"", "system"},
+        {"os", ""},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *module = names[i][0], *name = names[i][1];
+        char *old = memory_format("\x80\2c%s\n%s\n(X\2\1\1\1idtR.", module, name), wanted[160];
+        char *new = memory_format("\x80\4\x8c%c%s\x8c%c%s\x93.", (int)strlen(module), module, (int)strlen(name), name);
+        snprintf(wanted, sizeof wanted, "the file asks for %s.%s, which no weights need", module, name);
+        refuse(old, strlen(old), STATUS_UNSUPPORTED, wanted);
+        if (*module && *name) /* a size of nothing would end the text here */
+            refuse(new, strlen(new), STATUS_UNSUPPORTED, wanted);
+        free(old);
+        free(new);
+    }
+}
+
+/* Lists of lists of lists: each level doubles what a walk over all would meet. Nothing walks. */
+static void nested_sharing_costs_what_is_written(void **state)
+{
+    (void)state;
+    Text text = {0};
+    text_append(&text, BYTES("\x80\2]q\0"));
+    for (int level = 1; level < 200; level++) {
+        const char step[] = {']', '(', 'h', (char)(level - 1), 'h', (char)(level - 1), 'e', 'q', (char)level};
+        text_append(&text, step, sizeof step);
+    }
+    for (int level = 1; level < 200; level++)
+        text_append(&text, "\x86", 1); /* the lists are still on the stack: pairs of pairs */
+    text_append(&text, ".", 1);
+    Pickle *pickle = read_fine(text.bytes, text.size);
+    assert_int_equal(pickle_root(pickle)->kind, PICKLE_TUPLE);
+    pickle_destroy(&pickle);
+    text_free(&text);
+}
+
 static void unknown_opcodes_are_refused_with_code_and_place(void **state)
 {
     (void)state;
@@ -238,6 +316,8 @@ int main(void)
         cmocka_unit_test(numbers_of_all_widths_are_read),
         cmocka_unit_test(dicts_of_every_protocol_are_read),
         cmocka_unit_test(unknown_names_are_refused_with_name_and_place),
+        cmocka_unit_test(no_name_outside_the_list_is_taken),
+        cmocka_unit_test(nested_sharing_costs_what_is_written),
         cmocka_unit_test(unknown_opcodes_are_refused_with_code_and_place),
         cmocka_unit_test(what_calls_or_builds_something_else_is_refused),
         cmocka_unit_test(tensors_stay_inside_their_storage),

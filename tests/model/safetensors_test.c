@@ -227,6 +227,19 @@ static void shapes_and_types_that_lie_are_refused(void **state)
     refuse("{\"a\":{\"dtype\":7,\"shape\":[2],\"data_offsets\":[0,8]}}", 8, corrupt, "dtype");
     refuse("{\"a\":[]}", 8, corrupt, "dtype");
     refuse("{\"__metadata__\":[]}", 0, corrupt, "__metadata__");
+    refuse("{\"__metadata__\":{\"format\":1}}", 0, corrupt, "\"format\" in __metadata__ is no text");
+    refuse("{\"__metadata__\":{\"a\":\"b\",\"c\":{\"d\":\"e\"}}}", 0, corrupt, "\"c\" in __metadata__");
+    refuse("{\"__metadata__\":{\"a\":\"b\",\"a\":\"c\"}}", 0, corrupt, "JSON");
+    refuse("{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8, corrupt, "JSON");
+    refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],\"data_offsets\":[0,8]}}", 8, corrupt, "JSON");
+    refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[18446744073709551616],\"data_offsets\":[0,8]}}", 8, corrupt, "JSON");
+    refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[0,9223372036854775807,9223372036854775807],\"data_offsets\":[0,0]}}", 1, corrupt,
+           "belong to none");
+    refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2.0],\"data_offsets\":[0,8]}}", 8, corrupt, "shape");
+    refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":{\"0\":2},\"data_offsets\":[0,8]}}", 8, corrupt, "shape");
+    refuse("{\"a\":{\"dtype\":\"f32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8, STATUS_UNSUPPORTED, "f32");
+    refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,9223372036854775808]}}", 8, corrupt, "JSON");
+    refuse("{\"a\":null}", 8, corrupt, "dtype");
 }
 
 static void headers_that_are_no_json_object_are_refused(void **state)
@@ -235,6 +248,13 @@ static void headers_that_are_no_json_object_are_refused(void **state)
     refuse("", 4, STATUS_CORRUPT, "");
     refuse("[]", 0, STATUS_CORRUPT, "object");
     refuse("{\"a\":", 0, STATUS_CORRUPT, "JSON");
+    refuse(" {}", 0, STATUS_CORRUPT, "begin with {");
+    refuse("\n{}", 0, STATUS_CORRUPT, "begin with {");
+    refuse("\xEF\xBB\xBF{}", 0, STATUS_CORRUPT, "begin with {");
+    refuse("{}x", 0, STATUS_CORRUPT, "JSON");
+    refuse("{}{}", 0, STATUS_CORRUPT, "JSON");
+    refuse("null", 0, STATUS_CORRUPT, "object");
+    refuse("\"{}\"", 0, STATUS_CORRUPT, "object");
     refuse("{\"a\xff\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, STATUS_CORRUPT, "JSON");
     refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_"
            "offsets\":[4,8]}}",
