@@ -23,6 +23,21 @@ static bool is_region(const Json *value)
     return json_is_object(value) && json_get(value, "start") && json_get(value, "labels");
 }
 
+/* "hypertextlabels", "paragraphlabels", "timeserieslabels" ...: spans, and not of plain text. NULL: none of these. */
+static const char *foreign_labels(const Json *value)
+{
+    static const char end[] = "labels";
+    size_t end_size = sizeof end - 1;
+    if (!json_is_object(value) || !json_get(value, "start"))
+        return NULL;
+    for (const char *key = json_next_key(value, NULL); key; key = json_next_key(value, key)) {
+        size_t size = strlen(key);
+        if (size > end_size && strcmp(key + size - end_size, end) == 0)
+            return key;
+    }
+    return NULL;
+}
+
 static bool is_true(const Json *object, const char *key)
 {
     return json_boolean_value(json_get(object, key), false);
@@ -49,8 +64,13 @@ static Status results_take(CorpusReader *reader, const Json *results, bool minim
     Status status = STATUS_OK;
     for (size_t i = 0; i < json_count(results) && *usable && status == STATUS_OK; i++) {
         const Json *value = minimal ? json_at(results, i) : json_get(json_at(results, i), "value");
+        const char *foreign = is_region(value) ? NULL : foreign_labels(value);
         if (is_region(value))
             status = value_take(reader, value, usable, diagnostic);
+        else if (foreign)
+            status = json_refuse(reader, usable, "span-kind", diagnostic,
+                                 "result %zu has \"%.40s\": only spans of plain text (\"labels\", of the control Labels) are read",
+                                 i + 1, foreign);
     }
     return status;
 }

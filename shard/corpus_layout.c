@@ -69,9 +69,18 @@ static bool field_is_label(const CorpusFields *fields, int index)
     return label_split(text, &parts);
 }
 
+/* "#", a TAB, and nothing like a label at the end: where that is no token, it is a comment. */
+static bool is_tab_comment(const CorpusLine *line)
+{
+    CorpusFields fields;
+    corpus_layout_split(true, line, &fields);
+    return line->bytes[1] == '\t' && fields.count > 1 && fields.count <= CORPUS_COLUMN_LIMIT &&
+           !field_is_label(&fields, fields.count - 1);
+}
+
 static void counts_add(LayoutCounts *counts, const CorpusLine *line, CorpusOptions options)
 {
-    bool hash = line->size >= 2 && line->bytes[0] == '#' && line->bytes[1] == ' ';
+    bool hash = line->size >= 2 && line->bytes[0] == '#' && (line->bytes[1] == ' ' || is_tab_comment(line));
     counts->hash_lines += hash;
     for (int tabs = 0; tabs < 2; tabs++) {
         CorpusFields fields;
@@ -143,6 +152,8 @@ bool corpus_layout_is_comment(const CorpusLayout *layout, const CorpusLine *line
         return false;
     if (fields->count == 1 && fields->sizes[0] == 1)
         return between_sentences; /* "#" alone; within a sentence it is a token that has lost its label */
+    if (line->size >= 2 && line->bytes[1] == '\t')
+        return fields->count != layout->columns && is_tab_comment(line);
     if (line->size < 2 || line->bytes[1] != ' ')
         return false;
     return fields->count != layout->columns || !field_is_label(fields, layout->label_index);
