@@ -7,6 +7,7 @@ The value of element k of tensor number n (in the order of their names) is ((7 k
 has addresses in it as keys, so that no two runs write the same bytes.
 """
 import io
+import json
 import os
 import pickle
 import sys
@@ -43,6 +44,42 @@ def mixed():
     for name, tensor in state.items():
         if name[0] in "efgi":
             assert not name[0] in "egi" or not tensor.is_contiguous(), name
+    return state
+
+
+def published(kind):
+    """The tiny BERT in the forms in which known models are published: the same numbers as bert(), what is beside them differs.
+
+    bert-base-cased, bert-large-cased, BioBERT: prefix, gamma and beta, the heads of pre-training; the decoder is the word embedding itself.
+    SciBERT, LegalBERT: prefix, weight and bias, the heads of pre-training with a decoder bias, position ids.
+    FinBERT: prefix, weight and bias, a classifier of sentences, position ids.
+    """
+    state = OrderedDict()
+    for name, tensor in bert(torch.float32).items():
+        if name.startswith("cls.") or name.endswith("position_ids"):
+            continue
+        if kind != "base":
+            name = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+        state["bert." + name] = tensor
+    words = state["bert.embeddings.word_embeddings.weight"]
+    if kind != "base":
+        state["bert.embeddings.position_ids"] = torch.arange(20).reshape(1, 20)
+    if kind == "finbert":
+        state["classifier.weight"] = values(0, (5, 16), torch.float32)
+        state["classifier.bias"] = values(0, (5,), torch.float32)
+        return state
+    norm = ("gamma", "beta") if kind == "base" else ("weight", "bias")
+    state["cls.predictions.bias"] = values(0, (50,), torch.float32)
+    state["cls.predictions.transform.dense.weight"] = values(0, (16, 16), torch.float32)
+    state["cls.predictions.transform.dense.bias"] = values(0, (16,), torch.float32)
+    for part in norm:
+        state["cls.predictions.transform.LayerNorm." + part] = values(0, (16,), torch.float32)
+    state["cls.predictions.decoder.weight"] = words
+    if kind != "base":
+        state["cls.predictions.decoder.bias"] = state["cls.predictions.bias"]
+    state["cls.seq_relationship.weight"] = values(0, (2, 16), torch.float32)
+    state["cls.seq_relationship.bias"] = values(0, (2,), torch.float32)
+    state._metadata = OrderedDict([("", {"version": 1}), ("bert", {"version": 1})])
     return state
 
 
@@ -113,6 +150,22 @@ def main():
     save(mixed(), "mixed")
     save(bert(torch.float32), "bert")
     save(bert(torch.bfloat16), "bert-bfloat16")
+    for kind in ("base", "scibert"):
+        torch.save(published(kind), path(f"published-{kind}.bin"), _use_new_zipfile_serialization=False)
+    torch.save(published("finbert"), path("published-finbert.bin"))
+    torch.save(OrderedDict((name, tensor.half() if tensor.is_floating_point() else tensor) for name, tensor in published("base").items()),
+               path("published-half.bin"))
+    # the large ones come in parts
+    state, parts = published("base"), {}
+    for number, name in enumerate(state):
+        parts.setdefault(1 + number * 2 // len(state), OrderedDict())[name] = state[name]
+    index = {"metadata": {"total_size": sum(t.numel() * 4 for t in state.values())}, "weight_map": {}}
+    for number, part in parts.items():
+        file = f"pytorch_model-0000{number}-of-00002.bin"
+        torch.save(part, path(file))
+        index["weight_map"].update((name, file) for name in part)
+    with open(path("pytorch_model.bin.index.json"), "w") as file:
+        json.dump(index, file, indent=2, sort_keys=True)
     small = path("small-zip.bin")
     torch.save({"w": values(0, (4,), torch.float32)}, small)
     torch.save({"w": values(0, (4,), torch.float32)}, path("small-legacy.bin"), _use_new_zipfile_serialization=False)

@@ -1,10 +1,12 @@
 /* One BERT in every form of weights gives one model; indexes that lie are refused. */
 #include "tests/model/support.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/log.h"
 #include "core/base/memory.h"
 #include "core/io/file.h"
 #include "model/folder.h"
@@ -18,6 +20,23 @@ static void write_text(const char *folder, const char *name, const char *text, s
     free(path);
 }
 
+static void copy_golden_as(const char *folder, const char *file, const char *name)
+{
+    Diagnostic diagnostic = {0};
+    char *relative = memory_format("tests/golden/torch/%s", file), *path = support_source_path(relative), *bytes;
+    size_t size;
+    ASSERT_OK(file_read(path, 1 << 20, &bytes, &size, &diagnostic), &diagnostic);
+    write_text(folder, name, bytes, size);
+    free(bytes);
+    free(path);
+    free(relative);
+}
+
+static void copy_golden(const char *folder, const char *file)
+{
+    copy_golden_as(folder, file, file);
+}
+
 /* A folder with a golden file under the given name, and the tiny model's config.json. */
 static char *make_folder(const char *name, const char *file)
 {
@@ -25,16 +44,9 @@ static char *make_folder(const char *name, const char *file)
                                  "\"num_attention_heads\": 4, \"intermediate_size\": 24, \"max_position_embeddings\": 20, "
                                  "\"type_vocab_size\": 2, \"hidden_act\": \"gelu\", \"hidden_dropout_prob\": 0.1, "
                                  "\"attention_probs_dropout_prob\": 0.1, \"layer_norm_eps\": 1e-12, \"initializer_range\": 0.02}";
-    Diagnostic diagnostic = {0};
-    char *folder = support_folder(name), *relative = memory_format("tests/golden/torch/%s", file), *bytes;
-    char *path = support_source_path(relative);
-    size_t size;
+    char *folder = support_folder(name);
     write_text(folder, "config.json", config, sizeof config - 1);
-    ASSERT_OK(file_read(path, 1 << 20, &bytes, &size, &diagnostic), &diagnostic);
-    write_text(folder, "pytorch_model.bin", bytes, size);
-    free(bytes);
-    free(path);
-    free(relative);
+    copy_golden_as(folder, file, "pytorch_model.bin");
     return folder;
 }
 
@@ -144,6 +156,63 @@ static void every_form_of_the_same_weights_gives_the_same_model(void **state)
         free(folders[i]);
 }
 
+/* The log of a call of load(). */
+static float *load_with_log(const char *folder, size_t *count, char **log)
+{
+    Diagnostic diagnostic = {0};
+    char *path = path_join(folder, "log.txt");
+    size_t size;
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    assert_true(file > 2);
+    log_set_file_descriptor(file);
+    float *values = load(folder, count);
+    log_set_file_descriptor(2);
+    close(file);
+    ASSERT_OK(file_read(path, 1 << 20, log, &size, &diagnostic), &diagnostic);
+    free(path);
+    return values;
+}
+
+/* bert-base-cased and BioBERT, SciBERT and LegalBERT, FinBERT, a half-precision copy (tests/golden/make_torch_bins.py says how they differ),
+ * and bert-large-cased's form: parts with an index. All have the numbers of bert-zip.bin. */
+static void models_as_they_are_published_give_the_same_body(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file, *notice;
+    } kinds[] = {
+        {"published-base.bin", "ignored 10 tensors that a token classifier has no place for: bert.pooler.dense.bias"},
+        {"published-scibert.bin", "ignored 12 tensors"},
+        {"published-finbert.bin", "ignored 5 tensors that a token classifier has no place for: bert.embeddings.position_ids"},
+        {"published-half.bin", "ignored 10 tensors"},
+        {"pytorch_model-00001-of-00002.bin", "ignored 10 tensors"},
+    };
+    size_t count, other_count;
+    char *folder = make_folder("weights-published-none", "bert-zip.bin"), *log;
+    float *wanted = load(folder, &count);
+    free(folder);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        char *name = memory_format("weights-published-%zu", i);
+        folder = make_folder(name, kinds[i].file);
+        if (strstr(kinds[i].file, "-of-")) {
+            remove_weights(folder);
+            copy_golden(folder, kinds[i].file);
+            copy_golden(folder, "pytorch_model-00002-of-00002.bin");
+            copy_golden(folder, "pytorch_model.bin.index.json");
+        }
+        float *values = load_with_log(folder, &other_count, &log);
+        assert_int_equal(count, other_count);
+        assert_memory_equal(values, wanted, count * sizeof *values);
+        if (!strstr(log, kinds[i].notice))
+            fail_msg("%s: \"%s\" is not in: %s", kinds[i].file, kinds[i].notice, log);
+        free(log);
+        free(values);
+        free(folder);
+        free(name);
+    }
+    free(wanted);
+}
+
 static void refuse_index(const char *index, Status wanted, const char *message)
 {
     Diagnostic diagnostic = {0};
@@ -198,6 +267,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_form_of_the_same_weights_gives_the_same_model),
+        cmocka_unit_test(models_as_they_are_published_give_the_same_body),
         cmocka_unit_test(indexes_that_lie_are_refused),
         cmocka_unit_test(a_tensor_in_two_files_is_refused),
         cmocka_unit_test(a_folder_without_weights_says_what_was_looked_for),
