@@ -433,6 +433,27 @@ class Fetch:
                 assert len(hub.requests) <= 11
             assert not os.path.exists(out)
 
+    def a_ring_of_two_hosts_ends_and_the_token_does_not_come_back(self):
+        out = self._out()
+        with self._hub() as hub, Hub({}, prefix="/store/") as store:
+            def back(handler, name):
+                store.refuse(handler, 302, Location=hub.url + "/again")
+                return True
+
+            def on(handler, name):
+                if name not in ("config.json", "/again"):
+                    return False
+                hub.refuse(handler, 302, Location=store.url + "/store/ring")
+                return True
+            hub.behave, store.behave = on, back
+            result = self._fetch(hub, out, HF_TOKEN="hf_secret")
+            expect(result, 1, r"more than 10 redirects")
+            assert hub.requests[0][1]["Authorization"] == "Bearer hf_secret"
+            assert len(hub.requests) + len(store.requests) <= 11
+            assert not any("Authorization" in headers for _, headers, *_ in hub.requests[1:] + store.requests)
+            assert "hf_secret" not in result.stderr + result.stdout
+        assert not os.path.exists(out)
+
     # -- servers that are slow
     def _stalls(self, hub, bytes_first):
         def behave(handler, name):
