@@ -176,6 +176,41 @@ out:
     return status;
 }
 
+Status file_read_part(const char *path, uint64_t offset, size_t size_limit, char **bytes, size_t *size, Diagnostic *diagnostic)
+{
+    *bytes = NULL;
+    *size = 0;
+    Status status = STATUS_OK;
+    int file, interrupted = 0;
+    uint64_t file_size;
+    char *read_bytes = NULL;
+    TRY(file_open_regular(path, &file, &file_size, diagnostic));
+    uint64_t left = file_size > offset ? file_size - offset : 0;
+    size_t wanted = left < size_limit ? (size_t)left : size_limit, got = 0;
+    read_bytes = memory_allocate(wanted + 1, 1);
+    while (got < wanted) {
+        ssize_t more = pread(file, read_bytes + got, wanted - got, (off_t)(offset + got));
+        if (more < 0 && errno == EINTR && interrupted++ < INTERRUPT_TRIES)
+            continue;
+        if (more < 0) {
+            status = file_fail(diagnostic, errno, path, "read");
+            goto out;
+        }
+        if (more == 0) /* cut off since */
+            break;
+        got += (size_t)more;
+    }
+    read_bytes[got] = '\0';
+    *bytes = read_bytes;
+    *size = got;
+    read_bytes = NULL;
+out:
+    if (file >= 0)
+        close(file);
+    free(read_bytes);
+    return status;
+}
+
 Status file_open_regular(const char *path, int *file, uint64_t *size, Diagnostic *diagnostic)
 {
     /* O_NONBLOCK: a FIFO must be refused, not waited for. */

@@ -29,6 +29,9 @@ const FileSystem *file_system_posix(void);
 
 /* Reads all of a regular file; more than size_limit bytes is STATUS_LIMIT. *bytes is terminated, freed by the caller with free(). */
 NODISCARD Status file_read(const char *path, size_t size_limit, char **bytes, size_t *size, Diagnostic *diagnostic);
+/* The same from an offset on, to the end of the file or until size_limit bytes are read, which is no error here. Past the end: no bytes. */
+NODISCARD Status file_read_part(const char *path, uint64_t offset, size_t size_limit, char **bytes, size_t *size,
+                                Diagnostic *diagnostic);
 
 /* Writes a file durably: "path.tmp-PID-N", write, fsync, rename, fsync of the folder. Readers see the old bytes or the new ones.
  * Nothing is left behind on failure. Fault points: file.temporary_written, file.before_rename, file.after_rename. */

@@ -9,6 +9,7 @@
 #include "core/base/fault.h"
 #include "core/io/json.h"
 #include "core/store/journal_segment.h"
+#include "core/store/journal_snapshot.h"
 
 struct Journal {
     char *folder;
@@ -17,7 +18,8 @@ struct Journal {
     int file;
     uint64_t epoch;
     uint64_t next_sequence;
-    size_t size;   /* of the segment, what is buffered included */
+    size_t size; /* of the segment, what is buffered included */
+    uint64_t replayed_bytes;
     Text buffered; /* records that were appended since the last sync */
     Status broken; /* not STATUS_OK: the status with which it broke */
 };
@@ -46,56 +48,83 @@ static Status write_seal(const FileSystem *fs, const char *folder, uint64_t epoc
     return status;
 }
 
-/* Replays the segment of an epoch up to *length if that is not NULL, else up to its last whole record, and tells that place. */
-static Status replay_epoch(const char *folder, uint64_t epoch, const uint64_t *sealed_length, uint64_t *next_sequence,
-                           uint64_t *length, JournalReplay replay, void *context, Diagnostic *diagnostic)
+/* How far the journal is read. */
+typedef struct Cursor {
+    uint64_t epoch;     /* whose segment is next */
+    SegmentStart start; /* in it */
+    uint64_t bytes;     /* of records replayed from segments */
+} Cursor;
+
+/* From the newest snapshot on, which is replayed. */
+static Status begin_reading(const char *folder, Cursor *cursor, JournalReplay replay, void *context, Diagnostic *diagnostic)
 {
-    Segment segment;
-    Status status = segment_load(&segment, folder, epoch, *next_sequence, sealed_length, diagnostic);
-    if (status != STATUS_OK)
-        return status;
-    *next_sequence += segment.record_count;
-    *length = segment.length;
-    if (replay)
-        status = segment_replay(&segment, replay, context, diagnostic);
-    segment_free(&segment);
+    JournalPosition position;
+    *cursor = (Cursor){.epoch = 1, .start = {0, 1}};
+    Status status = journal_snapshot_replay(folder, replay, context, &position, diagnostic);
+    if (position.epoch > 0)
+        *cursor = (Cursor){.epoch = position.epoch, .start = {(size_t)position.offset, position.next_sequence}};
     return status;
 }
 
+static Status missing_seal(const char *folder, uint64_t epoch, Diagnostic *diagnostic)
+{
+    return FAIL(diagnostic, STATUS_CORRUPT, "%s/epoch-%06llu.json is missing: restore it from a backup", folder,
+                (unsigned long long)epoch);
+}
+
+/* Goes on with the segment after a loaded one. */
+static void advance(Cursor *cursor, const Segment *segment)
+{
+    cursor->bytes += segment->length > segment->base ? segment->length - segment->base : 0;
+    cursor->epoch++;
+    cursor->start = (SegmentStart){0, segment->first_sequence + segment->record_count};
+}
+
 /* Replays the segments before `epoch`, whose seals must all be there. */
-static Status replay_sealed(const char *folder, uint64_t epoch, uint64_t *next_sequence, JournalReplay replay, void *context,
+static Status replay_sealed(const char *folder, uint64_t epoch, Cursor *cursor, JournalReplay replay, void *context,
                             Diagnostic *diagnostic)
 {
-    for (uint64_t earlier = 1; earlier < epoch; earlier++) {
+    Status status = STATUS_OK;
+    Segment segment = {0};
+    while (cursor->epoch < epoch) {
         bool sealed;
-        uint64_t length, end;
-        Status status = segment_read_seal(folder, earlier + 1, &sealed, &length, diagnostic);
-        if (status == STATUS_OK && !sealed)
-            status = FAIL(diagnostic, STATUS_CORRUPT, "%s/epoch-%06llu.json is missing: restore it from a backup", folder,
-                          (unsigned long long)earlier + 1);
-        if (status == STATUS_OK)
-            status = replay_epoch(folder, earlier, &length, next_sequence, &end, replay, context, diagnostic);
-        if (status != STATUS_OK)
-            return status;
+        uint64_t length;
+        TRY(segment_read_seal(folder, cursor->epoch + 1, &sealed, &length, diagnostic));
+        if (!sealed) {
+            status = missing_seal(folder, cursor->epoch + 1, diagnostic);
+            goto out;
+        }
+        TRY(segment_load(&segment, folder, cursor->epoch, cursor->start, &length, diagnostic));
+        if (replay)
+            TRY(segment_replay(&segment, replay, context, diagnostic));
+        advance(cursor, &segment);
+        segment_free(&segment);
     }
-    return STATUS_OK;
+out:
+    segment_free(&segment);
+    return status;
 }
 
 /* Makes sure that the segment before `epoch` is sealed: measures it if need be. Only to be called when `epoch` is claimed. */
 static Status seal_before(const FileSystem *fs, const char *folder, uint64_t epoch, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
+    Segment segment = {0};
     bool sealed;
-    uint64_t length = 0, next_sequence = 1;
+    uint64_t length = 0;
     TRY(segment_read_seal(folder, epoch, &sealed, &length, diagnostic));
     if (sealed)
         goto out;
     if (epoch > 1) {
-        TRY(replay_sealed(folder, epoch - 1, &next_sequence, NULL, NULL, diagnostic));
-        TRY(replay_epoch(folder, epoch - 1, NULL, &next_sequence, &length, NULL, NULL, diagnostic));
+        Cursor cursor;
+        TRY(begin_reading(folder, &cursor, NULL, NULL, diagnostic));
+        TRY(replay_sealed(folder, epoch - 1, &cursor, NULL, NULL, diagnostic));
+        TRY(segment_load(&segment, folder, epoch - 1, cursor.start, NULL, diagnostic));
+        length = segment.length;
     }
     TRY(write_seal(fs, folder, epoch, &length, diagnostic));
 out:
+    segment_free(&segment);
     return status;
 }
 
@@ -149,10 +178,13 @@ Status journal_open(Journal **journal, const char *folder, const FileSystem *fs,
     opened->folder = memory_copy_string(folder);
     opened->fs = fs;
     opened->file = -1;
-    opened->next_sequence = 1;
+    Cursor cursor;
     TRY(folder_create(fs, folder, diagnostic));
     TRY(claim(opened, diagnostic));
-    TRY(replay_sealed(folder, opened->epoch, &opened->next_sequence, replay, context, diagnostic));
+    TRY(begin_reading(folder, &cursor, replay, context, diagnostic));
+    TRY(replay_sealed(folder, opened->epoch, &cursor, replay, context, diagnostic));
+    opened->next_sequence = cursor.start.sequence;
+    opened->replayed_bytes = cursor.bytes;
     TRY(write_header(opened, diagnostic));
     if (segment_epoch_taken(folder, opened->epoch + 1))
         TRY_FAIL(diagnostic, STATUS_BUSY, "another coordinator has taken over %s while it was being opened: try again", folder);
@@ -165,14 +197,14 @@ out:
 
 /* The last segment may be read in the middle of a write, which some file systems show as a hole with bytes behind it: what looks
  * damaged is looked at again. */
-static Status load_unsealed(Segment *segment, const char *folder, uint64_t epoch, uint64_t first_sequence, Diagnostic *diagnostic)
+static Status load_unsealed(Segment *segment, const char *folder, const Cursor *cursor, Diagnostic *diagnostic)
 {
     enum { TRIES = 4 };
     const int64_t pause_ns = 20000000;
     const Clock *clock = clock_system();
     for (int tries = 1;; tries++) {
         Diagnostic attempt = {0};
-        Status status = segment_load(segment, folder, epoch, first_sequence, NULL, &attempt);
+        Status status = segment_load(segment, folder, cursor->epoch, cursor->start, NULL, &attempt);
         if (status != STATUS_CORRUPT || tries == TRIES) {
             if (status != STATUS_OK && diagnostic)
                 *diagnostic = attempt;
@@ -186,30 +218,32 @@ Status journal_read(const char *folder, JournalReplay replay, void *context, Dia
 {
     Status status = STATUS_OK;
     Segment segment = {0};
-    uint64_t last, next_sequence = 1;
+    uint64_t last;
+    Cursor cursor;
     TRY(segment_last_epoch(folder, &last, diagnostic));
-    for (uint64_t epoch = 1; epoch <= last; epoch++) {
+    TRY(begin_reading(folder, &cursor, replay, context, diagnostic));
+    while (cursor.epoch <= last) {
         bool sealed;
-        uint64_t length;
+        uint64_t length, epoch = cursor.epoch;
         TRY(segment_read_seal(folder, epoch + 1, &sealed, &length, diagnostic));
         if (!sealed) {
-            TRY(load_unsealed(&segment, folder, epoch, next_sequence, diagnostic));
+            TRY(load_unsealed(&segment, folder, &cursor, diagnostic));
             /* It may have been sealed while it was read, shorter than what was read. */
             TRY(segment_read_seal(folder, epoch + 1, &sealed, &length, diagnostic));
             if (sealed)
                 segment_free(&segment);
         }
         if (sealed) {
-            TRY(segment_load(&segment, folder, epoch, next_sequence, &length, diagnostic));
+            TRY(segment_load(&segment, folder, epoch, cursor.start, &length, diagnostic));
             if (last == epoch && last < SEGMENT_EPOCH_LIMIT)
                 last++; /* whoever sealed it has a segment of its own */
         } else if (epoch + 1 < last) {
             /* Only the last epoch may be claimed without a seal. */
-            TRY_FAIL(diagnostic, STATUS_CORRUPT, "%s/epoch-%06llu.json is missing: restore it from a backup", folder,
-                     (unsigned long long)epoch + 1);
+            status = missing_seal(folder, epoch + 1, diagnostic);
+            goto out;
         }
         TRY(segment_replay(&segment, replay, context, diagnostic));
-        next_sequence += segment.record_count;
+        advance(&cursor, &segment);
         segment_free(&segment);
         if (!sealed)
             break;
@@ -238,6 +272,17 @@ uint64_t journal_epoch(const Journal *journal)
     return journal->epoch;
 }
 
+JournalPosition journal_position(const Journal *journal)
+{
+    ASSERT(journal->buffered.size == 0);
+    return (JournalPosition){journal->epoch, journal->size, journal->next_sequence};
+}
+
+uint64_t journal_replayed_bytes(const Journal *journal)
+{
+    return journal->replayed_bytes;
+}
+
 static Status refuse_broken(const Journal *journal, Diagnostic *diagnostic)
 {
     if (journal->broken == STATUS_OK)
@@ -260,7 +305,7 @@ Status journal_append(Journal *journal, const void *payload, size_t size, Diagno
     if (journal->size > SEGMENT_SIZE_LIMIT - size - ROOM_FOR_FRAME)
         return FAIL(diagnostic, STATUS_LIMIT, "%s is full: open the journal anew, which begins another segment", journal->path);
     size_t before = journal->buffered.size;
-    segment_append_record(&journal->buffered, journal->next_sequence, payload, size);
+    segment_append_record(&journal->buffered, journal->next_sequence, before == 0, payload, size);
     journal->next_sequence++;
     journal->size += journal->buffered.size - before;
     return STATUS_OK;

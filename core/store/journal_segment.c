@@ -10,17 +10,17 @@
 #include "core/io/json.h"
 
 enum { RECORD_HEADER_SIZE = 16, RECORD_ALIGNMENT = 8, SEAL_SIZE_LIMIT = 4096 };
+#define MARK_SEQUENCE_MASK UINT32_C(0x7FFFFFFF)
 
-static const char segment_magic[8] = {'n', 's', 'w', 'j', 'r', 'n', 'l', '1'};
+static const char segment_magic[7] = {'n', 's', 'w', 'j', 'r', 'n', 'l'}; /* and the version as a digit */
 
-/* Little-endian whatever the machine is. */
-static void store_number(unsigned char *at, uint64_t value, size_t size)
+void segment_store_number(unsigned char *at, uint64_t value, size_t size)
 {
     for (size_t i = 0; i < size; i++)
         at[i] = (unsigned char)(value >> 8 * i);
 }
 
-static uint64_t load_number(const char *at, size_t size)
+uint64_t segment_load_number(const char *at, size_t size)
 {
     uint64_t value = 0;
     for (size_t i = size; i-- > 0;)
@@ -140,21 +140,11 @@ void segment_append_header(Text *text, uint64_t epoch, uint64_t first_sequence)
 {
     unsigned char header[SEGMENT_HEADER_SIZE];
     memcpy(header, segment_magic, sizeof segment_magic);
-    store_number(header + 8, epoch, 8);
-    store_number(header + 16, first_sequence, 8);
-    store_number(header + 24, checksum64(header, 24), 8);
+    header[sizeof segment_magic] = '0' + JOURNAL_FORMAT_VERSION;
+    segment_store_number(header + 8, epoch, 8);
+    segment_store_number(header + 16, first_sequence, 8);
+    segment_store_number(header + 24, checksum64(header, 24), 8);
     text_append(text, (const char *)header, sizeof header);
-}
-
-/* checksum64 of the sequence number and the payload, put behind each other in scratch. */
-static uint64_t record_checksum(uint64_t sequence, const char *payload, size_t size, Text *scratch)
-{
-    unsigned char number[8];
-    store_number(number, sequence, sizeof number);
-    text_clear(scratch);
-    text_append(scratch, (const char *)number, sizeof number);
-    text_append(scratch, payload, size);
-    return checksum64(scratch->bytes, scratch->size);
 }
 
 static size_t padded(size_t size)
@@ -162,63 +152,107 @@ static size_t padded(size_t size)
     return (size + RECORD_ALIGNMENT - 1) / RECORD_ALIGNMENT * RECORD_ALIGNMENT;
 }
 
-void segment_append_record(Text *text, uint64_t sequence, const void *payload, size_t size)
+static uint32_t record_mark(uint64_t sequence, bool first_of_batch)
+{
+    return (uint32_t)(sequence & MARK_SEQUENCE_MASK) << 1 | first_of_batch;
+}
+
+void segment_append_record(Text *text, uint64_t sequence, bool first_of_batch, const void *payload, size_t size)
 {
     ASSERT(size <= JOURNAL_RECORD_LIMIT);
     static const char zeros[RECORD_ALIGNMENT];
     unsigned char header[RECORD_HEADER_SIZE] = {0};
-    Text scratch = {0};
-    store_number(header, size, 4);
-    store_number(header + 8, record_checksum(sequence, payload, size, &scratch), 8);
+    size_t at = text->size;
+    segment_store_number(header + 8, size, 4);
+    segment_store_number(header + 12, record_mark(sequence, first_of_batch), 4);
     text_append(text, (const char *)header, sizeof header);
     text_append(text, payload, size);
     text_append(text, zeros, padded(size) - size);
-    text_free(&scratch);
+    segment_store_number((unsigned char *)text->bytes + at, checksum64(text->bytes + at + 8, RECORD_HEADER_SIZE - 8 + size), 8);
 }
 
-/* Could a whole record stand at offset? *end is where it would end. Looks only at its frame. */
-static bool record_framed(const char *bytes, size_t size, size_t offset, size_t *end)
+/* A record's frame, as found in a segment of either version. Offsets count in segment->bytes. */
+typedef struct Frame {
+    size_t payload, payload_size, end;
+    uint32_t mark;
+} Frame;
+
+/* Could a whole record stand at offset? Looks only at its frame. */
+static bool record_framed(const Segment *segment, size_t limit, size_t offset, Frame *frame)
 {
-    if (offset > size || size - offset < RECORD_HEADER_SIZE)
+    if (offset > limit || limit - offset < RECORD_HEADER_SIZE)
         return false;
-    size_t payload_size = load_number(bytes + offset, 4);
-    if (payload_size > JOURNAL_RECORD_LIMIT || load_number(bytes + offset + 4, 4) != 0)
+    const char *header = segment->bytes + offset;
+    size_t size = segment_load_number(header + (segment->version == 1 ? 0 : 8), 4);
+    frame->mark = (uint32_t)segment_load_number(header + (segment->version == 1 ? 4 : 12), 4);
+    if (size > JOURNAL_RECORD_LIMIT || (segment->version == 1 && frame->mark != 0))
         return false;
-    if (size - offset - RECORD_HEADER_SIZE < padded(payload_size))
+    if (limit - offset - RECORD_HEADER_SIZE < padded(size))
         return false;
-    *end = offset + RECORD_HEADER_SIZE + padded(payload_size);
-    for (size_t i = offset + RECORD_HEADER_SIZE + payload_size; i < *end; i++) {
-        if (bytes[i] != 0)
+    frame->payload = offset + RECORD_HEADER_SIZE;
+    frame->payload_size = size;
+    frame->end = frame->payload + padded(size);
+    for (size_t i = frame->payload + size; i < frame->end; i++) {
+        if (segment->bytes[i] != 0)
             return false;
     }
     return true;
 }
 
-static bool record_valid(const char *bytes, size_t size, size_t offset, uint64_t sequence, size_t *end, Text *scratch)
+/* Version 1: checksum64 of the sequence number and the payload, put behind each other in scratch. */
+static bool checksum_matches_1(const Segment *segment, size_t offset, const Frame *frame, uint64_t sequence, Text *scratch)
 {
-    return record_framed(bytes, size, offset, end) &&
-           load_number(bytes + offset + 8, 8) ==
-               record_checksum(sequence, bytes + offset + RECORD_HEADER_SIZE, load_number(bytes + offset, 4), scratch);
+    unsigned char number[8];
+    segment_store_number(number, sequence, sizeof number);
+    text_clear(scratch);
+    text_append(scratch, (const char *)number, sizeof number);
+    text_append(scratch, segment->bytes + frame->payload, frame->payload_size);
+    return segment_load_number(segment->bytes + offset + 8, 8) == checksum64(scratch->bytes, scratch->size);
 }
 
-/* The record at offset, which should have this sequence number, is bad. Is it the torn end of the file, or do whole records follow,
- * so that it was damaged later? Looks at every place where one could start, for one of the next few numbers. */
-static bool records_follow(const Segment *segment, size_t offset, uint64_t sequence, Text *scratch)
+static bool record_valid(const Segment *segment, size_t limit, size_t offset, uint64_t sequence, Frame *frame, Text *scratch)
+{
+    if (!record_framed(segment, limit, offset, frame))
+        return false;
+    if (segment->version == 1)
+        return checksum_matches_1(segment, offset, frame, sequence, scratch);
+    return frame->mark >> 1 == (sequence & MARK_SEQUENCE_MASK) &&
+           segment_load_number(segment->bytes + offset, 8) ==
+               checksum64(segment->bytes + offset + 8, RECORD_HEADER_SIZE - 8 + frame->payload_size);
+}
+
+/* Is there a whole record at `at` that shows that the bad one before it, which should have had the number `sequence`, was once whole?
+ * Version 1: any that follows. Later: one that begins a batch, because a batch is written only when all before it is durable; others may
+ * be the rest of the very batch that was torn, of which a power cut may keep any part. */
+static bool proves_damage(const Segment *segment, size_t at, uint64_t sequence, Frame *frame, Text *scratch)
 {
     enum { NUMBERS_TRIED = 8 };
+    if (segment->version != 1) {
+        uint64_t ahead = ((frame->mark >> 1) - sequence) & MARK_SEQUENCE_MASK;
+        bool plausible = ahead > 0 && ahead <= segment->size / RECORD_HEADER_SIZE && (frame->mark & 1);
+        return plausible && record_valid(segment, segment->size, at, sequence + ahead, frame, scratch);
+    }
+    for (uint64_t number = sequence + 1; number <= sequence + NUMBERS_TRIED; number++)
+        if (record_valid(segment, segment->size, at, number, frame, scratch))
+            return true;
+    return false;
+}
+
+/* The record at offset, which should have this sequence number, is bad. Is it the torn end of the file, or was it damaged later? Looks at
+ * every place behind it where a record could start. */
+static bool damaged_later(const Segment *segment, size_t offset, uint64_t sequence, Text *scratch)
+{
     size_t work_left =
         (size_t)256 << 20; /* bytes to hash: a hostile file must not keep us for ever; then it is damaged, for sure */
     for (size_t at = offset + RECORD_ALIGNMENT; at + RECORD_HEADER_SIZE <= segment->size; at += RECORD_ALIGNMENT) {
-        size_t end;
-        if (load_number(segment->bytes + at, 8) == 0 && load_number(segment->bytes + at + 8, 8) == 0)
+        Frame frame;
+        if (segment_load_number(segment->bytes + at, 8) == 0 && segment_load_number(segment->bytes + at + 8, 8) == 0)
             continue; /* a hole, as file systems leave it behind; it would pass for very many empty records */
-        if (!record_framed(segment->bytes, segment->size, at, &end))
+        if (!record_framed(segment, segment->size, at, &frame))
             continue;
-        for (uint64_t number = sequence + 1; number <= sequence + NUMBERS_TRIED; number++) {
-            if (record_valid(segment->bytes, segment->size, at, number, &end, scratch))
-                return true;
-        }
-        size_t work = NUMBERS_TRIED * (end - at);
+        if (proves_damage(segment, at, sequence, &frame, scratch))
+            return true;
+        size_t work = segment->version == 1 ? 8 * (frame.end - at) : (frame.mark & 1) ? frame.end - at : 0;
         if (work > work_left)
             return true;
         work_left -= work;
@@ -233,68 +267,100 @@ static Status segment_corrupt(const Segment *segment, size_t offset, const char 
                 what, offset);
 }
 
-static Status check_header(Segment *segment, uint64_t epoch, uint64_t first_sequence, Diagnostic *diagnostic)
+/* header: the first bytes of the file. */
+static Status check_header(Segment *segment, const char *header, uint64_t epoch, SegmentStart from, Diagnostic *diagnostic)
 {
-    const char *header = segment->bytes;
-    if (memcmp(header, segment_magic, sizeof segment_magic) != 0 || load_number(header + 24, 8) != checksum64(header, 24))
+    if (memcmp(header, segment_magic, sizeof segment_magic) != 0 || segment_load_number(header + 24, 8) != checksum64(header, 24))
         return segment_corrupt(segment, 0, "the header is damaged", diagnostic);
-    if (load_number(header + 8, 8) != epoch || load_number(header + 16, 8) != first_sequence)
+    segment->version = header[sizeof segment_magic] - '0';
+    if (segment->version < 1 || segment->version > JOURNAL_FORMAT_VERSION)
+        return FAIL(diagnostic, STATUS_MISMATCH, "%s is of format %c; this nersweep reads formats 1 to %d: use a newer one",
+                    segment->path, header[sizeof segment_magic], JOURNAL_FORMAT_VERSION);
+    uint64_t first = segment_load_number(header + 16, 8);
+    if (segment_load_number(header + 8, 8) != epoch || (from.offset == 0 ? first != from.sequence : first > from.sequence))
         return segment_corrupt(segment, 0, "the header is that of another segment", diagnostic);
     return STATUS_OK;
 }
 
-/* Counts whole records and finds their end. */
-static Status scan(Segment *segment, uint64_t epoch, bool sealed, Diagnostic *diagnostic)
+/* Counts whole records from the place on where they begin in bytes, and finds their end. */
+static Status scan(Segment *segment, size_t limit, size_t begin, bool sealed, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     Text scratch = {0};
-    size_t limit = sealed ? segment->length : segment->size, offset = SEGMENT_HEADER_SIZE, end;
-    segment->length = 0;
-    if (limit < SEGMENT_HEADER_SIZE) {
-        if (sealed && limit > 0)
-            status = segment_corrupt(segment, limit, "the seal lies within the header", diagnostic);
-        goto out;
-    }
-    /* A writer syncs its header before its first record, so a bad one with nothing behind it is the trace of a writer that died. */
-    if (!sealed && limit == SEGMENT_HEADER_SIZE && check_header(segment, epoch, segment->first_sequence, NULL) != STATUS_OK)
-        goto out;
-    TRY(check_header(segment, epoch, segment->first_sequence, diagnostic));
+    size_t offset = begin;
     while (offset < limit) {
         uint64_t sequence = segment->first_sequence + segment->record_count;
-        if (!record_valid(segment->bytes, limit, offset, sequence, &end, &scratch)) {
-            if (sealed || records_follow(segment, offset, sequence, &scratch)) {
-                status = segment_corrupt(segment, offset, "a record is damaged", diagnostic);
+        Frame frame;
+        if (!record_valid(segment, limit, offset, sequence, &frame, &scratch)) {
+            if (sealed || damaged_later(segment, offset, sequence, &scratch)) {
+                status = segment_corrupt(segment, segment->base + offset, "a record is damaged", diagnostic);
                 goto out;
             }
             break;
         }
-        offset = end;
+        offset = frame.end;
         segment->record_count++;
     }
-    segment->length = offset;
+    segment->length = segment->base + offset;
 out:
     text_free(&scratch);
     return status;
 }
 
-Status segment_load(Segment *segment, const char *folder, uint64_t epoch, uint64_t first_sequence, const uint64_t *sealed_length,
+/* A segment that is read from its beginning. */
+static Status scan_whole(Segment *segment, uint64_t epoch, SegmentStart from, size_t limit, bool sealed, Diagnostic *diagnostic)
+{
+    segment->length = 0;
+    if (limit < SEGMENT_HEADER_SIZE)
+        return sealed && limit > 0 ? segment_corrupt(segment, limit, "the seal lies within the header", diagnostic) : STATUS_OK;
+    /* A writer syncs its header before its first record, so a bad one with nothing behind it is the trace of a writer that died. */
+    if (!sealed && limit == SEGMENT_HEADER_SIZE && check_header(segment, segment->bytes, epoch, from, NULL) == STATUS_CORRUPT)
+        return STATUS_OK;
+    Status status = check_header(segment, segment->bytes, epoch, from, diagnostic);
+    return status == STATUS_OK ? scan(segment, limit, SEGMENT_HEADER_SIZE, sealed, diagnostic) : status;
+}
+
+/* One that is read from a place on, up to which it was durable once. */
+static Status scan_rest(Segment *segment, uint64_t epoch, SegmentStart from, size_t limit, bool sealed, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    char *header = NULL;
+    size_t header_size;
+    if (limit < from.offset)
+        return FAIL(diagnostic, STATUS_CORRUPT, "%s ends at %zu, but a snapshot covers %zu bytes of it: restore it from a backup",
+                    segment->path, limit, from.offset);
+    TRY(file_read_part(segment->path, 0, SEGMENT_HEADER_SIZE, &header, &header_size, diagnostic));
+    if (header_size < SEGMENT_HEADER_SIZE) {
+        status = segment_corrupt(segment, 0, "the header is damaged", diagnostic);
+        goto out;
+    }
+    TRY(check_header(segment, header, epoch, from, diagnostic));
+    TRY(scan(segment, limit - from.offset, 0, sealed, diagnostic));
+out:
+    free(header);
+    return status;
+}
+
+Status segment_load(Segment *segment, const char *folder, uint64_t epoch, SegmentStart from, const uint64_t *sealed_length,
                     Diagnostic *diagnostic)
 {
-    *segment = (Segment){.path = segment_log_path(folder, epoch), .first_sequence = first_sequence};
+    *segment = (Segment){.path = segment_log_path(folder, epoch), .first_sequence = from.sequence, .base = from.offset};
     Status status = STATUS_OK;
-    if (is_there(folder, segment->path)) /* segments are never removed */
-        TRY(file_read(segment->path, SEGMENT_SIZE_LIMIT, &segment->bytes, &segment->size, diagnostic));
-    if (sealed_length) {
-        segment->length = (size_t)*sealed_length;
-        if (segment->length > segment->size) {
-            status =
-                FAIL(diagnostic, STATUS_CORRUPT,
-                     "%s has %zu bytes, but %llu were sealed: restore it from a backup, or start the sweep anew under another name",
-                     segment->path, segment->size, (unsigned long long)*sealed_length);
-            goto out;
-        }
-    }
-    TRY(scan(segment, epoch, sealed_length != NULL, diagnostic));
+    if (is_there(folder, segment->path))
+        TRY(file_read_part(segment->path, from.offset, SEGMENT_SIZE_LIMIT + 1, &segment->bytes, &segment->size, diagnostic));
+    if (segment->size > SEGMENT_SIZE_LIMIT)
+        TRY_FAIL(diagnostic, STATUS_LIMIT, "%s is larger than the limit of %zu bytes", segment->path, SEGMENT_SIZE_LIMIT);
+    size_t limit = segment->base + segment->size;
+    if (sealed_length && *sealed_length > limit)
+        TRY_FAIL(diagnostic, STATUS_CORRUPT,
+                 "%s has %zu bytes, but %llu were sealed: restore it from a backup, or start the sweep anew under another name",
+                 segment->path, limit, (unsigned long long)*sealed_length);
+    if (sealed_length)
+        limit = (size_t)*sealed_length;
+    if (from.offset == 0)
+        TRY(scan_whole(segment, epoch, from, limit, sealed_length != NULL, diagnostic));
+    else
+        TRY(scan_rest(segment, epoch, from, limit, sealed_length != NULL, diagnostic));
 out:
     if (status != STATUS_OK)
         segment_free(segment);
@@ -310,15 +376,15 @@ void segment_free(Segment *segment)
 
 Status segment_replay(const Segment *segment, JournalReplay replay, void *context, Diagnostic *diagnostic)
 {
-    size_t offset = SEGMENT_HEADER_SIZE, end;
+    size_t offset = segment->base ? 0 : SEGMENT_HEADER_SIZE;
     for (uint64_t i = 0; i < segment->record_count; i++) {
-        ASSERT(record_framed(segment->bytes, segment->length, offset, &end)); /* scan has seen it */
-        size_t size = load_number(segment->bytes + offset, 4);
+        Frame frame;
+        ASSERT(record_framed(segment, segment->size, offset, &frame)); /* scan has seen it */
         Status status =
-            replay(context, segment->first_sequence + i, segment->bytes + offset + RECORD_HEADER_SIZE, size, diagnostic);
+            replay(context, segment->first_sequence + i, segment->bytes + frame.payload, frame.payload_size, diagnostic);
         if (status != STATUS_OK)
             return status;
-        offset = end;
+        offset = frame.end;
     }
     return STATUS_OK;
 }

@@ -27,25 +27,37 @@ bool segment_epoch_taken(const char *folder, uint64_t epoch);
 /* The length at which opening `epoch` sealed the segment before it; *sealed is false when it has no seal (yet). */
 NODISCARD Status segment_read_seal(const char *folder, uint64_t epoch, bool *sealed, uint64_t *length, Diagnostic *diagnostic);
 
-/* A segment's whole records. */
+/* A place in the journal: where a record ends and the next one begins. */
+typedef struct SegmentStart {
+    size_t offset;     /* in the file; 0: its beginning, with the header */
+    uint64_t sequence; /* of the record there */
+} SegmentStart;
+
+/* A segment's whole records from a place on. */
 typedef struct Segment {
     char *path;
-    char *bytes;
-    size_t size;             /* of the file */
-    size_t length;           /* up to the end of the last whole record; the seal's length if it has one */
-    uint64_t first_sequence; /* of its first record */
+    char *bytes;             /* of the file from `base` on */
+    size_t base;             /* a multiple of 8 */
+    size_t size;             /* of bytes */
+    size_t length;           /* of the file up to the end of its last whole record; the seal's length if it has one */
+    int version;             /* of its format */
+    uint64_t first_sequence; /* of the first record in bytes */
     uint64_t record_count;
 } Segment;
 
-/* Reads and checks the segment of an epoch whose first record must have the number first_sequence. A file that is not there is an
- * empty segment. sealed_length NULL: the last segment, whose end may be torn. */
-NODISCARD Status segment_load(Segment *segment, const char *folder, uint64_t epoch, uint64_t first_sequence,
+/* Reads and checks the segment of an epoch from a place on. A file that is not there is an empty segment. sealed_length NULL: the last
+ * segment, whose end may be torn. */
+NODISCARD Status segment_load(Segment *segment, const char *folder, uint64_t epoch, SegmentStart from,
                               const uint64_t *sealed_length, Diagnostic *diagnostic);
 void segment_free(Segment *segment);
 NODISCARD Status segment_replay(const Segment *segment, JournalReplay replay, void *context, Diagnostic *diagnostic);
 
-/* What a writer puts into the file. */
+/* What a writer puts into the file. first_of_batch: nothing that is not durable yet lies before it. */
 void segment_append_header(Text *text, uint64_t epoch, uint64_t first_sequence);
-void segment_append_record(Text *text, uint64_t sequence, const void *payload, size_t size);
+void segment_append_record(Text *text, uint64_t sequence, bool first_of_batch, const void *payload, size_t size);
+
+/* Little-endian whatever the machine is. */
+void segment_store_number(unsigned char *at, uint64_t value, size_t size);
+uint64_t segment_load_number(const char *at, size_t size);
 
 #endif

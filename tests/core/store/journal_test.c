@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/io/hash.h"
 #include "core/store/journal.h"
 #include "tests/core/base/support.h"
 #include "tests/core/io/faulty_file_system.h"
@@ -70,6 +71,15 @@ static void write_records(Journal *journal, const char *const *texts)
     for (; *texts; texts++)
         append(journal, *texts);
     assert_ok(journal_sync(journal, &diagnostic), &diagnostic);
+}
+
+/* The same with a sync after each: each is a batch of its own. */
+static void write_batches(const char *folder, const char *const *texts)
+{
+    Journal *journal = open_journal(folder);
+    for (; *texts; texts++)
+        write_records(journal, (const char *const[]){*texts, NULL});
+    journal_close(&journal);
 }
 
 /* One epoch with these records, one sync. */
@@ -144,11 +154,12 @@ static void what_was_not_synced_is_gone(void **state)
 /* The format is a promise to later versions: these bytes were put together by another program after journal.h. */
 static void the_bytes_are_those_of_the_format(void **state)
 {
-    static const unsigned char wanted[] = {0x6e, 0x73, 0x77, 0x6a, 0x72, 0x6e, 0x6c, 0x31, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00,
-                                           0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x50, 0x86, 0xeb, 0x97,
-                                           0x91, 0x48, 0xde, 0xcf, 0x05, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xf8, 0x3d,
-                                           0x4e, 0xe6, 0xe0, 0x2f, 0x53, 0xc6, 0x68, 0x65, 0x6c, 0x6c, 0x6f, 0x00, 0x00, 0x00};
-    write_epoch(*state, (const char *const[]){"hello", NULL});
+    static const unsigned char wanted[] = {0x6e, 0x73, 0x77, 0x6a, 0x72, 0x6e, 0x6c, 0x32, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+                                           0x00, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x9b, 0x47, 0x79, 0x96, 0xae, 0x6b,
+                                           0x83, 0x93, 0x8b, 0x35, 0x8f, 0xd0, 0x76, 0xe6, 0x42, 0xa6, 0x05, 0x00, 0x00, 0x00, 0x03,
+                                           0x00, 0x00, 0x00, 0x68, 0x65, 0x6c, 0x6c, 0x6f, 0x00, 0x00, 0x00, 0x38, 0x5c, 0x2b, 0xf7,
+                                           0xba, 0x2e, 0xd0, 0x79, 0x00, 0x00, 0x00, 0x00, 0x04, 0x00, 0x00, 0x00};
+    write_epoch(*state, (const char *const[]){"hello", "", NULL});
     size_t size;
     char *bytes = scratch_read(log_path(*state, 1), &size);
     assert_int_equal(size, sizeof wanted);
@@ -156,8 +167,71 @@ static void the_bytes_are_those_of_the_format(void **state)
     free(bytes);
     write_epoch(*state, (const char *const[]){NULL});
     bytes = scratch_read(seal_path(*state, 2), &size);
-    assert_string_equal(bytes, "{\"epoch\":2,\"seals\":1,\"length\":56}");
+    assert_string_equal(bytes, "{\"epoch\":2,\"seals\":1,\"length\":72}");
     free(bytes);
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    size_t size;
+    char *bytes = scratch_read(from, &size);
+    scratch_write(to, bytes, size);
+    free(bytes);
+}
+
+/* Written by the version before format 2; its last record is torn. */
+static void a_journal_of_format_1_is_read_and_gone_on_with(void **state)
+{
+    static const char *const names[] = {"epoch-000001.log",  "epoch-000001.json", "epoch-000002.log",
+                                        "epoch-000002.json", "epoch-000003.log",  "epoch-000003.json"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *from = memory_format("%s/tests/golden/journal-v1/%s", NERSWEEP_SOURCE_DIR, names[i]);
+        copy_file(from, scratch_path(*state, names[i]));
+        free(from);
+    }
+    assert_holds(*state, "first,the second,third,fourth,,fifth,");
+    write_epoch(*state, (const char *const[]){"sixth", NULL});
+    write_epoch(*state, (const char *const[]){"seventh", NULL});
+    assert_holds(*state, "first,the second,third,fourth,,fifth,sixth,seventh,");
+    size_t size;
+    char *bytes = scratch_read(log_path(*state, 1), &size);
+    bytes[60] ^= 1;
+    scratch_write(log_path(*state, 1), bytes, size);
+    free(bytes);
+    assert_corrupt(*state, "offset 56:");
+}
+
+/* A power cut may keep any part of a batch that was not synced; only a later batch shows that a bad record was whole once. */
+static void a_batch_that_was_torn_in_its_middle_is_cut_off_and_no_damage(void **state)
+{
+    write_epoch(*state, (const char *const[]){"first", "the second", "third", NULL});
+    size_t size;
+    char *bytes = scratch_read(log_path(*state, 1), &size);
+    memset(bytes + 56, 0, 16);
+    scratch_write(log_path(*state, 1), bytes, size);
+    assert_holds(*state, "first,");
+    free(bytes);
+    Journal *journal = open_journal(*state);
+    write_records(journal, (const char *const[]){"next", NULL});
+    journal_close(&journal);
+    assert_holds(*state, "first,next,");
+}
+
+static void a_format_of_a_later_version_is_refused(void **state)
+{
+    write_epoch(*state, (const char *const[]){"one", NULL});
+    size_t size;
+    char *bytes = scratch_read(log_path(*state, 1), &size);
+    bytes[7] = '3';
+    uint64_t checksum = checksum64(bytes, 24);
+    for (int i = 0; i < 8; i++)
+        bytes[24 + i] = (char)(checksum >> 8 * i);
+    scratch_write(log_path(*state, 1), bytes, size);
+    free(bytes);
+    Replayed replayed = {0};
+    assert_status(journal_read(*state, note, &replayed, &diagnostic), STATUS_MISMATCH, &diagnostic);
+    assert_non_null(strstr(diagnostic.message, "format 3"));
+    text_free(&replayed.text);
 }
 
 static void a_folder_that_is_not_there_has_no_records_and_is_not_made(void **state)
@@ -270,7 +344,7 @@ static void check_flip_in_last_segment(const char *folder, size_t at)
 
 static void a_flipped_byte_before_the_last_record_is_told_with_its_offset(void **state)
 {
-    write_epoch(*state, three_records);
+    write_batches(*state, three_records);
     flip_every_byte(log_path(*state, 1), check_flip_in_last_segment, *state);
     size_t size;
     char *bytes = scratch_read(log_path(*state, 1), &size);
@@ -847,6 +921,9 @@ int main(int argument_count, char **arguments)
         TEST(records_of_all_epochs_are_replayed_in_order),
         TEST(what_was_not_synced_is_gone),
         TEST(the_bytes_are_those_of_the_format),
+        TEST(a_journal_of_format_1_is_read_and_gone_on_with),
+        TEST(a_batch_that_was_torn_in_its_middle_is_cut_off_and_no_damage),
+        TEST(a_format_of_a_later_version_is_refused),
         TEST(a_folder_that_is_not_there_has_no_records_and_is_not_made),
         TEST(reading_changes_nothing),
         TEST(a_torn_record_at_the_end_is_cut_off),
