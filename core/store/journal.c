@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/io/json.h"
 #include "core/store/journal_segment.h"
@@ -118,6 +117,8 @@ static Status seal_before(const FileSystem *fs, const char *folder, uint64_t epo
     if (epoch > 1) {
         Cursor cursor;
         TRY(begin_reading(folder, &cursor, NULL, NULL, diagnostic));
+        if (cursor.epoch >= epoch) /* a snapshot of a later place: it was sealed, and compacted away since */
+            goto out;
         TRY(replay_sealed(folder, epoch - 1, &cursor, NULL, NULL, diagnostic));
         TRY(segment_load(&segment, folder, epoch - 1, cursor.start, NULL, diagnostic));
         length = segment.length;
@@ -195,25 +196,6 @@ out:
     return status;
 }
 
-/* The last segment may be read in the middle of a write, which some file systems show as a hole with bytes behind it: what looks
- * damaged is looked at again. */
-static Status load_unsealed(Segment *segment, const char *folder, const Cursor *cursor, Diagnostic *diagnostic)
-{
-    enum { TRIES = 4 };
-    const int64_t pause_ns = 20000000;
-    const Clock *clock = clock_system();
-    for (int tries = 1;; tries++) {
-        Diagnostic attempt = {0};
-        Status status = segment_load(segment, folder, cursor->epoch, cursor->start, NULL, &attempt);
-        if (status != STATUS_CORRUPT || tries == TRIES) {
-            if (status != STATUS_OK && diagnostic)
-                *diagnostic = attempt;
-            return status;
-        }
-        clock->sleep_ns(clock->context, pause_ns);
-    }
-}
-
 Status journal_read(const char *folder, JournalReplay replay, void *context, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
@@ -227,7 +209,7 @@ Status journal_read(const char *folder, JournalReplay replay, void *context, Dia
         uint64_t length, epoch = cursor.epoch;
         TRY(segment_read_seal(folder, epoch + 1, &sealed, &length, diagnostic));
         if (!sealed) {
-            TRY(load_unsealed(&segment, folder, &cursor, diagnostic));
+            TRY(segment_load_live(&segment, folder, cursor.epoch, cursor.start, diagnostic));
             /* It may have been sealed while it was read, shorter than what was read. */
             TRY(segment_read_seal(folder, epoch + 1, &sealed, &length, diagnostic));
             if (sealed)

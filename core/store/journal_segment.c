@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/base/clock.h"
 #include "core/io/hash.h"
 #include "core/io/json.h"
 
@@ -365,6 +366,23 @@ out:
     if (status != STATUS_OK)
         segment_free(segment);
     return status;
+}
+
+Status segment_load_live(Segment *segment, const char *folder, uint64_t epoch, SegmentStart from, Diagnostic *diagnostic)
+{
+    enum { TRIES = 4 };
+    const int64_t pause_ns = 20000000;
+    const Clock *clock = clock_system();
+    for (int tries = 1;; tries++) {
+        Diagnostic attempt = {0};
+        Status status = segment_load(segment, folder, epoch, from, NULL, &attempt);
+        if (status != STATUS_CORRUPT || tries == TRIES) {
+            if (status != STATUS_OK && diagnostic)
+                *diagnostic = attempt;
+            return status;
+        }
+        clock->sleep_ns(clock->context, pause_ns);
+    }
 }
 
 void segment_free(Segment *segment)

@@ -49,6 +49,9 @@ typedef struct Segment {
  * segment, whose end may be torn. */
 NODISCARD Status segment_load(Segment *segment, const char *folder, uint64_t epoch, SegmentStart from,
                               const uint64_t *sealed_length, Diagnostic *diagnostic);
+/* The last segment while its writer may go on: some file systems show a write under way as a hole with bytes behind it, so what looks
+ * damaged is looked at again. */
+NODISCARD Status segment_load_live(Segment *segment, const char *folder, uint64_t epoch, SegmentStart from, Diagnostic *diagnostic);
 void segment_free(Segment *segment);
 NODISCARD Status segment_replay(const Segment *segment, JournalReplay replay, void *context, Diagnostic *diagnostic);
 
