@@ -110,6 +110,7 @@ typedef struct SweepCore {
     bool stopping;
     int64_t tick_ns; /* of the last tick; 0: none yet */
     int64_t wall_ms; /* of the event in hand */
+    bool publishes;  /* CORE_PUBLISH is wanted: true unless the shell knows of no reader */
 } SweepCore;
 
 /* sweep: NULL for reading, else outlives the core. sweep_folder (may be NULL) is what workers are told. */

@@ -17,6 +17,10 @@ void core_actions_free(CoreActions *actions)
 
 void core_publish(CoreStep *step, Json *event)
 {
+    if (!step->core->publishes) {
+        json_destroy(&event);
+        return;
+    }
     CoreAction action = {.type = CORE_PUBLISH, .event = event};
     array_push(step->actions, action);
 }
@@ -30,7 +34,7 @@ void core_decide(CoreStep *step, Record *record)
     ASSERT(status == STATUS_OK); /* a decision of ours that does not follow from our state */
     CoreAction action = {.type = CORE_JOURNAL, .record = *record};
     array_push(step->actions, action);
-    Json *event = sweep_core_event_json(step->core, record);
+    Json *event = step->core->publishes ? sweep_core_event_json(step->core, record) : NULL;
     if (event)
         core_publish(step, event);
     memset(record, 0, sizeof *record);

@@ -119,6 +119,8 @@ static void take_hello(CoreStep *step, const SocketPeer *peer, const MessageHell
 
 static void publish_progress(CoreStep *step, const MessageHeartbeat *heartbeat)
 {
+    if (!step->core->publishes) /* the most frequent of all */
+        return;
     Json *event = json_object(), *trial = json_object();
     char *text = memory_format("trial %" PRIu32 ": step %" PRId64 "/%" PRId64 ", loss %.4f, %.0f pieces/s", heartbeat->id.trial,
                                heartbeat->step, heartbeat->total_steps, heartbeat->loss, heartbeat->pieces_per_s);

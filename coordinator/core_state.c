@@ -25,6 +25,7 @@ SweepCore *sweep_core_create(const Sweep *sweep, const char *sweep_folder)
     SweepCore *core = memory_allocate(1, sizeof *core);
     core->sweep = sweep;
     core->next_fence = 1;
+    core->publishes = true;
     replace_text(&core->sweep_folder, sweep_folder ? sweep_folder : "");
     return core;
 }

@@ -49,19 +49,16 @@ static Status write_seal(const FileSystem *fs, const char *folder, uint64_t epoc
 
 /* How far the journal is read. */
 typedef struct Cursor {
-    uint64_t epoch;     /* whose segment is next */
-    SegmentStart start; /* in it */
-    uint64_t bytes;     /* of records replayed from segments */
+    uint64_t epoch, next_sequence; /* of the segment that is next, of its first record */
+    uint64_t bytes;                /* of segments so far */
 } Cursor;
 
 /* From the newest snapshot on, which is replayed. */
 static Status begin_reading(const char *folder, Cursor *cursor, JournalReplay replay, void *context, Diagnostic *diagnostic)
 {
-    JournalPosition position;
-    *cursor = (Cursor){.epoch = 1, .start = {0, 1}};
-    Status status = journal_snapshot_replay(folder, replay, context, &position, diagnostic);
-    if (position.epoch > 0)
-        *cursor = (Cursor){.epoch = position.epoch, .start = {(size_t)position.offset, position.next_sequence}};
+    *cursor = (Cursor){0};
+    Status status = journal_snapshot_replay(folder, replay, context, &cursor->epoch, &cursor->next_sequence, diagnostic);
+    cursor->epoch++;
     return status;
 }
 
@@ -74,9 +71,9 @@ static Status missing_seal(const char *folder, uint64_t epoch, Diagnostic *diagn
 /* Goes on with the segment after a loaded one. */
 static void advance(Cursor *cursor, const Segment *segment)
 {
-    cursor->bytes += segment->length > segment->base ? segment->length - segment->base : 0;
+    cursor->bytes += segment->length;
     cursor->epoch++;
-    cursor->start = (SegmentStart){0, segment->first_sequence + segment->record_count};
+    cursor->next_sequence += segment->record_count;
 }
 
 /* Replays the segments before `epoch`, whose seals must all be there. */
@@ -93,7 +90,7 @@ static Status replay_sealed(const char *folder, uint64_t epoch, Cursor *cursor, 
             status = missing_seal(folder, cursor->epoch + 1, diagnostic);
             goto out;
         }
-        TRY(segment_load(&segment, folder, cursor->epoch, cursor->start, &length, diagnostic));
+        TRY(segment_load(&segment, folder, cursor->epoch, cursor->next_sequence, &length, diagnostic));
         if (replay)
             TRY(segment_replay(&segment, replay, context, diagnostic));
         advance(cursor, &segment);
@@ -117,10 +114,10 @@ static Status seal_before(const FileSystem *fs, const char *folder, uint64_t epo
     if (epoch > 1) {
         Cursor cursor;
         TRY(begin_reading(folder, &cursor, NULL, NULL, diagnostic));
-        if (cursor.epoch >= epoch) /* a snapshot of a later place: it was sealed, and compacted away since */
+        if (cursor.epoch >= epoch) /* a snapshot stands for it: it was sealed, and perhaps removed since */
             goto out;
         TRY(replay_sealed(folder, epoch - 1, &cursor, NULL, NULL, diagnostic));
-        TRY(segment_load(&segment, folder, epoch - 1, cursor.start, NULL, diagnostic));
+        TRY(segment_load(&segment, folder, epoch - 1, cursor.next_sequence, NULL, diagnostic));
         length = segment.length;
     }
     TRY(write_seal(fs, folder, epoch, &length, diagnostic));
@@ -184,7 +181,7 @@ Status journal_open(Journal **journal, const char *folder, const FileSystem *fs,
     TRY(claim(opened, diagnostic));
     TRY(begin_reading(folder, &cursor, replay, context, diagnostic));
     TRY(replay_sealed(folder, opened->epoch, &cursor, replay, context, diagnostic));
-    opened->next_sequence = cursor.start.sequence;
+    opened->next_sequence = cursor.next_sequence;
     opened->replayed_bytes = cursor.bytes;
     TRY(write_header(opened, diagnostic));
     if (segment_epoch_taken(folder, opened->epoch + 1))
@@ -209,14 +206,14 @@ Status journal_read(const char *folder, JournalReplay replay, void *context, Dia
         uint64_t length, epoch = cursor.epoch;
         TRY(segment_read_seal(folder, epoch + 1, &sealed, &length, diagnostic));
         if (!sealed) {
-            TRY(segment_load_live(&segment, folder, cursor.epoch, cursor.start, diagnostic));
+            TRY(segment_load_live(&segment, folder, epoch, cursor.next_sequence, diagnostic));
             /* It may have been sealed while it was read, shorter than what was read. */
             TRY(segment_read_seal(folder, epoch + 1, &sealed, &length, diagnostic));
             if (sealed)
                 segment_free(&segment);
         }
         if (sealed) {
-            TRY(segment_load(&segment, folder, epoch, cursor.start, &length, diagnostic));
+            TRY(segment_load(&segment, folder, epoch, cursor.next_sequence, &length, diagnostic));
             if (last == epoch && last < SEGMENT_EPOCH_LIMIT)
                 last++; /* whoever sealed it has a segment of its own */
         } else if (epoch + 1 < last) {
@@ -252,12 +249,6 @@ void journal_close(Journal **journal)
 uint64_t journal_epoch(const Journal *journal)
 {
     return journal->epoch;
-}
-
-JournalPosition journal_position(const Journal *journal)
-{
-    ASSERT(journal->buffered.size == 0);
-    return (JournalPosition){journal->epoch, journal->size, journal->next_sequence};
 }
 
 uint64_t journal_replayed_bytes(const Journal *journal)

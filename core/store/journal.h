@@ -5,8 +5,7 @@
  *                         then records {u64 checksum64 of what follows up to the end of the payload, u32 size, u32 mark, payload, padding
  *                         to 8 bytes}; mark: sequence modulo 2^31, times two, plus 1 where a batch (what one sync wrote) begins
  *   epoch-000002.json     made with exclusive creation after the claim: {"epoch":2,"seals":1,"length":L}
- *   snapshot-000002-000000004711.log   records whose replay gives the same as all journal records before number 4711, which is the next
- *                         one in the segment of epoch 2; journal_snapshot.h
+ *   snapshot-000002.log   the records of all epochs up to the second, packed: journal_snapshot.h
  *
  * Opening epoch n seals the segment of epoch n - 1 at the length of its last whole record: whatever a paused predecessor still appends
  * lies beyond the seal and is ignored by every reader. A torn end of the last segment is cut off likewise: all from the first bad record
@@ -33,15 +32,8 @@ enum { JOURNAL_RECORD_LIMIT = 16 * 1024 * 1024, JOURNAL_FORMAT_VERSION = 2 };
 
 typedef struct Journal Journal;
 
-/* Called for each durable record in order while opening; payload lives during the call. sequence 0: a record of a snapshot, which stands
- * for the journal's first records; these come before all others. */
+/* Called for each durable record in order while opening; payload lives during the call. */
 typedef Status (*JournalReplay)(void *context, uint64_t sequence, const void *payload, size_t size, Diagnostic *diagnostic);
-
-/* A place in the journal, between two records. */
-typedef struct JournalPosition {
-    uint64_t epoch, offset; /* in its segment */
-    uint64_t next_sequence;
-} JournalPosition;
 
 /* Opens the next epoch of the journal in folder (made if need be) and replays what all earlier ones hold.
  * STATUS_BUSY when another writer took the epoch in the same moment: try again. Fault points: journal.epoch_created. */
@@ -52,9 +44,7 @@ NODISCARD Status journal_read(const char *folder, JournalReplay replay, void *co
 void journal_close(Journal **journal);
 
 uint64_t journal_epoch(const Journal *journal);
-/* Where the journal ends; nothing may be appended and not yet synced. */
-JournalPosition journal_position(const Journal *journal);
-/* Bytes of records that opening replayed and that no snapshot covers. */
+/* Bytes of the segments that opening replayed because no snapshot stands for them. */
 uint64_t journal_replayed_bytes(const Journal *journal);
 /* Buffers a record; it is durable only after journal_sync. */
 NODISCARD Status journal_append(Journal *journal, const void *payload, size_t size, Diagnostic *diagnostic);

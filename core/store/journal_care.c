@@ -24,22 +24,25 @@ static uint64_t size_of(const char *path)
     return stat(path, &found) == 0 ? (uint64_t)found.st_size : 0;
 }
 
-/* The newest whole snapshot becomes *start. */
-static Status check_snapshots(const char *folder, JournalReport *report, JournalPosition *start, Diagnostic *diagnostic)
+/* *newest: the newest whole one, 0 without one; *expected: the number of the first record behind it. */
+static Status check_snapshots(const char *folder, JournalReport *report, uint64_t *newest, uint64_t *expected,
+                              Diagnostic *diagnostic)
 {
-    JournalPositions positions;
-    Status status = journal_snapshot_list(folder, &positions, diagnostic);
-    for (size_t i = 0; status == STATUS_OK && i < positions.count; i++) {
-        JournalFile file = {.snapshot = true, .version = 1, .first_sequence = positions.items[i].next_sequence};
-        char *path = journal_snapshot_path(folder, positions.items[i]);
+    JournalEpochs epochs;
+    Status status = journal_snapshot_list(folder, &epochs, diagnostic);
+    for (size_t i = 0; status == STATUS_OK && i < epochs.count; i++) {
+        JournalFile file = {.snapshot = true, .version = 1, .first_sequence = 1};
+        char *path = journal_snapshot_path(folder, epochs.items[i]);
         snprintf(file.name, sizeof file.name, "%s", path_base_name(path));
         file.size_bytes = size_of(path);
-        if (journal_snapshot_check(folder, &positions.items[i], &file.records, &file.damage) == STATUS_OK)
-            *start = positions.items[i];
+        if (journal_snapshot_check(folder, epochs.items[i], &file.records, &file.damage) == STATUS_OK) {
+            *newest = epochs.items[i];
+            *expected = file.records + 1;
+        }
         array_push(&report->files, file);
         free(path);
     }
-    array_free(&positions);
+    array_free(&epochs);
     return status;
 }
 
@@ -56,33 +59,24 @@ static uint64_t own_first_sequence(const char *path)
     return sequence;
 }
 
-/* The whole segment by itself, and then the part of it behind the snapshot that ends in it. */
-static Status load_for_check(const char *folder, uint64_t epoch, const JournalPosition *start, uint64_t expected, JournalFile *file,
-                             Segment *segment)
+static Status load_for_check(const char *folder, uint64_t epoch, bool last, JournalFile *file, Segment *segment)
 {
     Status status = STATUS_OK;
     uint64_t length;
     TRY(segment_read_seal(folder, epoch + 1, &file->sealed, &length, &file->damage));
-    const uint64_t *sealed_length = file->sealed ? &length : NULL;
-    if (epoch == start->epoch) {
-        TRY(segment_load(segment, folder, epoch, (SegmentStart){(size_t)start->offset, start->next_sequence}, sealed_length,
-                         &file->damage));
-        segment_free(segment);
-    }
-    if (sealed_length)
-        TRY(segment_load(segment, folder, epoch, (SegmentStart){0, file->first_sequence}, sealed_length, &file->damage));
+    if (file->sealed)
+        TRY(segment_load(segment, folder, epoch, file->first_sequence, &length, &file->damage));
     else
-        TRY(segment_load_live(segment, folder, epoch, (SegmentStart){0, file->first_sequence}, &file->damage));
-    if (expected > 0 && file->first_sequence != expected)
-        status = FAIL(&file->damage, STATUS_CORRUPT, "%s begins with record %llu where %llu is next: restore it from a backup",
-                      segment->path, (unsigned long long)file->first_sequence, (unsigned long long)expected);
+        TRY(segment_load_live(segment, folder, epoch, file->first_sequence, &file->damage));
+    if (!file->sealed && !last)
+        status = FAIL(&file->damage, STATUS_CORRUPT, "%s/epoch-%06llu.json, the seal of %s, is missing: restore it from a backup",
+                      folder, (unsigned long long)epoch + 1, file->name);
 out:
     return status;
 }
 
 /* *expected: the number that the first record should have, 0 when nothing is known of it; then the same for the next segment. */
-static bool check_segment(const char *folder, uint64_t epoch, const JournalPosition *start, bool last, uint64_t *expected,
-                          JournalFile *file)
+static bool check_segment(const char *folder, uint64_t epoch, bool last, uint64_t *expected, JournalFile *file)
 {
     Segment segment = {0};
     char *path = segment_log_path(folder, epoch);
@@ -91,17 +85,14 @@ static bool check_segment(const char *folder, uint64_t epoch, const JournalPosit
     file->first_sequence = own_first_sequence(path);
     if (file->first_sequence == 0)
         file->first_sequence = *expected;
-    file->covered = epoch < start->epoch;
-    Status status = load_for_check(folder, epoch, start, *expected, file, &segment);
-    if (status == STATUS_OK && !file->sealed && !last)
-        status = FAIL(&file->damage, STATUS_CORRUPT, "%s/epoch-%06llu.json, the seal of %s, is missing: restore it from a backup",
-                      folder, (unsigned long long)epoch + 1, file->name);
+    Status status = load_for_check(folder, epoch, last, file, &segment);
+    if (status == STATUS_OK && *expected > 0 && file->first_sequence != *expected)
+        status = FAIL(&file->damage, STATUS_CORRUPT, "%s begins with record %llu where %llu is next: restore it from a backup",
+                      path, (unsigned long long)file->first_sequence, (unsigned long long)*expected);
     file->records = segment.record_count;
     file->version = segment.version;
-    if (status == STATUS_OK && !file->sealed && segment.length < segment.size) {
-        file->torn = true;
-        file->torn_at = segment.length;
-    }
+    file->torn = status == STATUS_OK && !file->sealed && segment.length < segment.size;
+    file->torn_at = file->torn ? segment.length : 0;
     *expected = status == STATUS_OK ? file->first_sequence + segment.record_count : 0;
     segment_free(&segment);
     free(path);
@@ -111,28 +102,29 @@ static bool check_segment(const char *folder, uint64_t epoch, const JournalPosit
 Status journal_check(const char *folder, JournalReport *report, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    JournalPosition start = {0};
-    uint64_t last, expected = 1;
+    uint64_t last, newest = 0, behind_snapshot = 1, expected = 1;
     *report = (JournalReport){.sound = true};
     TRY(segment_last_epoch(folder, &last, diagnostic));
     if (last == 0)
         TRY_FAIL(diagnostic, STATUS_NOT_FOUND, "%s holds no journal", folder);
-    TRY(check_snapshots(folder, report, &start, diagnostic));
+    TRY(check_snapshots(folder, report, &newest, &behind_snapshot, diagnostic));
     for (uint64_t epoch = 1; epoch <= last; epoch++) {
-        JournalFile file = {0};
+        JournalFile file = {.covered = epoch <= newest};
         char *path = segment_log_path(folder, epoch);
-        bool compacted = epoch < start.epoch && !path_exists(path);
+        bool there = path_exists(path);
         free(path);
-        if (compacted) {
+        if (file.covered && !there) { /* removed by a compaction */
             expected = 0;
             continue;
         }
+        if (epoch == newest + 1)
+            expected = behind_snapshot;
         /* The last may be claimed only; then the one before has no seal either. */
-        if (!check_segment(folder, epoch, &start, epoch + 1 >= last, &expected, &file) && !file.covered)
+        if (!check_segment(folder, epoch, epoch + 1 >= last, &expected, &file) && !file.covered)
             report->sound = false;
         array_push(&report->files, file);
     }
-    report->next_sequence = expected;
+    report->next_sequence = newest == last ? behind_snapshot : expected;
 out:
     if (status != STATUS_OK)
         journal_report_free(report);
@@ -215,48 +207,29 @@ static Status remove_file(const FileSystem *fs, char *path, JournalCompaction *c
     return status;
 }
 
-/* The newest whole snapshot; all zero: there is none. */
-static Status newest_whole(const char *folder, JournalPositions *positions, JournalPosition *newest, Diagnostic *diagnostic)
-{
-    *newest = (JournalPosition){0};
-    Status status = journal_snapshot_list(folder, positions, diagnostic);
-    for (size_t i = positions->count; status == STATUS_OK && i-- > 0;) {
-        uint64_t count;
-        Status whole = journal_snapshot_check(folder, &positions->items[i], &count, diagnostic);
-        if (whole == STATUS_OK) {
-            *newest = positions->items[i];
-            break;
-        }
-        if (whole != STATUS_CORRUPT)
-            status = whole;
-    }
-    return status;
-}
-
 Status journal_compact(const char *folder, const FileSystem *fs, int64_t keep_segments, JournalCompaction *compaction,
                        Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    JournalPositions positions = {0};
-    JournalPosition newest;
+    JournalEpochs epochs = {0};
+    uint64_t newest;
     *compaction = (JournalCompaction){0};
-    TRY(newest_whole(folder, &positions, &newest, diagnostic));
-    for (size_t i = 0; i < positions.count; i++)
-        if (positions.items[i].next_sequence < newest.next_sequence) {
-            TRY(remove_file(fs, journal_snapshot_path(folder, positions.items[i]), compaction, diagnostic));
-            compaction->snapshots++;
-        }
-    /* The oldest first: a reader without the snapshot then finds the beginning missing, and never a hole. */
-    for (uint64_t epoch = 1; epoch < newest.epoch && newest.epoch - epoch > (uint64_t)keep_segments; epoch++) {
+    TRY(journal_snapshot_newest(folder, &newest, diagnostic));
+    TRY(journal_snapshot_list(folder, &epochs, diagnostic));
+    for (size_t i = 0; i < epochs.count && epochs.items[i] < newest; i++) {
+        TRY(remove_file(fs, journal_snapshot_path(folder, epochs.items[i]), compaction, diagnostic));
+        compaction->snapshots++;
+    }
+    for (uint64_t epoch = 1; epoch <= newest && newest - epoch >= (uint64_t)keep_segments; epoch++) {
         char *path = segment_log_path(folder, epoch);
         compaction->segments += path_exists(path);
         TRY(remove_file(fs, path, compaction, diagnostic));
-        TRY(remove_file(fs, segment_seal_path(folder, epoch), compaction, diagnostic));
+        TRY(remove_file(fs, segment_seal_path(folder, epoch), compaction, diagnostic)); /* of the segment before */
     }
-    if (newest.epoch > 0)
+    if (newest > 0)
         TRY(folder_sync(fs, folder, diagnostic));
 out:
-    array_free(&positions);
+    array_free(&epochs);
     return status;
 }
 
@@ -286,8 +259,8 @@ out:
     return status;
 }
 
-static Status copy_segment(const char *folder, const char *target, uint64_t epoch, uint64_t last, const JournalPosition *start,
-                           uint64_t *next_sequence, const FileSystem *fs, Diagnostic *diagnostic)
+static Status copy_segment(const char *folder, const char *target, uint64_t epoch, uint64_t last, uint64_t *next_sequence,
+                           const FileSystem *fs, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     Segment segment = {0};
@@ -295,15 +268,12 @@ static Status copy_segment(const char *folder, const char *target, uint64_t epoc
     uint64_t length;
     char *from = segment_log_path(folder, epoch), *to = segment_log_path(target, epoch);
     char *seal_from = segment_seal_path(folder, epoch + 1), *seal_to = segment_seal_path(target, epoch + 1);
-    SegmentStart begin = {0, *next_sequence};
-    if (epoch == start->epoch)
-        begin = (SegmentStart){(size_t)start->offset, start->next_sequence};
     TRY(segment_read_seal(folder, epoch + 1, &sealed, &length, diagnostic));
     if (sealed)
-        TRY(segment_load(&segment, folder, epoch, begin, &length, diagnostic));
+        TRY(segment_load(&segment, folder, epoch, *next_sequence, &length, diagnostic));
     else
-        TRY(segment_load_live(&segment, folder, epoch, begin, diagnostic));
-    *next_sequence = segment.first_sequence + segment.record_count;
+        TRY(segment_load_live(&segment, folder, epoch, *next_sequence, diagnostic));
+    *next_sequence += segment.record_count;
     if (path_exists(from))
         TRY(copy_file(fs, from, to, segment.length, diagnostic));
     if (sealed && epoch < last)
@@ -320,25 +290,23 @@ out:
 static Status copy_all(const char *folder, const char *target, const FileSystem *fs, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    JournalPositions positions = {0};
-    JournalPosition newest;
-    uint64_t last, next_sequence = 1;
+    uint64_t last, newest, records = 0;
     char *from = NULL, *to = NULL;
     TRY(segment_last_epoch(folder, &last, diagnostic));
     if (last == 0)
         TRY_FAIL(diagnostic, STATUS_NOT_FOUND, "%s holds no journal", folder);
-    TRY(newest_whole(folder, &positions, &newest, diagnostic));
-    if (newest.epoch > 0) {
+    TRY(journal_snapshot_newest(folder, &newest, diagnostic));
+    if (newest > 0) {
         from = journal_snapshot_path(folder, newest);
         to = journal_snapshot_path(target, newest);
         TRY(copy_file(fs, from, to, UINT64_MAX, diagnostic));
+        TRY(journal_snapshot_check(target, newest, &records, diagnostic));
     }
-    for (uint64_t epoch = newest.epoch > 0 ? newest.epoch : 1; epoch <= last; epoch++)
-        TRY(copy_segment(folder, target, epoch, last, &newest, &next_sequence, fs, diagnostic));
+    for (uint64_t epoch = newest + 1, next_sequence = records + 1; epoch <= last; epoch++)
+        TRY(copy_segment(folder, target, epoch, last, &next_sequence, fs, diagnostic));
 out:
     free(from);
     free(to);
-    array_free(&positions);
     return status;
 }
 

@@ -10,8 +10,8 @@
 typedef struct JournalFile {
     char name[64];
     uint64_t size_bytes, records; /* whole ones, of a snapshot or a segment */
-    uint64_t first_sequence;      /* of a segment; a snapshot's: the first that it does not stand for */
-    bool torn;                    /* the last segment: its end is, from torn_at on */
+    uint64_t first_sequence;
+    bool torn; /* the last segment: its end is, from torn_at on */
     uint64_t torn_at;
     bool snapshot, sealed, covered; /* covered: the newest snapshot stands for all of it */
     int version;

@@ -268,33 +268,42 @@ static Status segment_corrupt(const Segment *segment, size_t offset, const char 
                 what, offset);
 }
 
-/* header: the first bytes of the file. */
-static Status check_header(Segment *segment, const char *header, uint64_t epoch, SegmentStart from, Diagnostic *diagnostic)
+static Status check_header(Segment *segment, uint64_t epoch, Diagnostic *diagnostic)
 {
+    const char *header = segment->bytes;
     if (memcmp(header, segment_magic, sizeof segment_magic) != 0 || segment_load_number(header + 24, 8) != checksum64(header, 24))
         return segment_corrupt(segment, 0, "the header is damaged", diagnostic);
     segment->version = header[sizeof segment_magic] - '0';
     if (segment->version < 1 || segment->version > JOURNAL_FORMAT_VERSION)
         return FAIL(diagnostic, STATUS_MISMATCH, "%s is of format %c; this nersweep reads formats 1 to %d: use a newer one",
                     segment->path, header[sizeof segment_magic], JOURNAL_FORMAT_VERSION);
-    uint64_t first = segment_load_number(header + 16, 8);
-    if (segment_load_number(header + 8, 8) != epoch || (from.offset == 0 ? first != from.sequence : first > from.sequence))
+    if (segment_load_number(header + 8, 8) != epoch || segment_load_number(header + 16, 8) != segment->first_sequence)
         return segment_corrupt(segment, 0, "the header is that of another segment", diagnostic);
     return STATUS_OK;
 }
 
-/* Counts whole records from the place on where they begin in bytes, and finds their end. */
-static Status scan(Segment *segment, size_t limit, size_t begin, bool sealed, Diagnostic *diagnostic)
+/* Counts whole records and finds their end. */
+static Status scan(Segment *segment, uint64_t epoch, bool sealed, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     Text scratch = {0};
-    size_t offset = begin;
+    size_t limit = sealed ? segment->length : segment->size, offset = SEGMENT_HEADER_SIZE;
+    segment->length = 0;
+    if (limit < SEGMENT_HEADER_SIZE) {
+        if (sealed && limit > 0)
+            status = segment_corrupt(segment, limit, "the seal lies within the header", diagnostic);
+        goto out;
+    }
+    /* A writer syncs its header before its first record, so a bad one with nothing behind it is the trace of a writer that died. */
+    if (!sealed && limit == SEGMENT_HEADER_SIZE && check_header(segment, epoch, NULL) == STATUS_CORRUPT)
+        goto out;
+    TRY(check_header(segment, epoch, diagnostic));
     while (offset < limit) {
         uint64_t sequence = segment->first_sequence + segment->record_count;
         Frame frame;
         if (!record_valid(segment, limit, offset, sequence, &frame, &scratch)) {
             if (sealed || damaged_later(segment, offset, sequence, &scratch)) {
-                status = segment_corrupt(segment, segment->base + offset, "a record is damaged", diagnostic);
+                status = segment_corrupt(segment, offset, "a record is damaged", diagnostic);
                 goto out;
             }
             break;
@@ -302,80 +311,41 @@ static Status scan(Segment *segment, size_t limit, size_t begin, bool sealed, Di
         offset = frame.end;
         segment->record_count++;
     }
-    segment->length = segment->base + offset;
+    segment->length = offset;
 out:
     text_free(&scratch);
     return status;
 }
 
-/* A segment that is read from its beginning. */
-static Status scan_whole(Segment *segment, uint64_t epoch, SegmentStart from, size_t limit, bool sealed, Diagnostic *diagnostic)
-{
-    segment->length = 0;
-    if (limit < SEGMENT_HEADER_SIZE)
-        return sealed && limit > 0 ? segment_corrupt(segment, limit, "the seal lies within the header", diagnostic) : STATUS_OK;
-    /* A writer syncs its header before its first record, so a bad one with nothing behind it is the trace of a writer that died. */
-    if (!sealed && limit == SEGMENT_HEADER_SIZE && check_header(segment, segment->bytes, epoch, from, NULL) == STATUS_CORRUPT)
-        return STATUS_OK;
-    Status status = check_header(segment, segment->bytes, epoch, from, diagnostic);
-    return status == STATUS_OK ? scan(segment, limit, SEGMENT_HEADER_SIZE, sealed, diagnostic) : status;
-}
-
-/* One that is read from a place on, up to which it was durable once. */
-static Status scan_rest(Segment *segment, uint64_t epoch, SegmentStart from, size_t limit, bool sealed, Diagnostic *diagnostic)
-{
-    Status status = STATUS_OK;
-    char *header = NULL;
-    size_t header_size;
-    if (limit < from.offset)
-        return FAIL(diagnostic, STATUS_CORRUPT, "%s ends at %zu, but a snapshot covers %zu bytes of it: restore it from a backup",
-                    segment->path, limit, from.offset);
-    TRY(file_read_part(segment->path, 0, SEGMENT_HEADER_SIZE, &header, &header_size, diagnostic));
-    if (header_size < SEGMENT_HEADER_SIZE) {
-        status = segment_corrupt(segment, 0, "the header is damaged", diagnostic);
-        goto out;
-    }
-    TRY(check_header(segment, header, epoch, from, diagnostic));
-    TRY(scan(segment, limit - from.offset, 0, sealed, diagnostic));
-out:
-    free(header);
-    return status;
-}
-
-Status segment_load(Segment *segment, const char *folder, uint64_t epoch, SegmentStart from, const uint64_t *sealed_length,
+Status segment_load(Segment *segment, const char *folder, uint64_t epoch, uint64_t first_sequence, const uint64_t *sealed_length,
                     Diagnostic *diagnostic)
 {
-    *segment = (Segment){.path = segment_log_path(folder, epoch), .first_sequence = from.sequence, .base = from.offset};
+    *segment = (Segment){.path = segment_log_path(folder, epoch), .first_sequence = first_sequence};
     Status status = STATUS_OK;
     if (is_there(folder, segment->path))
-        TRY(file_read_part(segment->path, from.offset, SEGMENT_SIZE_LIMIT + 1, &segment->bytes, &segment->size, diagnostic));
-    if (segment->size > SEGMENT_SIZE_LIMIT)
-        TRY_FAIL(diagnostic, STATUS_LIMIT, "%s is larger than the limit of %zu bytes", segment->path, SEGMENT_SIZE_LIMIT);
-    size_t limit = segment->base + segment->size;
-    if (sealed_length && *sealed_length > limit)
-        TRY_FAIL(diagnostic, STATUS_CORRUPT,
-                 "%s has %zu bytes, but %llu were sealed: restore it from a backup, or start the sweep anew under another name",
-                 segment->path, limit, (unsigned long long)*sealed_length);
-    if (sealed_length)
-        limit = (size_t)*sealed_length;
-    if (from.offset == 0)
-        TRY(scan_whole(segment, epoch, from, limit, sealed_length != NULL, diagnostic));
-    else
-        TRY(scan_rest(segment, epoch, from, limit, sealed_length != NULL, diagnostic));
+        TRY(file_read(segment->path, SEGMENT_SIZE_LIMIT, &segment->bytes, &segment->size, diagnostic));
+    if (sealed_length) {
+        segment->length = (size_t)*sealed_length;
+        if (segment->length > segment->size)
+            TRY_FAIL(diagnostic, STATUS_CORRUPT,
+                     "%s has %zu bytes, but %llu were sealed: restore it from a backup, or start the sweep anew under another name",
+                     segment->path, segment->size, (unsigned long long)*sealed_length);
+    }
+    TRY(scan(segment, epoch, sealed_length != NULL, diagnostic));
 out:
     if (status != STATUS_OK)
         segment_free(segment);
     return status;
 }
 
-Status segment_load_live(Segment *segment, const char *folder, uint64_t epoch, SegmentStart from, Diagnostic *diagnostic)
+Status segment_load_live(Segment *segment, const char *folder, uint64_t epoch, uint64_t first_sequence, Diagnostic *diagnostic)
 {
     enum { TRIES = 4 };
     const int64_t pause_ns = 20000000;
     const Clock *clock = clock_system();
     for (int tries = 1;; tries++) {
         Diagnostic attempt = {0};
-        Status status = segment_load(segment, folder, epoch, from, NULL, &attempt);
+        Status status = segment_load(segment, folder, epoch, first_sequence, NULL, &attempt);
         if (status != STATUS_CORRUPT || tries == TRIES) {
             if (status != STATUS_OK && diagnostic)
                 *diagnostic = attempt;
@@ -394,7 +364,7 @@ void segment_free(Segment *segment)
 
 Status segment_replay(const Segment *segment, JournalReplay replay, void *context, Diagnostic *diagnostic)
 {
-    size_t offset = segment->base ? 0 : SEGMENT_HEADER_SIZE;
+    size_t offset = SEGMENT_HEADER_SIZE;
     for (uint64_t i = 0; i < segment->record_count; i++) {
         Frame frame;
         ASSERT(record_framed(segment, segment->size, offset, &frame)); /* scan has seen it */

@@ -27,31 +27,25 @@ bool segment_epoch_taken(const char *folder, uint64_t epoch);
 /* The length at which opening `epoch` sealed the segment before it; *sealed is false when it has no seal (yet). */
 NODISCARD Status segment_read_seal(const char *folder, uint64_t epoch, bool *sealed, uint64_t *length, Diagnostic *diagnostic);
 
-/* A place in the journal: where a record ends and the next one begins. */
-typedef struct SegmentStart {
-    size_t offset;     /* in the file; 0: its beginning, with the header */
-    uint64_t sequence; /* of the record there */
-} SegmentStart;
-
-/* A segment's whole records from a place on. */
+/* A segment's whole records. */
 typedef struct Segment {
     char *path;
-    char *bytes;             /* of the file from `base` on */
-    size_t base;             /* a multiple of 8 */
-    size_t size;             /* of bytes */
-    size_t length;           /* of the file up to the end of its last whole record; the seal's length if it has one */
+    char *bytes;
+    size_t size;             /* of the file */
+    size_t length;           /* up to the end of the last whole record; the seal's length if it has one */
     int version;             /* of its format */
-    uint64_t first_sequence; /* of the first record in bytes */
+    uint64_t first_sequence; /* of its first record */
     uint64_t record_count;
 } Segment;
 
-/* Reads and checks the segment of an epoch from a place on. A file that is not there is an empty segment. sealed_length NULL: the last
- * segment, whose end may be torn. */
-NODISCARD Status segment_load(Segment *segment, const char *folder, uint64_t epoch, SegmentStart from,
+/* Reads and checks the segment of an epoch whose first record must have the number first_sequence. A file that is not there is an
+ * empty segment. sealed_length NULL: the last segment, whose end may be torn. */
+NODISCARD Status segment_load(Segment *segment, const char *folder, uint64_t epoch, uint64_t first_sequence,
                               const uint64_t *sealed_length, Diagnostic *diagnostic);
 /* The last segment while its writer may go on: some file systems show a write under way as a hole with bytes behind it, so what looks
  * damaged is looked at again. */
-NODISCARD Status segment_load_live(Segment *segment, const char *folder, uint64_t epoch, SegmentStart from, Diagnostic *diagnostic);
+NODISCARD Status segment_load_live(Segment *segment, const char *folder, uint64_t epoch, uint64_t first_sequence,
+                                   Diagnostic *diagnostic);
 void segment_free(Segment *segment);
 NODISCARD Status segment_replay(const Segment *segment, JournalReplay replay, void *context, Diagnostic *diagnostic);
 

@@ -7,154 +7,17 @@
 #include "core/base/fault.h"
 #include "core/base/log.h"
 #include "core/io/hash.h"
+#include "core/store/journal_pack.h"
 #include "core/store/journal_segment.h"
 
-enum { HEADER_SIZE = 40, FRAME_SIZE = 16, END_SIZE = 24, ALIGNMENT = 8, BUFFER_SIZE = 1024 * 1024 };
+enum { FRAME_SIZE = 16, END_SIZE = 32, ALIGNMENT = 8 };
 #define SNAPSHOT_SIZE_LIMIT ((size_t)16 << 30)
-#define NUMBER_MASK UINT32_C(0x7FFFFFFF)
 
 static const char snapshot_magic[8] = {'n', 's', 'w', 's', 'n', 'a', 'p', '1'};
-static const char end_magic[8] = {'n', 's', 'w', 's', 'e', 'n', 'd', '1'};
 
-struct JournalSnapshot {
-    FileWriter *writer;
-    char *path;
-    uint64_t count;
-    Text buffered;
-};
-
-char *journal_snapshot_path(const char *folder, JournalPosition position)
+char *journal_snapshot_path(const char *folder, uint64_t epoch)
 {
-    return memory_format("%s/snapshot-%06llu-%012llu.log", folder, (unsigned long long)position.epoch,
-                         (unsigned long long)position.next_sequence);
-}
-
-/* ------------------------------------------------------------------------------------------------ writing */
-
-static Status flush(JournalSnapshot *snapshot, Diagnostic *diagnostic)
-{
-    Status status = file_writer_append(snapshot->writer, snapshot->buffered.bytes, snapshot->buffered.size, diagnostic);
-    text_clear(&snapshot->buffered);
-    return status;
-}
-
-Status journal_snapshot_begin(JournalSnapshot **snapshot, const char *folder, const FileSystem *fs, JournalPosition covers,
-                              Diagnostic *diagnostic)
-{
-    *snapshot = NULL;
-    JournalSnapshot *begun = memory_allocate(1, sizeof *begun);
-    begun->path = journal_snapshot_path(folder, covers);
-    Status status = file_writer_begin(&begun->writer, fs, begun->path, diagnostic);
-    if (status != STATUS_OK) {
-        journal_snapshot_abandon(&begun);
-        return status;
-    }
-    unsigned char header[HEADER_SIZE];
-    memcpy(header, snapshot_magic, sizeof snapshot_magic);
-    segment_store_number(header + 8, covers.epoch, 8);
-    segment_store_number(header + 16, covers.offset, 8);
-    segment_store_number(header + 24, covers.next_sequence, 8);
-    segment_store_number(header + 32, checksum64(header, 32), 8);
-    text_append(&begun->buffered, (const char *)header, sizeof header);
-    *snapshot = begun;
-    return STATUS_OK;
-}
-
-Status journal_snapshot_append(JournalSnapshot *snapshot, const void *payload, size_t size, Diagnostic *diagnostic)
-{
-    if (size > JOURNAL_RECORD_LIMIT)
-        return FAIL(diagnostic, STATUS_LIMIT, "a record of a snapshot has %zu bytes, over the limit of %d", size,
-                    JOURNAL_RECORD_LIMIT);
-    segment_append_record(&snapshot->buffered, ++snapshot->count, false, payload, size);
-    return snapshot->buffered.size < BUFFER_SIZE ? STATUS_OK : flush(snapshot, diagnostic);
-}
-
-Status journal_snapshot_commit(JournalSnapshot **snapshot, Diagnostic *diagnostic)
-{
-    Status status = STATUS_OK;
-    JournalSnapshot *ending = *snapshot;
-    unsigned char end[END_SIZE];
-    memcpy(end, end_magic, sizeof end_magic);
-    segment_store_number(end + 8, ending->count, 8);
-    segment_store_number(end + 16, checksum64(end, 16), 8);
-    text_append(&ending->buffered, (const char *)end, sizeof end);
-    TRY(flush(ending, diagnostic));
-    if (fault_point("journal.snapshot_written"))
-        TRY_FAIL(diagnostic, STATUS_IO, "injected failure at journal.snapshot_written in %s", ending->path);
-    TRY(file_writer_commit(&ending->writer, diagnostic));
-out:
-    journal_snapshot_abandon(snapshot);
-    return status;
-}
-
-void journal_snapshot_abandon(JournalSnapshot **snapshot)
-{
-    JournalSnapshot *ended = *snapshot;
-    *snapshot = NULL;
-    if (!ended)
-        return;
-    file_writer_abandon(&ended->writer);
-    text_free(&ended->buffered);
-    free(ended->path);
-    free(ended);
-}
-
-/* ------------------------------------------------------------------------------------------------ finding */
-
-/* The digits from *at on that stand before `end`; false: there are none, or too many. */
-static bool read_digits(const char **at, char end, uint64_t *number)
-{
-    enum { DIGITS_LIMIT = 18 };
-    const char *digit = *at;
-    *number = 0;
-    for (; *digit >= '0' && *digit <= '9' && digit - *at < DIGITS_LIMIT; digit++)
-        *number = *number * 10 + (uint64_t)(*digit - '0');
-    bool found = digit > *at && *digit == end;
-    *at = digit + 1;
-    return found;
-}
-
-static bool position_of_name(const char *name, JournalPosition *position)
-{
-    static const char prefix[] = "snapshot-";
-    *position = (JournalPosition){0};
-    const char *at = name + sizeof prefix - 1;
-    return strncmp(name, prefix, sizeof prefix - 1) == 0 && read_digits(&at, '-', &position->epoch) &&
-           read_digits(&at, '.', &position->next_sequence) && strcmp(at, "log") == 0 && position->epoch > 0 &&
-           position->epoch <= SEGMENT_EPOCH_LIMIT && position->next_sequence > 0;
-}
-
-static int compare_positions(const void *a, const void *b)
-{
-    const JournalPosition *left = a, *right = b;
-    if (left->next_sequence != right->next_sequence)
-        return left->next_sequence < right->next_sequence ? -1 : 1;
-    return left->epoch < right->epoch ? -1 : left->epoch > right->epoch;
-}
-
-Status journal_snapshot_list(const char *folder, JournalPositions *positions, Diagnostic *diagnostic)
-{
-    *positions = (JournalPositions){0};
-    StringArray names = {0};
-    if (!path_exists(folder))
-        return STATUS_OK;
-    Status status = folder_list(folder, &names, diagnostic);
-    for (size_t i = 0; i < names.count; i++) {
-        JournalPosition position;
-        if (position_of_name(names.items[i], &position))
-            array_push(positions, position);
-    }
-    if (positions->count > 1)
-        qsort(positions->items, positions->count, sizeof *positions->items, compare_positions);
-    string_array_free(&names);
-    return status;
-}
-
-/* ------------------------------------------------------------------------------------------------ reading */
-
-static Status damaged(const char *path, size_t offset, const char *what, Diagnostic *diagnostic)
-{
-    return FAIL(diagnostic, STATUS_CORRUPT, "%s: %s at offset %zu: restore the file from a backup", path, what, offset);
+    return memory_format("%s/snapshot-%06llu.log", folder, (unsigned long long)epoch);
 }
 
 static size_t padded(size_t size)
@@ -162,51 +25,91 @@ static size_t padded(size_t size)
     return (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-/* Checks all of a snapshot's bytes. */
-static Status check_bytes(const char *path, const char *bytes, size_t size, JournalPosition *position, uint64_t *count,
-                          Diagnostic *diagnostic)
+/* ------------------------------------------------------------------------------------------------ finding */
+
+static uint64_t epoch_of_name(const char *name)
 {
-    if (size < HEADER_SIZE + END_SIZE || memcmp(bytes, snapshot_magic, sizeof snapshot_magic - 1) != 0 ||
-        segment_load_number(bytes + 32, 8) != checksum64(bytes, 32))
-        return damaged(path, 0, "the header is damaged", diagnostic);
-    if (bytes[7] != snapshot_magic[7])
-        return FAIL(diagnostic, STATUS_MISMATCH, "%s is of format %c; this nersweep reads format %c: use a newer one", path,
-                    bytes[7], snapshot_magic[7]);
-    if (segment_load_number(bytes + 8, 8) != position->epoch || segment_load_number(bytes + 24, 8) != position->next_sequence)
-        return damaged(path, 0, "the header is that of another snapshot", diagnostic);
-    position->offset = segment_load_number(bytes + 16, 8);
-    size_t end = size - END_SIZE, offset = HEADER_SIZE;
-    if (memcmp(bytes + end, end_magic, sizeof end_magic) != 0 ||
-        segment_load_number(bytes + end + 16, 8) != checksum64(bytes + end, 16))
-        return damaged(path, end, "its end is damaged", diagnostic);
-    for (*count = 0; offset < end; ++*count) {
-        size_t payload_size = end - offset >= FRAME_SIZE ? segment_load_number(bytes + offset + 8, 4) : SIZE_MAX;
-        if (payload_size > JOURNAL_RECORD_LIMIT || end - offset - FRAME_SIZE < padded(payload_size) ||
-            segment_load_number(bytes + offset + 12, 4) != ((*count + 1) & NUMBER_MASK) << 1 ||
-            segment_load_number(bytes + offset, 8) != checksum64(bytes + offset + 8, FRAME_SIZE - 8 + payload_size))
-            return damaged(path, offset, "a record is damaged", diagnostic);
-        offset += FRAME_SIZE + padded(payload_size);
-    }
-    if (segment_load_number(bytes + end + 8, 8) != *count || position->offset % ALIGNMENT != 0 ||
-        position->offset < SEGMENT_HEADER_SIZE)
-        return damaged(path, end, "records are missing", diagnostic);
-    return STATUS_OK;
+    unsigned long long epoch = 0;
+    int end = 0;
+    char again[64];
+    if (sscanf(name, "snapshot-%18llu.log%n", &epoch, &end) != 1 || end == 0 || epoch == 0 || epoch > SEGMENT_EPOCH_LIMIT)
+        return 0;
+    snprintf(again, sizeof again, "snapshot-%06llu.log", epoch);
+    return strcmp(name, again) == 0 ? epoch : 0;
 }
 
-/* A snapshot that was read and found whole. */
+static int compare_epochs(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+Status journal_snapshot_list(const char *folder, JournalEpochs *epochs, Diagnostic *diagnostic)
+{
+    *epochs = (JournalEpochs){0};
+    StringArray names = {0};
+    if (!path_exists(folder))
+        return STATUS_OK;
+    Status status = folder_list(folder, &names, diagnostic);
+    for (size_t i = 0; i < names.count; i++)
+        if (epoch_of_name(names.items[i]) > 0)
+            array_push(epochs, epoch_of_name(names.items[i]));
+    if (epochs->count > 1)
+        qsort(epochs->items, epochs->count, sizeof *epochs->items, compare_epochs);
+    string_array_free(&names);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------------ reading */
+
+/* A snapshot's bytes, found whole. */
 typedef struct Loaded {
     char *bytes;
-    size_t size;
-    uint64_t count;
+    size_t end; /* of the blocks */
+    uint64_t record_count;
 } Loaded;
 
-static Status load(const char *folder, JournalPosition *position, Loaded *loaded, Diagnostic *diagnostic)
+static Status damaged(const char *path, size_t offset, const char *what, Diagnostic *diagnostic)
+{
+    return FAIL(diagnostic, STATUS_CORRUPT, "%s: %s at offset %zu: restore the file from a backup", path, what, offset);
+}
+
+/* Checks all of its bytes; the records are counted where a block says how many it has. */
+static Status check_bytes(const char *path, Loaded *loaded, size_t size, uint64_t epoch, Diagnostic *diagnostic)
+{
+    if (size < END_SIZE)
+        return damaged(path, 0, "the file is too short", diagnostic);
+    const char *bytes = loaded->bytes, *last = bytes + size - END_SIZE;
+    uint64_t found = 0;
+    loaded->end = size - END_SIZE;
+    if (memcmp(last, snapshot_magic, sizeof snapshot_magic - 1) != 0 || segment_load_number(last + 24, 8) != checksum64(last, 24))
+        return damaged(path, loaded->end, "the end is damaged", diagnostic);
+    if (last[7] != snapshot_magic[7])
+        return FAIL(diagnostic, STATUS_MISMATCH, "%s is of format %c; this nersweep reads format %c: use a newer one", path,
+                    last[7], snapshot_magic[7]);
+    if (segment_load_number(last + 8, 8) != epoch)
+        return damaged(path, loaded->end, "the end is that of another snapshot", diagnostic);
+    loaded->record_count = segment_load_number(last + 16, 8);
+    for (size_t offset = 0, number = 0; offset < loaded->end; number++) {
+        size_t left = loaded->end - offset, block = left >= FRAME_SIZE ? segment_load_number(bytes + offset + 8, 4) : SIZE_MAX;
+        if (block > left || left - FRAME_SIZE < padded(block) || block < 4 ||
+            segment_load_number(bytes + offset + 12, 4) != number ||
+            segment_load_number(bytes + offset, 8) != checksum64(bytes + offset + 8, FRAME_SIZE - 8 + block))
+            return damaged(path, offset, "a block is damaged", diagnostic);
+        found += segment_load_number(bytes + offset + FRAME_SIZE, 4);
+        offset += FRAME_SIZE + padded(block);
+    }
+    return found == loaded->record_count ? STATUS_OK : damaged(path, loaded->end, "records are missing", diagnostic);
+}
+
+static Status load(const char *folder, uint64_t epoch, Loaded *loaded, Diagnostic *diagnostic)
 {
     *loaded = (Loaded){0};
-    char *path = journal_snapshot_path(folder, *position);
-    Status status = file_read_part(path, 0, SNAPSHOT_SIZE_LIMIT, &loaded->bytes, &loaded->size, diagnostic);
+    size_t size;
+    char *path = journal_snapshot_path(folder, epoch);
+    Status status = file_read_part(path, 0, SNAPSHOT_SIZE_LIMIT, &loaded->bytes, &size, diagnostic);
     if (status == STATUS_OK)
-        status = check_bytes(path, loaded->bytes, loaded->size, position, &loaded->count, diagnostic);
+        status = check_bytes(path, loaded, size, epoch, diagnostic);
     if (status != STATUS_OK) {
         free(loaded->bytes);
         *loaded = (Loaded){0};
@@ -217,49 +120,194 @@ static Status load(const char *folder, JournalPosition *position, Loaded *loaded
 
 static Status replay_loaded(const Loaded *loaded, JournalReplay replay, void *context, Diagnostic *diagnostic)
 {
-    size_t offset = HEADER_SIZE;
-    for (uint64_t i = 0; i < loaded->count && replay; i++) {
-        size_t size = segment_load_number(loaded->bytes + offset + 8, 4);
-        Status status = replay(context, 0, loaded->bytes + offset + FRAME_SIZE, size, diagnostic);
-        if (status != STATUS_OK)
-            return status;
-        offset += FRAME_SIZE + padded(size);
+    Status status = STATUS_OK;
+    Unpacked unpacked = {0};
+    uint64_t sequence = 1;
+    for (size_t offset = 0; offset < loaded->end && replay;) {
+        size_t block = segment_load_number(loaded->bytes + offset + 8, 4);
+        TRY(unpack_block(&unpacked, loaded->bytes + offset + FRAME_SIZE, block, diagnostic));
+        for (size_t i = 0, begin = 0; i < unpacked.ends.count; begin = unpacked.ends.items[i++])
+            TRY(replay(context, sequence++, unpacked.bytes.bytes + begin, unpacked.ends.items[i] - begin, diagnostic));
+        offset += FRAME_SIZE + padded(block);
     }
-    return STATUS_OK;
+out:
+    unpacked_free(&unpacked);
+    return status;
 }
 
-Status journal_snapshot_check(const char *folder, JournalPosition *position, uint64_t *count, Diagnostic *diagnostic)
+/* The newest one that is whole. *epoch 0: there is none. */
+static Status load_newest(const char *folder, Loaded *loaded, uint64_t *epoch, Diagnostic *diagnostic)
+{
+    JournalEpochs epochs;
+    *epoch = 0;
+    *loaded = (Loaded){0};
+    Status status = journal_snapshot_list(folder, &epochs, diagnostic);
+    for (size_t i = epochs.count; status == STATUS_OK && *epoch == 0 && i-- > 0;) {
+        Diagnostic problem = {0};
+        status = load(folder, epochs.items[i], loaded, &problem);
+        if (status == STATUS_CORRUPT) {
+            LOG_WARNING("%s; what came before it is read instead", problem.message);
+            status = STATUS_OK;
+        } else if (status == STATUS_OK) {
+            *epoch = epochs.items[i];
+        } else if (diagnostic) {
+            *diagnostic = problem;
+        }
+    }
+    array_free(&epochs);
+    return status;
+}
+
+Status journal_snapshot_replay(const char *folder, JournalReplay replay, void *context, uint64_t *epoch, uint64_t *next_sequence,
+                               Diagnostic *diagnostic)
 {
     Loaded loaded;
-    Status status = load(folder, position, &loaded, diagnostic);
-    *count = loaded.count;
+    Status status = load_newest(folder, &loaded, epoch, diagnostic);
+    *next_sequence = loaded.record_count + 1;
+    if (status == STATUS_OK && *epoch > 0)
+        status = replay_loaded(&loaded, replay, context, diagnostic);
     free(loaded.bytes);
     return status;
 }
 
-Status journal_snapshot_replay(const char *folder, JournalReplay replay, void *context, JournalPosition *position,
-                               Diagnostic *diagnostic)
+Status journal_snapshot_newest(const char *folder, uint64_t *epoch, Diagnostic *diagnostic)
+{
+    Loaded loaded;
+    Status status = load_newest(folder, &loaded, epoch, diagnostic);
+    free(loaded.bytes);
+    return status;
+}
+
+static Status ignore(void *context, uint64_t sequence, const void *payload, size_t size, Diagnostic *diagnostic)
+{
+    (void)context, (void)sequence, (void)payload, (void)size, (void)diagnostic;
+    return STATUS_OK;
+}
+
+Status journal_snapshot_check(const char *folder, uint64_t epoch, uint64_t *count, Diagnostic *diagnostic)
+{
+    Loaded loaded;
+    Status status = load(folder, epoch, &loaded, diagnostic);
+    *count = loaded.record_count;
+    if (status == STATUS_OK)
+        status = replay_loaded(&loaded, ignore, NULL, diagnostic);
+    free(loaded.bytes);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------------ writing */
+
+typedef struct Maker {
+    FileWriter *writer;
+    Packer *packer;
+    Text block;
+    uint64_t block_count, record_count;
+    const volatile bool *cancelled;
+} Maker;
+
+static Status write_block(Maker *maker, Diagnostic *diagnostic)
+{
+    static const char zeros[ALIGNMENT];
+    unsigned char frame[FRAME_SIZE] = {0};
+    Text *text = &maker->block;
+    text_clear(text);
+    text_append(text, (const char *)frame, sizeof frame);
+    packer_take(maker->packer, text);
+    size_t size = text->size - FRAME_SIZE;
+    segment_store_number((unsigned char *)text->bytes + 8, size, 4);
+    segment_store_number((unsigned char *)text->bytes + 12, maker->block_count++, 4);
+    segment_store_number((unsigned char *)text->bytes, checksum64(text->bytes + 8, text->size - 8), 8);
+    text_append(text, zeros, padded(size) - size);
+    return file_writer_append(maker->writer, text->bytes, text->size, diagnostic);
+}
+
+static Status pack_record(void *context, uint64_t sequence, const void *payload, size_t size, Diagnostic *diagnostic)
+{
+    Maker *maker = context;
+    ASSERT(sequence == maker->record_count + 1);
+    maker->record_count++;
+    packer_add(maker->packer, payload, size);
+    if (!packer_full(maker->packer))
+        return STATUS_OK;
+    if (maker->cancelled && *maker->cancelled)
+        return FAIL(diagnostic, STATUS_INTERRUPTED, "the snapshot was cancelled");
+    return write_block(maker, diagnostic);
+}
+
+static Status write_end(Maker *maker, uint64_t epoch, Diagnostic *diagnostic)
+{
+    unsigned char end[END_SIZE];
+    memcpy(end, snapshot_magic, sizeof snapshot_magic);
+    segment_store_number(end + 8, epoch, 8);
+    segment_store_number(end + 16, maker->record_count, 8);
+    segment_store_number(end + 24, checksum64(end, 24), 8);
+    return file_writer_append(maker->writer, end, sizeof end, diagnostic);
+}
+
+/* The records of the newest snapshot and of the sealed segments behind it, up to those of `epoch`. */
+static Status pack_all(Maker *maker, const char *folder, uint64_t epoch, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    JournalPositions positions;
-    Loaded loaded = {0};
-    *position = (JournalPosition){0};
-    TRY(journal_snapshot_list(folder, &positions, diagnostic));
-    for (size_t i = positions.count; i-- > 0 && !loaded.bytes;) {
-        Diagnostic problem = {0};
-        status = load(folder, &positions.items[i], &loaded, &problem);
-        if (status == STATUS_CORRUPT) {
-            LOG_WARNING("%s; what came before it is read instead", problem.message);
-            continue;
-        }
-        if (status != STATUS_OK && diagnostic)
-            *diagnostic = problem;
-        TRY(status);
-        *position = positions.items[i];
+    Segment segment = {0};
+    uint64_t done, next_sequence, length;
+    TRY(journal_snapshot_replay(folder, pack_record, maker, &done, &next_sequence, diagnostic));
+    if (done > epoch)
+        TRY_FAIL(diagnostic, STATUS_BUSY, "%s got a newer snapshot in the meantime", folder);
+    while (++done <= epoch) {
+        bool sealed;
+        TRY(segment_read_seal(folder, done + 1, &sealed, &length, diagnostic));
+        if (!sealed)
+            TRY_FAIL(diagnostic, STATUS_CORRUPT, "%s/epoch-%06llu.json is missing: restore it from a backup", folder,
+                     (unsigned long long)done + 1);
+        TRY(segment_load(&segment, folder, done, next_sequence, &length, diagnostic));
+        TRY(segment_replay(&segment, pack_record, maker, diagnostic));
+        next_sequence += segment.record_count;
+        segment_free(&segment);
     }
-    status = loaded.bytes ? replay_loaded(&loaded, replay, context, diagnostic) : STATUS_OK;
+    if (!packer_empty(maker->packer))
+        TRY(write_block(maker, diagnostic));
 out:
-    free(loaded.bytes);
-    array_free(&positions);
+    segment_free(&segment);
+    return status;
+}
+
+/* The last epoch that is sealed; 0: none. */
+static Status last_sealed(const char *folder, uint64_t *epoch, Diagnostic *diagnostic)
+{
+    uint64_t length;
+    Status status = segment_last_epoch(folder, epoch, diagnostic);
+    for (bool sealed = false; status == STATUS_OK && !sealed && *epoch > 0;) {
+        status = segment_read_seal(folder, *epoch, &sealed, &length, diagnostic); /* made by this epoch for the one before */
+        --*epoch;
+    }
+    return status;
+}
+
+Status journal_snapshot_make(const char *folder, const FileSystem *fs, const volatile bool *cancelled, uint64_t *epoch,
+                             Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    Maker maker = {.packer = packer_create(), .cancelled = cancelled};
+    uint64_t newest = 0;
+    char *path = NULL;
+    *epoch = 0;
+    TRY(last_sealed(folder, epoch, diagnostic));
+    TRY(journal_snapshot_newest(folder, &newest, diagnostic));
+    if (*epoch <= newest) {
+        *epoch = newest;
+        goto out;
+    }
+    path = journal_snapshot_path(folder, *epoch);
+    TRY(file_writer_begin(&maker.writer, fs, path, diagnostic));
+    TRY(pack_all(&maker, folder, *epoch, diagnostic));
+    TRY(write_end(&maker, *epoch, diagnostic));
+    if (fault_point("journal.snapshot_written"))
+        TRY_FAIL(diagnostic, STATUS_IO, "injected failure at journal.snapshot_written in %s", path);
+    TRY(file_writer_commit(&maker.writer, diagnostic));
+out:
+    file_writer_abandon(&maker.writer);
+    packer_destroy(&maker.packer);
+    text_free(&maker.block);
+    free(path);
     return status;
 }
