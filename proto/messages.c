@@ -8,48 +8,85 @@
 
 /* ------------------------------------------------------------------------------------------------ what records.c uses too */
 
-/* Counts what one unpacking takes. */
-typedef struct WireBudget {
-    size_t left;
-} WireBudget;
+/* What one unpacking takes, piece by piece out of few blocks, which go all at once. The first block begins with this. */
+typedef struct WireArena {
+    struct WireArena *next; /* larger blocks for what did not fit */
+    size_t used, size;      /* of this block, behind its head */
+    size_t left;            /* of the whole allowance; in the first one alone */
+    _Alignas(16) char bytes[];
+} WireArena;
+
+static WireArena *arena_block(size_t size)
+{
+    WireArena *arena = malloc(sizeof *arena + size);
+    if (arena)
+        *arena = (WireArena){.size = size};
+    return arena;
+}
 
 static void *wire_allocate(void *context, size_t size)
 {
-    WireBudget *budget = context;
-    if (size > budget->left)
+    WireArena *first = context, *block = first->next ? first->next : first;
+    size_t rounded = (size + 15) / 16 * 16;
+    if (size > first->left || rounded < size)
         return NULL;
-    budget->left -= size;
-    return malloc(size ? size : 1);
+    first->left -= size;
+    if (rounded > block->size - block->used) {
+        size_t more = 4 * block->size < first->left ? 4 * block->size : first->left;
+        WireArena *added = arena_block(rounded > more ? rounded : more);
+        if (!added)
+            return NULL;
+        added->next = first->next;
+        first->next = added;
+        block = added;
+    }
+    block->used += rounded;
+    return block->bytes + block->used - rounded;
 }
 
 static void wire_release(void *context, void *memory)
 {
     (void)context;
-    free(memory);
+    (void)memory; /* goes with its block */
+}
+
+static void arena_free(WireArena *first)
+{
+    for (WireArena *next; first; first = next) {
+        next = first->next;
+        free(first);
+    }
 }
 
 void *wire_unpack(const void *descriptor, const void *bytes, size_t size)
 {
-    WireBudget budget = {WIRE_ALLOCATION_LIMIT};
-    ProtobufCAllocator allocator = {wire_allocate, wire_release, &budget};
-    return protobuf_c_message_unpack(descriptor, &allocator, size, bytes);
+    enum { ROOM = 1024 };
+    WireArena *arena = arena_block(ROOM + 2 * size);
+    if (!arena)
+        return NULL;
+    arena->left = WIRE_ALLOCATION_LIMIT;
+    ProtobufCAllocator allocator = {wire_allocate, wire_release, arena};
+    void *unpacked = protobuf_c_message_unpack(descriptor, &allocator, size, bytes);
+    /* The message itself is what it allocates first. */
+    ASSERT(!unpacked || unpacked == arena->bytes);
+    if (!unpacked)
+        arena_free(arena);
+    return unpacked;
 }
 
 void wire_free(void *unpacked)
 {
-    WireBudget budget = {0};
-    ProtobufCAllocator allocator = {wire_allocate, wire_release, &budget};
     if (unpacked)
-        protobuf_c_message_free_unpacked(unpacked, &allocator);
+        arena_free((WireArena *)((char *)unpacked - offsetof(WireArena, bytes)));
 }
 
 void wire_pack(const void *message, Text *bytes)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
-    uint8_t *packed = memory_allocate(size ? size : 1, 1);
-    ASSERT(protobuf_c_message_pack(message, packed) == size);
-    text_append(bytes, (const char *)packed, size);
-    free(packed);
+    text_reserve(bytes, size);
+    ASSERT(protobuf_c_message_pack(message, (uint8_t *)bytes->bytes + bytes->size) == size);
+    bytes->size += size;
+    bytes->bytes[bytes->size] = '\0';
 }
 
 Nersweep__DatasetScore **wire_datasets(const DatasetScore *scores, size_t count)

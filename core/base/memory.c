@@ -107,7 +107,7 @@ void *array_grow(void *items, size_t *capacity, size_t wanted, size_t item_size)
     return items;
 }
 
-static void text_reserve(Text *text, size_t added)
+void text_reserve(Text *text, size_t added)
 {
     size_t wanted;
     if (!size_add(text->size, added, &wanted) || !size_add(wanted, 1, &wanted))

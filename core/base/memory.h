@@ -54,6 +54,7 @@ typedef struct Text {
     size_t capacity;
 } Text;
 void text_append(Text *text, const char *bytes, size_t size);
+void text_reserve(Text *text, size_t added); /* room for so many bytes more, and the terminator */
 void text_append_string(Text *text, const char *string);
 void text_format(Text *text, const char *format, ...) PRINTF_LIKE(2, 3); /* appends */
 void text_clear(Text *text);
