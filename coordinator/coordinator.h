@@ -10,6 +10,7 @@
 
 #include "coordinator/sweep.h"
 #include "core/base/clock.h"
+#include "core/io/file.h"
 #include "core/io/json.h"
 
 typedef struct CoordinatorOptions {
@@ -26,12 +27,14 @@ typedef struct CoordinatorOptions {
     const char *backend;             /* for local groups */
     const volatile int *interrupted; /* 1: stop assigning, let workers save (SIGTERM), end with STATUS_INTERRUPTED; 2: at once */
     const Clock *clock;
+    const FileSystem *fs; /* of the journal; NULL: the system's */
     void (*on_event)(void *context, const Json *event); /* each status event, for the progress display of `run`; may be NULL */
     void *on_event_context;
 } CoordinatorOptions;
 
 /* Runs until the sweep has ended. Status messages of the sweep go to the feed; the final ranking can be read with sweep_results_read.
- * Errors: STATUS_BUSY another coordinator holds this sweep (host, pid named) or the port is taken; STATUS_MISMATCH the journal belongs to another sweep. */
+ * A full disk is waited for, ten minutes at most; nothing is acknowledged meanwhile.
+ * Errors: STATUS_NO_SPACE the disk stayed full; STATUS_BUSY another coordinator holds this sweep (host, pid named) or the port is taken; STATUS_MISMATCH the journal belongs to another sweep. */
 NODISCARD Status coordinator_run(const CoordinatorOptions *options, Diagnostic *diagnostic);
 
 /* Events (on_event, and the JSON of MESSAGE_STATUS_EVENT): {"event": KIND, "text": a line for people, "sequence", "wall_ms", ...} with KIND

@@ -51,7 +51,7 @@ typedef struct Evaluation {
 typedef struct Trial {
     Work work;
     uint32_t configuration, seed_index;
-    Json *parameters;              /* of the sweep, for people */
+    char *parameters_json;         /* of the sweep, for people: sweep_core_parameters */
     char *options_json;            /* all training options, canonical */
     char *statistics_json;         /* of its end; may be NULL */
     ARRAY(Evaluation) evaluations; /* number n of the trial at index n - 1 */
@@ -159,6 +159,7 @@ typedef struct CoreAction {
 } CoreAction;
 typedef ARRAY(CoreAction) CoreActions;
 void core_actions_free(CoreActions *actions);
+void core_actions_clear(CoreActions *actions); /* the same, but keeps room for as many more */
 
 /* Appends to actions. Fails only where a sampler fails; the state is then that of the records in actions. STATUS_REQUEST is for the shell. */
 NODISCARD Status sweep_core_step(SweepCore *core, const CoreEvent *event, int64_t now_ns, CoreActions *actions,
@@ -169,6 +170,8 @@ NODISCARD Status sweep_core_step(SweepCore *core, const CoreEvent *event, int64_
 typedef enum StatusDetail { STATUS_FULL, STATUS_WITHOUT_EVALUATIONS, STATUS_OPEN_TRIALS_ONLY } StatusDetail;
 /* As described in coordinator.h. A new root. */
 Json *sweep_core_status(const SweepCore *core, StatusDetail detail);
+/* The searched options of a trial. A new root: they are kept as text, which a million of them need not be parsed for. */
+Json *sweep_core_parameters(const SweepCore *core, uint32_t trial);
 /* One trial of it. */
 Json *sweep_core_trial_json(const SweepCore *core, uint32_t trial, bool with_evaluations);
 /* The event of a record that was just applied, or NULL. A new root. */

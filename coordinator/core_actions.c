@@ -3,7 +3,7 @@
 
 #include "coordinator/core_internal.h"
 
-void core_actions_free(CoreActions *actions)
+void core_actions_clear(CoreActions *actions)
 {
     for (size_t i = 0; i < actions->count; i++) {
         CoreAction *action = &actions->items[i];
@@ -12,6 +12,12 @@ void core_actions_free(CoreActions *actions)
         if (action->event)
             json_destroy(&action->event);
     }
+    actions->count = 0;
+}
+
+void core_actions_free(CoreActions *actions)
+{
+    core_actions_clear(actions);
     array_free(actions);
 }
 

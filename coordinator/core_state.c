@@ -39,7 +39,7 @@ static void work_free(Work *work)
 static void trial_free(Trial *trial)
 {
     work_free(&trial->work);
-    json_destroy(&trial->parameters);
+    free(trial->parameters_json);
     free(trial->options_json);
     free(trial->statistics_json);
     for (size_t i = 0; i < trial->evaluations.count; i++) {
@@ -183,13 +183,7 @@ static Status apply_trial_created(SweepCore *core, const Record *record, Diagnos
         record->seed_index >= seeds || (uint64_t)record->configuration * seeds + record->seed_index != record->id.trial)
         return FAIL(diagnostic, STATUS_CORRUPT, "trial %" PRIu32 " is created out of order", record->id.trial);
     Trial trial = {.configuration = record->configuration, .seed_index = record->seed_index};
-    if (record->json) {
-        Status status = json_parse(&trial.parameters, record->json, strlen(record->json), "journal", diagnostic);
-        if (status != STATUS_OK)
-            return status;
-    } else {
-        trial.parameters = json_object();
-    }
+    trial.parameters_json = memory_copy_string(record->json ? record->json : "{}");
     trial.options_json = memory_copy_string(record->options_json ? record->options_json : "{}");
     array_push(&core->trials, trial);
     return STATUS_OK;

@@ -5,7 +5,7 @@
 
 #include "coordinator/coordinator.h"
 #include "core/io/file.h"
-#include "core/store/journal.h"
+#include "core/store/journal_snapshot.h"
 
 Status journal_fold_record(void *context, uint64_t sequence, const void *payload, size_t size, Diagnostic *diagnostic)
 {
@@ -20,13 +20,32 @@ Status journal_fold_record(void *context, uint64_t sequence, const void *payload
     return status;
 }
 
+static uint64_t newest_snapshot(const char *folder)
+{
+    JournalEpochs epochs;
+    Status status = journal_snapshot_list(folder, &epochs, NULL);
+    uint64_t newest = status == STATUS_OK && epochs.count ? epochs.items[epochs.count - 1] : 0;
+    array_free(&epochs);
+    return newest;
+}
+
 Status journal_fold_read(const char *sweep_folder, SweepCore **core, Diagnostic *diagnostic)
 {
+    enum { TRIES = 4 };
     char *folder = path_join(sweep_folder, "journal");
-    *core = sweep_core_create(NULL, sweep_folder);
-    Status status = journal_read(folder, journal_fold_record, *core, diagnostic);
-    if (status != STATUS_OK)
+    Status status = STATUS_BUSY;
+    for (int tries = 1;; tries++) {
+        uint64_t snapshot = newest_snapshot(folder);
+        *core = sweep_core_create(NULL, sweep_folder);
+        status = journal_read(folder, journal_fold_record, *core, diagnostic);
+        if (status == STATUS_OK)
+            break;
         sweep_core_destroy(core);
+        /* Segments may have been compacted away while they were read; then there is a newer snapshot, which stands for them. */
+        bool compacted = (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) && newest_snapshot(folder) != snapshot;
+        if (!compacted || tries == TRIES)
+            break;
+    }
     free(folder);
     return status;
 }

@@ -1,6 +1,7 @@
 #include "coordinator/server.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "coordinator/process.h"
 #include "core/base/log.h"
 #include "core/io/file.h"
+#include "core/store/journal_snapshot.h"
 
 enum {
     ROUND_MS = 50,
@@ -21,6 +23,7 @@ enum {
     ORPHAN_INTERVAL_MS = 500,
     LOCK_INTERVAL_MS = 5000,
     EPOCH_TRIES = 5,
+    SNAPSHOT_BYTES = 16 * 1024 * 1024, /* of segments without a snapshot that are worth one */
 };
 
 int64_t server_now_ns(const Server *server)
@@ -135,16 +138,49 @@ static void public_address(const Server *server, const char *address, char *text
     snprintf(text, size, "%s", address);
 }
 
+static void *make_snapshot(void *context)
+{
+    Server *server = context;
+    Diagnostic diagnostic = {0};
+    uint64_t epoch;
+    Status status = journal_snapshot_make(server->journal_folder, server->fs, &server->snapshot_cancelled, &epoch, &diagnostic);
+    if (status == STATUS_OK)
+        LOG_DEBUG("the journal up to epoch %" PRIu64 " is packed", epoch);
+    else if (status != STATUS_INTERRUPTED)
+        LOG_WARNING("the journal was not packed, which only makes the next start slower: %s", diagnostic.message);
+    return NULL;
+}
+
+/* In the background: nothing waits for it, and the sealed segments that it reads do not change any more. */
+static void begin_snapshot(Server *server)
+{
+    sigset_t all, before;
+    if (journal_replayed_bytes(server->journal) < SNAPSHOT_BYTES)
+        return;
+    sigfillset(&all); /* signals are for the thread that serves */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    server->snapshot_begun = pthread_create(&server->snapshot_thread, NULL, make_snapshot, server) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void end_snapshot(Server *server)
+{
+    atomic_store(&server->snapshot_cancelled, true);
+    if (server->snapshot_begun)
+        pthread_join(server->snapshot_thread, NULL);
+}
+
 static Status open_journal(Server *server, Diagnostic *diagnostic)
 {
-    char *folder = path_join(server->options->sweep_folder, "journal");
+    const char *folder = server->journal_folder = path_join(server->options->sweep_folder, "journal");
     Status status = STATUS_BUSY;
     for (int i = 0; i < EPOCH_TRIES && status == STATUS_BUSY; i++) {
         sweep_core_destroy(&server->core);
         server->core = sweep_core_create(server->options->sweep, server->options->sweep_folder);
-        status = journal_open(&server->journal, folder, file_system_posix(), journal_fold_record, server->core, diagnostic);
+        status = journal_open(&server->journal, folder, server->fs, journal_fold_record, server->core, diagnostic);
     }
-    free(folder);
+    if (status == STATUS_OK)
+        begin_snapshot(server);
     return status;
 }
 
@@ -234,6 +270,9 @@ static Status take_frame(Server *server, const SocketPeer *peer, Diagnostic *dia
         LOG_WARNING("a message was refused: %s", problem.message);
         return STATUS_OK;
     }
+    /* Whoever reads the feed asks for a snapshot first, and can do without what came before it. */
+    if (message.type == MESSAGE_STATUS_REQUEST || message.type == MESSAGE_CONTROL)
+        server->core->publishes = true;
     if (message.type == MESSAGE_STATUS_REQUEST) {
         if (server->readers.count < READER_LIMIT)
             array_push(&server->readers, *peer);
@@ -304,7 +343,7 @@ static Status check_test(const Server *server, Diagnostic *diagnostic)
                 core->test.reason ? core->test.reason : "no reason is known");
 }
 
-static int interrupted(const Server *server)
+int server_interrupted(const Server *server)
 {
     return server->options->interrupted ? *server->options->interrupted : 0;
 }
@@ -324,7 +363,7 @@ static Status wait_for_groups(Server *server, Diagnostic *diagnostic)
 {
     Status status = stop_core(server, diagnostic);
     int64_t limit_ns = server_now_ns(server) + (int64_t)SAVE_LIMIT_MS * 1000000;
-    while (status == STATUS_OK && server->groups && local_groups_alive(server->groups) && interrupted(server) < 2 &&
+    while (status == STATUS_OK && server->groups && local_groups_alive(server->groups) && server_interrupted(server) < 2 &&
            server_now_ns(server) < limit_ns)
         status = round_once(server, false, diagnostic);
     return status == STATUS_OK ? server_commit(server, diagnostic) : status;
@@ -336,10 +375,10 @@ static Status linger(Server *server, Diagnostic *diagnostic)
     Status status = STATUS_OK;
     int64_t ended_ns = server_now_ns(server), linger_ns = ended_ns + server->options->linger_ms * 1000000;
     int64_t limit_ns = ended_ns + (int64_t)GOODBYE_LIMIT_MS * 1000000;
-    while (status == STATUS_OK && interrupted(server) < 2) {
+    while (status == STATUS_OK && server_interrupted(server) < 2) {
         int64_t now_ns = server_now_ns(server);
         bool groups = server->groups && local_groups_alive(server->groups) && now_ns < limit_ns;
-        if (!groups && (now_ns >= linger_ns || interrupted(server)))
+        if (!groups && (now_ns >= linger_ns || server_interrupted(server)))
             break;
         status = round_once(server, false, diagnostic);
     }
@@ -351,7 +390,7 @@ static Status serve(Server *server, Diagnostic *diagnostic)
     Status status = STATUS_OK;
     while (true) {
         bool running = server->core->state == SWEEP_RUNNING;
-        if (interrupted(server) || server->stop_asked) {
+        if (server_interrupted(server) || server->stop_asked) {
             TRY(wait_for_groups(server, diagnostic));
             return sweep_result(server->core, diagnostic);
         }
@@ -399,6 +438,7 @@ static Status start_server(Server *server, Diagnostic *diagnostic)
     server->endpoint.epoch = journal_epoch(server->journal);
     server->feed_sequence = server->endpoint.epoch << 32;             /* rises over restarts */
     TRY(place_write_endpoint(folder, &server->endpoint, diagnostic)); /* whoever comes early is answered by the first round */
+    server->core->publishes = server->options->on_event != NULL;
     CoreEvent event = {.type = CORE_START, .epoch = server->endpoint.epoch};
     TRY(server_step(server, &event, diagnostic));
     TRY(server_commit(server, diagnostic));
@@ -414,6 +454,8 @@ static void close_server(Server *server)
     local_groups_destroy(&server->groups);
     if (server->endpoint.epoch)
         place_remove_endpoint(server->options->sweep_folder, server->endpoint.epoch);
+    end_snapshot(server);
+    free(server->journal_folder);
     journal_close(&server->journal);
     sweep_core_destroy(&server->core);
     socket_close(&server->router);
@@ -433,6 +475,7 @@ Status coordinator_run(const CoordinatorOptions *options, Diagnostic *diagnostic
     Status status = STATUS_OK;
     bool ended;
     Server server = {.options = options, .clock = options->clock ? options->clock : clock_system(), .lock = -1};
+    server.fs = options->fs ? options->fs : file_system_posix();
     process_host(server.host, sizeof server.host);
     TRY(place_lock(options->sweep_folder, options->take_over, &server.lock, diagnostic));
     TRY(check_journal(options, &ended, diagnostic));

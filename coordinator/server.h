@@ -2,6 +2,9 @@
 #ifndef NERSWEEP_COORDINATOR_SERVER_H
 #define NERSWEEP_COORDINATOR_SERVER_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "coordinator/coordinator.h"
 #include "coordinator/core.h"
 #include "coordinator/local_groups.h"
@@ -10,6 +13,7 @@
 typedef struct Server {
     const CoordinatorOptions *options;
     const Clock *clock;
+    const FileSystem *fs;
     char host[128];
     SweepCore *core;
     Journal *journal;
@@ -24,10 +28,16 @@ typedef struct Server {
     uint64_t feed_sequence;
     bool stop_asked;
     int64_t orphans_ns, lock_ns; /* when they were last looked at */
+    char *journal_folder;
+    pthread_t snapshot_thread; /* packs what came before this epoch, so that the next start is quick */
+    bool snapshot_begun;
+    atomic_bool snapshot_cancelled;
     Text bytes;
 } Server;
 
 int64_t server_now_ns(const Server *server);
+/* 0: not; 1: to save and end; 2: to end at once. */
+int server_interrupted(const Server *server);
 /* Feeds an event to the core; what it decides waits in server->actions. */
 NODISCARD Status server_step(Server *server, CoreEvent *event, Diagnostic *diagnostic);
 /* server_commit.c: journals what was decided, syncs once, then sends, publishes and answers readers. */

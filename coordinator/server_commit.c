@@ -6,9 +6,29 @@
 #include "core/base/fault.h"
 #include "core/base/log.h"
 
+enum { FULL_DISK_RETRY_MS = 250, FULL_DISK_LIMIT_MS = 10 * 60 * 1000 };
+
 static Status injected(const char *name, Diagnostic *diagnostic)
 {
     return FAIL(diagnostic, STATUS_IO, "injected failure at %s", name);
+}
+
+/* Until what is buffered is durable. A full disk may be somebody else's doing and pass; workers train on and repeat what they reported. */
+static Status sync_journal(Server *server, Diagnostic *diagnostic)
+{
+    int64_t begin_ns = server_now_ns(server);
+    for (bool told = false;; told = true) {
+        Status status = journal_sync(server->journal, diagnostic);
+        if (status == STATUS_OK && told)
+            LOG_INFO("there is space again: going on");
+        if (status != STATUS_NO_SPACE || journal_broken(server->journal))
+            return status;
+        if (server_interrupted(server) || server_now_ns(server) - begin_ns > (int64_t)FULL_DISK_LIMIT_MS * 1000000)
+            return status;
+        if (!told && diagnostic)
+            LOG_ERROR("%s; nothing is acknowledged until then", diagnostic->message);
+        server->clock->sleep_ns(server->clock->context, (int64_t)FULL_DISK_RETRY_MS * 1000000);
+    }
 }
 
 static Status journal_records(Server *server, Diagnostic *diagnostic)
@@ -28,7 +48,7 @@ static Status journal_records(Server *server, Diagnostic *diagnostic)
         TRY(record_encode(&server->actions.items[i].record, &server->bytes, diagnostic));
         TRY(journal_append(server->journal, server->bytes.bytes, server->bytes.size, diagnostic));
     }
-    TRY(journal_sync(server->journal, diagnostic));
+    TRY(sync_journal(server, diagnostic));
     if (fault_point("coordinator.before_acknowledge"))
         status = injected("coordinator.before_acknowledge", diagnostic);
 out:
@@ -133,6 +153,6 @@ Status server_commit(Server *server, Diagnostic *diagnostic)
     }
     answer_readers(server);
 out:
-    core_actions_free(&server->actions);
+    core_actions_clear(&server->actions);
     return status;
 }

@@ -151,6 +151,13 @@ static Json *evaluation_json(const Evaluation *evaluation, size_t sequence)
     return json;
 }
 
+Json *sweep_core_parameters(const SweepCore *core, uint32_t trial)
+{
+    const char *text = core->trials.items[trial].parameters_json;
+    Json *json = NULL;
+    return json_parse(&json, text, strlen(text), "journal", NULL) == STATUS_OK ? json : json_object();
+}
+
 static void set_progress(Json *json, const Trial *trial)
 {
     const Evaluation *last = trial->evaluations.count ? &trial->evaluations.items[trial->evaluations.count - 1] : NULL;
@@ -170,7 +177,7 @@ Json *sweep_core_trial_json(const SweepCore *core, uint32_t number, bool with_ev
     json_set(json, "configuration", json_integer(trial->configuration));
     json_set(json, "seed", json_integer(core->settings.seeds.items[trial->seed_index]));
     json_set(json, "state", json_string(trial_state_name(core, trial)));
-    json_set(json, "parameters", json_copy(trial->parameters));
+    json_set(json, "parameters", sweep_core_parameters(core, number));
     set_progress(json, trial);
     json_set(json, "best_score", best ? json_real(best->score) : json_null());
     json_set(json, "best_step", best ? json_integer(best->step) : json_null());
@@ -276,13 +283,15 @@ static const char *event_name(RecordType type)
     return names[type];
 }
 
-static void parameters_event_text(const Json *parameters, Text *text)
+static void parameters_event_text(const SweepCore *core, uint32_t trial, Text *text)
 {
+    Json *parameters = sweep_core_parameters(core, trial);
     for (const char *key = json_next_key(parameters, NULL); key; key = json_next_key(parameters, key)) {
         char *value = sweep_value_text(json_get(parameters, key));
         text_format(text, " %s=%.100s", key, value);
         free(value);
     }
+    json_destroy(&parameters);
 }
 
 static void trial_event_text(const SweepCore *core, const Record *record, Text *text)
@@ -295,7 +304,7 @@ static void trial_event_text(const SweepCore *core, const Record *record, Text *
     switch (record->type) {
     case RECORD_TRIAL_CREATED:
         text_format(text, " (seed %" PRId32 "):", core->settings.seeds.items[trial->seed_index]);
-        parameters_event_text(trial->parameters, text);
+        parameters_event_text(core, number, text);
         break;
     case RECORD_ASSIGNED:
         text_format(text, "%s goes to %s%s%s", record->kind == ASSIGNMENT_TEST ? ", test of the best checkpoint," : "",

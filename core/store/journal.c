@@ -17,7 +17,8 @@ struct Journal {
     int file;
     uint64_t epoch;
     uint64_t next_sequence;
-    size_t size; /* of the segment, what is buffered included */
+    size_t size;   /* of the segment, what is buffered included */
+    size_t synced; /* of it, what is durable */
     uint64_t replayed_bytes;
     Text buffered; /* records that were appended since the last sync */
     Status broken; /* not STATUS_OK: the status with which it broke */
@@ -161,7 +162,7 @@ static Status write_header(Journal *journal, Diagnostic *diagnostic)
     segment_append_header(&header, journal->epoch, journal->next_sequence);
     TRY(file_write_all(journal->fs, journal->file, header.bytes, header.size, journal->path, diagnostic));
     TRY(file_fsync(journal->fs, journal->file, journal->path, diagnostic));
-    journal->size = header.size;
+    journal->size = journal->synced = header.size;
 out:
     text_free(&header);
     return status;
@@ -256,6 +257,11 @@ uint64_t journal_replayed_bytes(const Journal *journal)
     return journal->replayed_bytes;
 }
 
+bool journal_broken(const Journal *journal)
+{
+    return journal->broken != STATUS_OK;
+}
+
 static Status refuse_broken(const Journal *journal, Diagnostic *diagnostic)
 {
     if (journal->broken == STATUS_OK)
@@ -292,16 +298,26 @@ static Status refuse_stale(const Journal *journal, Diagnostic *diagnostic)
                 (unsigned long long)journal->epoch, journal->folder);
 }
 
+/* Writes what is buffered. When the disk is full, what of it was written goes again, so that it can be tried once more. */
+static Status write_buffered(Journal *journal, bool *again, Diagnostic *diagnostic)
+{
+    Status status =
+        file_write_all(journal->fs, journal->file, journal->buffered.bytes, journal->buffered.size, journal->path, diagnostic);
+    *again = status == STATUS_NO_SPACE && journal->fs->ftruncate(journal->fs->context, journal->file, (off_t)journal->synced) == 0;
+    return status;
+}
+
 Status journal_sync(Journal *journal, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
+    bool again = false;
     TRY(refuse_broken(journal, diagnostic));
     TRY(refuse_stale(journal, diagnostic));
     if (journal->buffered.size == 0)
         goto out;
     if (fault_point("journal.before_write"))
         TRY_FAIL(diagnostic, STATUS_IO, "injected failure at journal.before_write in %s", journal->path);
-    TRY(file_write_all(journal->fs, journal->file, journal->buffered.bytes, journal->buffered.size, journal->path, diagnostic));
+    TRY(write_buffered(journal, &again, diagnostic));
     if (fault_point("journal.before_fsync"))
         TRY_FAIL(diagnostic, STATUS_IO, "injected failure at journal.before_fsync in %s", journal->path);
     TRY(file_fsync(journal->fs, journal->file, journal->path, diagnostic));
@@ -312,8 +328,9 @@ Status journal_sync(Journal *journal, Diagnostic *diagnostic)
      * and seals what is durable now. */
     TRY(refuse_stale(journal, diagnostic));
     text_clear(&journal->buffered);
+    journal->synced = journal->size;
 out:
-    if (status != STATUS_OK && journal->broken == STATUS_OK)
+    if (status != STATUS_OK && !again && journal->broken == STATUS_OK)
         journal->broken = status;
     return status;
 }

@@ -22,6 +22,7 @@
 #ifndef NERSWEEP_CORE_STORE_JOURNAL_H
 #define NERSWEEP_CORE_STORE_JOURNAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -48,8 +49,10 @@ uint64_t journal_epoch(const Journal *journal);
 uint64_t journal_replayed_bytes(const Journal *journal);
 /* Buffers a record; it is durable only after journal_sync. */
 NODISCARD Status journal_append(Journal *journal, const void *payload, size_t size, Diagnostic *diagnostic);
-/* Writes and fsyncs what was appended. On failure nothing of it may be acknowledged and the journal refuses further appends.
+/* Writes and fsyncs what was appended. On failure nothing of it may be acknowledged and the journal refuses further appends, unless it
+ * is STATUS_NO_SPACE and the journal is not broken: what is buffered then waits for another try.
  * STATUS_STALE_EPOCH when a later epoch exists. Fault points: journal.before_write, journal.before_fsync, journal.after_fsync. */
 NODISCARD Status journal_sync(Journal *journal, Diagnostic *diagnostic);
+bool journal_broken(const Journal *journal);
 
 #endif

@@ -202,7 +202,7 @@ typedef struct Maker {
     Packer *packer;
     Text block;
     uint64_t block_count, record_count;
-    const volatile bool *cancelled;
+    const atomic_bool *cancelled;
 } Maker;
 
 static Status write_block(Maker *maker, Diagnostic *diagnostic)
@@ -229,7 +229,7 @@ static Status pack_record(void *context, uint64_t sequence, const void *payload,
     packer_add(maker->packer, payload, size);
     if (!packer_full(maker->packer))
         return STATUS_OK;
-    if (maker->cancelled && *maker->cancelled)
+    if (maker->cancelled && atomic_load(maker->cancelled))
         return FAIL(diagnostic, STATUS_INTERRUPTED, "the snapshot was cancelled");
     return write_block(maker, diagnostic);
 }
@@ -283,7 +283,7 @@ static Status last_sealed(const char *folder, uint64_t *epoch, Diagnostic *diagn
     return status;
 }
 
-Status journal_snapshot_make(const char *folder, const FileSystem *fs, const volatile bool *cancelled, uint64_t *epoch,
+Status journal_snapshot_make(const char *folder, const FileSystem *fs, const atomic_bool *cancelled, uint64_t *epoch,
                              Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;

@@ -9,6 +9,7 @@
 #ifndef NERSWEEP_CORE_STORE_JOURNAL_SNAPSHOT_H
 #define NERSWEEP_CORE_STORE_JOURNAL_SNAPSHOT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "core/store/journal.h"
@@ -16,7 +17,7 @@
 /* Makes a snapshot of all sealed epochs; *epoch is the last of them, 0 when there is none and nothing was made. Only sealed segments and
  * older snapshots are read, so a coordinator may go on meanwhile. *cancelled (may be NULL) ends it early with STATUS_INTERRUPTED and
  * without a trace. Fault point: journal.snapshot_written. */
-NODISCARD Status journal_snapshot_make(const char *folder, const FileSystem *fs, const volatile bool *cancelled, uint64_t *epoch,
+NODISCARD Status journal_snapshot_make(const char *folder, const FileSystem *fs, const atomic_bool *cancelled, uint64_t *epoch,
                                        Diagnostic *diagnostic);
 
 /* The epochs of a journal's snapshots, oldest first, whether they are whole or not. */

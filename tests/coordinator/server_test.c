@@ -1,5 +1,8 @@
 /* The coordinator for real: sockets, journal, files, with fake workers. */
+#include <errno.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -482,6 +485,87 @@ static void hostile_frames_and_other_versions_do_no_harm(void **state)
     sweep_destroy(&sweep);
 }
 
+/* A disk without space for some of the journal's writes, or for ever. */
+typedef struct FullDisk {
+    FileSystem table;
+    atomic_int writes;
+    int full_from, full_until; /* of the writes, counted from 1 */
+    atomic_int refused;
+} FullDisk;
+
+static ssize_t full_write(void *context, int file, const void *bytes, size_t size)
+{
+    FullDisk *disk = context;
+    int number = atomic_fetch_add(&disk->writes, 1) + 1;
+    if (number >= disk->full_from && number < disk->full_until) {
+        atomic_fetch_add(&disk->refused, 1);
+        errno = ENOSPC;
+        return -1;
+    }
+    return file_system_posix()->write(NULL, file, bytes, size);
+}
+
+static FullDisk full_disk(int from, int until)
+{
+    FullDisk disk = {.table = *file_system_posix(), .full_from = from, .full_until = until};
+    disk.table.write = full_write;
+    return disk;
+}
+
+static void a_full_disk_is_waited_for_and_nothing_is_lost(void **state)
+{
+    (void)state;
+    Sweep *sweep = fixture_sweep(search);
+    CoordinatorOptions options = options_of(sweep);
+    FullDisk disk = full_disk(12, 15);
+    Diagnostic diagnostic = {0};
+    FakeWorker worker = worker_of("elsewhere-1-a");
+    disk.table.context = &disk;
+    options.fs = &disk.table;
+    log_set_level(LOG_SILENT);
+    fake_worker_start(&worker);
+    if (coordinator_run(&options, &diagnostic) != STATUS_OK)
+        fail_msg("%s", diagnostic.message);
+    fake_worker_join(&worker);
+    assert_int_equal(disk.refused, 3);
+    assert_int_equal(worker.reports, 18);
+    Json *status = status_of();
+    assert_string_equal(json_string_value(json_get(status, "state")), "done");
+    json_destroy(&status);
+    sweep_destroy(&sweep);
+}
+
+static void a_disk_that_stays_full_ends_the_run_with_nothing_acknowledged(void **state)
+{
+    (void)state;
+    Sweep *sweep = fixture_sweep(search);
+    Daemon daemon_ = {.options = options_of(sweep)};
+    FullDisk disk = full_disk(12, INT_MAX);
+    FakeWorker worker = worker_of("elsewhere-1-a");
+    disk.table.context = &disk;
+    daemon_.options.fs = &disk.table;
+    log_set_level(LOG_SILENT);
+    assert_int_equal(pthread_create(&daemon_.thread, NULL, run_daemon, &daemon_), 0);
+    fake_worker_start(&worker);
+    while (disk.refused < 2)
+        usleep(10000);
+    interrupted = 1;
+    pthread_join(daemon_.thread, NULL);
+    interrupted = 0;
+    worker.stop = true;
+    fake_worker_join(&worker);
+    assert_int_equal(daemon_.status, STATUS_NO_SPACE);
+    assert_int_equal(status_exit_code(daemon_.status), 75);
+    /* What the worker was told is what the journal holds. */
+    Json *status = status_of();
+    int evaluations = 0;
+    for (size_t i = 0; i < json_count(json_get(status, "trials")); i++)
+        evaluations += (int)json_count(json_get(json_at(json_get(status, "trials"), i), "evaluations"));
+    assert_int_equal(worker.reports, evaluations);
+    json_destroy(&status);
+    sweep_destroy(&sweep);
+}
+
 static void a_worker_group_that_never_works_ends_the_run_with_its_last_words(void **state)
 {
     (void)state;
@@ -520,6 +604,8 @@ int main(int argc, char **argv)
         TEST(an_edited_sweep_is_refused_with_the_difference),
         TEST(readers_get_a_snapshot_and_every_event_after_it),
         TEST(hostile_frames_and_other_versions_do_no_harm),
+        TEST(a_full_disk_is_waited_for_and_nothing_is_lost),
+        TEST(a_disk_that_stays_full_ends_the_run_with_nothing_acknowledged),
         TEST(a_worker_group_that_never_works_ends_the_run_with_its_last_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

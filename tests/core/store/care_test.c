@@ -196,7 +196,7 @@ static void a_snapshot_that_could_not_be_finished_leaves_no_trace(void **state)
             assert_int_equal(unlink(scratch_path(folder, "snapshot-000001.log")), 0);
     }
     assert_int_equal(scratch_count(folder, "snapshot"), 1);
-    bool cancelled = true;
+    atomic_bool cancelled = true;
     uint64_t epoch;
     write_epoch(folder, 30000);
     write_epoch(folder, 0);
