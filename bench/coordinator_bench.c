@@ -173,7 +173,8 @@ static int run_core(int trials, bool journaled)
     }
     if (inside.journal)
         bench_check(journal_sync(inside.journal, &diagnostic), &diagnostic);
-    printf("{\"mode\":\"core\",\"records\":%" PRIu64 ",\"bytes_per_trial\":%.0f}\n", inside.records, (rss_mb() - before_mb) * 1e6 / trials);
+    printf("{\"mode\":\"core\",\"records\":%" PRIu64 ",\"bytes_per_trial\":%.0f}\n", inside.records,
+           (rss_mb() - before_mb) * 1e6 / trials);
     journal_close(&inside.journal);
     text_free(&inside.bytes);
     sweep_core_destroy(&inside.core);
@@ -205,6 +206,9 @@ int main(int argc, char **argv)
         return run_core(atoi(argv[2]), true);
     if (strcmp(mode, "start") == 0 && argc == 2)
         return run_start();
-    fprintf(stderr, "usage: bench_coordinator core TRIALS | journal TRIALS | start   (in an empty folder, start in that of journal)\n");
+    if (strcmp(mode, "serve") == 0 && argc == 5)
+        return bench_serve(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]));
+    fprintf(stderr, "usage: bench_coordinator core TRIALS | journal TRIALS | start | serve SECONDS REPORTS WINDOW\n"
+                    "(in an empty folder; start and serve in that of journal)\n");
     return 2;
 }

@@ -15,5 +15,7 @@ Sweep *bench_sweep(int trials);
 /* What a worker says; freed with message_free. */
 void bench_report(Message *message, AssignmentId id, uint64_t sequence);
 void bench_finished(Message *message, AssignmentId id);
+/* A server in the current folder, which goes on with the journal there, and 64 clients for so many seconds. */
+int bench_serve(int seconds, int reports, int window);
 
 #endif
