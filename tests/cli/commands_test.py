@@ -23,9 +23,9 @@ from support import EXAMPLES, NERSWEEP, run  # noqa: E402
 
 TRAIN, DEV, TEST = (os.path.join(EXAMPLES, name + ".conll") for name in ("train", "dev", "test"))
 COMMANDS = ["run", "train", "predict", "eval", "status", "watch", "best", "pull", "lint", "stats", "tokenize", "shard", "inspect", "coordinator",
-            "doctor", "convert"]
+            "doctor", "convert", "journal"]
 JSON_COMMANDS = ["run", "train", "predict", "eval", "status", "watch", "best", "pull", "lint", "stats", "tokenize", "shard", "inspect",
-                 "coordinator", "doctor", "convert"]
+                 "coordinator", "doctor", "convert", "journal"]
 
 
 def fails(code, pattern, *arguments, **options):
@@ -730,6 +730,38 @@ class Commands:
         assert "\033" not in result.stdout + result.stderr
         result = run("stats", DEV, environment={"NO_COLOR": "1"})
         assert "\033" not in result.stdout + result.stderr
+
+    def journal_is_checked_repaired_packed_and_copied(self):
+        golden = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden", "journal-v1")
+        journal = self.path("journal-v1")
+        shutil.copytree(golden, journal)
+
+        def checked(code=0, where=journal):
+            return json.loads(run("journal", "check", where, "--json", code=code).stdout)
+        report = checked()
+        assert report["sound"] and report["next_sequence"] == 7 and [f["torn_at"] for f in report["files"]] == [None, None, 56], report
+        fails(2, r"say --yes", "journal", "check", "--repair", journal)
+        assert checked() == report
+        assert "sound: 6 records" in run("journal", "check", "--repair", "--yes", journal).stdout
+        assert os.path.getsize(os.path.join(journal, "epoch-000003.log")) == 56
+        assert os.path.getsize(os.path.join(journal, "epoch-000003.log.torn-56")) == 66
+        packed = json.loads(run("journal", "compact", journal, "--keep", "0", "--json").stdout)
+        assert packed["snapshot_epoch"] == 2 and packed["segments_removed"] == 2, packed
+        assert [f["name"] for f in checked()["files"]] == ["snapshot-000002.log", "epoch-000003.log"]
+        run("journal", "backup", journal, self.path("copy"))
+        assert checked(where=self.path("copy")) == checked()
+        fails(1, r"copy exists already", "journal", "backup", journal, self.path("copy"))
+        with open(os.path.join(journal, "snapshot-000002.log"), "r+b") as file:
+            file.seek(20)
+            file.write(b"X")
+        fails(1, r"snapshot-000002\.log: a block is damaged at offset 0", "journal", "check", journal)
+        assert not checked(1)["sound"]
+        fails(1, r"epoch-000002.json is missing", "journal", "dump", journal)
+        fails(1, r"record 1: a journal record that cannot be decoded", "journal", "dump", golden)
+        fails(1, r"holds no journal", "journal", "check", self.folder)
+        fails(2, r"expected check, dump, compact or backup", "journal", "chekc", journal)
+        fails(2, r"a sweep and a new folder", "journal", "backup", journal)
+        fails(2, r"belong to check", "journal", "dump", journal, "--yes")
 
 
 def main():

@@ -74,6 +74,17 @@ class Pipeline:
         assert means == sorted(means, reverse=True) and len(means) == 4
         assert best["winner"]["score"] == means[0]
 
+    def journal_is_shown_packed_and_read_again(self):
+        before = run("best", self.sweep, "--json").stdout
+        dump = [json.loads(line) for line in run("journal", "dump", self.sweep).stdout.splitlines()]
+        assert [record["sequence"] for record in dump] == list(range(1, len(dump) + 1))
+        kinds = {record["record"] for record in dump}
+        assert {"sweep_opened", "epoch_opened", "trial_created", "assigned", "reported", "trial_ended", "sweep_ended"} <= kinds, kinds
+        assert "removed" in run("journal", "compact", self.sweep, "--keep", "0").stdout
+        assert json.loads(run("journal", "check", self.sweep, "--json").stdout)["next_sequence"] == len(dump) + 1
+        assert [json.loads(line) for line in run("journal", "dump", self.sweep).stdout.splitlines()] == dump
+        assert run("best", self.sweep, "--json").stdout == before
+
     def eval_of_the_pulled_model_gives_the_reported_score(self):
         out = self.path("reference-best")
         scores = json.loads(run("eval", "--model", out, "--data", "main=" + DEV, "--data", "test=" + TEST, "--json").stdout)
