@@ -84,6 +84,9 @@ void file_map_close(FileMap *map);
 /* STATUS_UNSUPPORTED with the file system's name when path (or its nearest existing parent) lies on a network file system. */
 NODISCARD Status path_require_local(const char *path, Diagnostic *diagnostic);
 
+/* What decides it: the name of a network file system by statfs's number and, for FUSE, the type as mounted ("fuse.sshfs"); NULL: local. */
+const char *path_network_name(uint32_t magic, const char *mount_type);
+
 /* Free bytes of the file system that holds path. */
 NODISCARD Status path_free_bytes(const char *path, uint64_t *bytes, Diagnostic *diagnostic);
 

@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -78,7 +80,7 @@ char *path_program_folder(void)
 }
 
 /* File systems that other machines may write to behind our back: memory maps and locks mean nothing on them (statfs(2) gives the
- * numbers). FUSE is not here, because its number does not say where the data lies. */
+ * numbers). FUSE's number does not say where the data lies; its type, as mounted, does. */
 static const struct {
     unsigned long magic;
     const char *name;
@@ -88,6 +90,38 @@ static const struct {
     {0x19830326, "BeeGFS"}, {0xAAD7AAEA, "PanFS"},    {0x01161970, "GFS2"}, {0x7461636F, "OCFS2"}, {0x564C, "NCP"},
     {0x013111A8, "IBRIX"},  {0x20030528, "OrangeFS"}, {0x61636673, "ACFS"}, {0xA501FCF5, "VxFS"},  {0xBEEFDEAD, "SNFS"},
 };
+
+enum { FUSE = 0x65735546 };
+
+const char *path_network_name(uint32_t magic, const char *mount_type)
+{
+    for (size_t i = 0; i < sizeof network_file_systems / sizeof *network_file_systems; i++)
+        if (magic == (uint32_t)network_file_systems[i].magic)
+            return network_file_systems[i].name;
+    /* "fuseblk" has a block device of this machine below it, and so has the overlay of containers without privileges. */
+    bool fuse = magic == FUSE && strncmp(mount_type, "fuse.", 5) == 0 && strcmp(mount_type, "fuse.fuse-overlayfs") != 0;
+    return fuse ? mount_type : NULL;
+}
+
+/* The type of the file system of a device, as /proc/self/mountinfo gives it: "fuse.sshfs". False: it is not there. */
+static bool find_mount_type(dev_t device, char *type, size_t size)
+{
+    char line[4096], wanted[64];
+    bool found = false;
+    FILE *mounts = fopen("/proc/self/mountinfo", "re");
+    snprintf(wanted, sizeof wanted, " %u:%u ", major(device), minor(device));
+    while (mounts && !found && fgets(line, sizeof line, mounts)) {
+        const char *behind = strstr(line, " - ");
+        if (!strstr(line, wanted) || !behind)
+            continue;
+        size_t length = strcspn(behind + 3, " ");
+        found = length < size;
+        snprintf(type, size, "%.*s", (int)length, behind + 3);
+    }
+    if (mounts)
+        fclose(mounts);
+    return found;
+}
 
 /* The nearest folder above path that exists, path itself if it does. */
 static char *nearest_existing(const char *path)
@@ -110,14 +144,17 @@ Status path_require_local(const char *path, Diagnostic *diagnostic)
         status = file_fail(diagnostic, errno, existing, "ask for the file system of");
         goto out;
     }
-    for (size_t i = 0; i < sizeof network_file_systems / sizeof *network_file_systems; i++) {
-        /* f_type is signed and of different widths: compare 32 bits. */
-        if ((uint32_t)found.f_type == (uint32_t)network_file_systems[i].magic)
-            TRY_FAIL(
-                diagnostic, STATUS_UNSUPPORTED,
-                "%s lies on %s, a network file system, where memory-mapped databases are not safe: choose a folder on a local disk",
-                path, network_file_systems[i].name);
-    }
+    uint32_t magic = (uint32_t)found.f_type; /* which is signed and of different widths */
+    char type[64] = "";
+    struct stat place;
+    if (magic == FUSE && stat(existing, &place) == 0 && !find_mount_type(place.st_dev, type, sizeof type))
+        snprintf(type, sizeof type, "fuse.unknown");
+    const char *name = path_network_name(magic, type);
+    if (name)
+        TRY_FAIL(
+            diagnostic, STATUS_UNSUPPORTED,
+            "%s lies on %s, a network file system, where memory-mapped databases are not safe: choose a folder on a local disk",
+            path, name);
 out:
     free(existing);
     return status;

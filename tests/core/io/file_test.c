@@ -367,6 +367,39 @@ static void the_file_system_of_what_does_not_exist_yet_is_that_of_its_parent(voi
     assert_true(here > 0 && there > 0);
 }
 
+static void network_file_systems_are_known_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t magic;
+        const char *type, *name; /* name NULL: local */
+    } cases[] = {
+        {0x6969, "nfs4", "NFS"},
+        {0x0BD00BD0, "lustre", "Lustre"},
+        {0x47504653, "gpfs", "GPFS"},
+        {0xFF534D42, "cifs", "CIFS"},
+        {0xFE534D42, "smb3", "SMB2"},
+        {0x00C36400, "ceph", "Ceph"},
+        {0x19830326, "beegfs", "BeeGFS"},
+        {0x65735546, "fuse.sshfs", "fuse.sshfs"},
+        {0x65735546, "fuse.glusterfs", "fuse.glusterfs"},
+        {0x65735546, "fuse.ceph-fuse", "fuse.ceph-fuse"},
+        {0x65735546, "fuseblk", NULL},
+        {0x65735546, "fuse.fuse-overlayfs", NULL},
+        {0xEF53, "ext4", NULL},
+        {0x58465342, "xfs", NULL},
+        {0x9123683E, "btrfs", NULL},
+        {0x01021994, "tmpfs", NULL},
+        {0x794C7630, "overlay", NULL},
+        {0x2FC12FC1, "zfs", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *name = path_network_name(cases[i].magic, cases[i].type);
+        if ((name == NULL) != (cases[i].name == NULL) || (name && strcmp(name, cases[i].name) != 0))
+            fail_msg("%s is taken for %s", cases[i].type, name ? name : "local");
+    }
+}
+
 /* The child of the next test. */
 static int write_in_child(const char *path)
 {
@@ -422,6 +455,7 @@ int main(int argument_count, char **arguments)
         cmocka_unit_test_setup_teardown(a_map_shows_a_file, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(the_file_system_of_what_does_not_exist_yet_is_that_of_its_parent, make_folder,
                                         remove_folder),
+        cmocka_unit_test(network_file_systems_are_known_by_name),
         cmocka_unit_test(a_process_killed_while_writing_leaves_the_old_bytes_or_the_new_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
