@@ -11,7 +11,7 @@
 #include "bench/coordinator_bench.h"
 #include "coordinator/journal_fold.h"
 #include "core/base/log.h"
-#include "core/store/journal.h"
+#include "core/store/journal_snapshot.h"
 
 static const char head[] = "name: bench\nmodel: model\n"
                            "data: {train: train.conll, dev: {main: dev.conll}, max_seq_length: 128}\n"
@@ -196,6 +196,20 @@ static int run_start(void)
     return 0;
 }
 
+/* Packs the journal in ./journal, as a coordinator does in the background. */
+static int run_pack(void)
+{
+    Diagnostic diagnostic = {0};
+    Journal *journal;
+    uint64_t epoch;
+    bench_check(journal_open(&journal, "journal", file_system_posix(), NULL, NULL, &diagnostic), &diagnostic);
+    journal_close(&journal);
+    double begin = bench_now_s();
+    bench_check(journal_snapshot_make("journal", file_system_posix(), NULL, &epoch, &diagnostic), &diagnostic);
+    printf("{\"mode\":\"pack\",\"epoch\":%" PRIu64 ",\"s\":%.3f}\n", epoch, bench_now_s() - begin);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *mode = argc > 1 ? argv[1] : "";
@@ -206,9 +220,11 @@ int main(int argc, char **argv)
         return run_core(atoi(argv[2]), true);
     if (strcmp(mode, "start") == 0 && argc == 2)
         return run_start();
+    if (strcmp(mode, "pack") == 0 && argc == 2)
+        return run_pack();
     if (strcmp(mode, "serve") == 0 && argc == 5)
         return bench_serve(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]));
-    fprintf(stderr, "usage: bench_coordinator core TRIALS | journal TRIALS | start | serve SECONDS REPORTS WINDOW\n"
-                    "(in an empty folder; start and serve in that of journal)\n");
+    fprintf(stderr, "usage: bench_coordinator core TRIALS | journal TRIALS | start | pack | serve SECONDS REPORTS WINDOW\n"
+                    "(in an empty folder; the last three in that of journal)\n");
     return 2;
 }
