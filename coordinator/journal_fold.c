@@ -9,14 +9,13 @@
 
 Status journal_fold_record(void *context, uint64_t sequence, const void *payload, size_t size, Diagnostic *diagnostic)
 {
-    SweepCore *core = context;
-    Record record = {0};
-    Status status = record_decode(&record, payload, size, diagnostic);
+    JournalFold *fold = context;
+    Record record;
+    Status status = record_view(&record, &fold->scratch, payload, size, diagnostic);
     if (status == STATUS_OK)
-        status = sweep_core_apply(core, &record, diagnostic);
+        status = sweep_core_apply(fold->core, &record, diagnostic);
     if (status != STATUS_OK)
         diagnostic_prefix(diagnostic, "journal record %" PRIu64, sequence);
-    record_free(&record);
     return status;
 }
 
@@ -37,7 +36,9 @@ Status journal_fold_read(const char *sweep_folder, SweepCore **core, Diagnostic 
     for (int tries = 1;; tries++) {
         uint64_t snapshot = newest_snapshot(folder);
         *core = sweep_core_create(NULL, sweep_folder);
-        status = journal_read(folder, journal_fold_record, *core, diagnostic);
+        JournalFold fold = {.core = *core};
+        status = journal_read(folder, journal_fold_record, &fold, diagnostic);
+        record_scratch_free(&fold.scratch);
         if (status == STATUS_OK)
             break;
         sweep_core_destroy(core);

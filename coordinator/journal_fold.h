@@ -4,8 +4,12 @@
 
 #include "coordinator/core.h"
 
-/* A JournalReplay whose context is a SweepCore. */
-Status journal_fold_record(void *core, uint64_t sequence, const void *payload, size_t size, Diagnostic *diagnostic);
+/* A JournalReplay's context, and the JournalReplay. scratch is freed by the caller with record_scratch_free. */
+typedef struct JournalFold {
+    SweepCore *core;
+    RecordScratch scratch;
+} JournalFold;
+Status journal_fold_record(void *fold, uint64_t sequence, const void *payload, size_t size, Diagnostic *diagnostic);
 /* The state that a sweep folder's journal has now; nothing is written. core->opened is false when it holds nothing. */
 NODISCARD Status journal_fold_read(const char *sweep_folder, SweepCore **core, Diagnostic *diagnostic);
 

@@ -177,7 +177,9 @@ static Status open_journal(Server *server, Diagnostic *diagnostic)
     for (int i = 0; i < EPOCH_TRIES && status == STATUS_BUSY; i++) {
         sweep_core_destroy(&server->core);
         server->core = sweep_core_create(server->options->sweep, server->options->sweep_folder);
-        status = journal_open(&server->journal, folder, server->fs, journal_fold_record, server->core, diagnostic);
+        JournalFold fold = {.core = server->core};
+        status = journal_open(&server->journal, folder, server->fs, journal_fold_record, &fold, diagnostic);
+        record_scratch_free(&fold.scratch);
     }
     if (status == STATUS_OK)
         begin_snapshot(server);

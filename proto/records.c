@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "journal.pb-c.h"
+#include "proto/record_reader.h"
 #include "proto/wire.h"
 
 enum { RECORD_SIZE_LIMIT = 16 * 1024 * 1024, RECORD_STRING_COUNT = 7 };
@@ -118,61 +119,29 @@ out:
     return status;
 }
 
-static char *copy_unless_empty(const char *text)
+Status record_view(Record *record, RecordScratch *scratch, const void *bytes, size_t size, Diagnostic *diagnostic)
 {
-    return text && text[0] ? memory_copy_string(text) : NULL;
-}
-
-static Status record_read(Record *record, const Nersweep__JournalRecord *wire, Diagnostic *diagnostic)
-{
-    record->type = (RecordType)wire->type;
-    record->epoch = wire->epoch;
-    record->wall_ms = wire->wall_ms;
-    if (wire->id)
-        record->id = (AssignmentId){wire->id->trial, wire->id->fence};
-    record->configuration = wire->configuration;
-    record->seed_index = wire->seed_index;
-    record->json = copy_unless_empty(wire->json);
-    record->options_json = copy_unless_empty(wire->options_json);
-    record->identity = copy_unless_empty(wire->identity);
-    record->worker = copy_unless_empty(wire->worker);
-    record->kind = (AssignmentKind)wire->kind;
-    record->checkpoint = copy_unless_empty(wire->checkpoint);
-    record->sequence = wire->sequence;
-    record->step = wire->step;
-    record->total_steps = wire->total_steps;
-    record->training_epoch = wire->training_epoch;
-    record->train_loss = wire->train_loss;
-    record->learning_rate = wire->learning_rate;
-    record->score = wire->score;
-    record->attempt_outcome = (FinishOutcome)wire->attempt_outcome;
-    record->counts_as_retry = wire->counts_as_retry;
-    record->outcome = (TrialOutcome)wire->outcome;
-    record->control = (ControlAction)wire->control;
-    record->all_trials = wire->all_trials;
-    record->reason = copy_unless_empty(wire->reason);
-    return wire_datasets_read(&record->datasets, &record->dataset_count, wire->datasets, wire->n_datasets, diagnostic);
+    uint32_t format;
+    if (size > RECORD_SIZE_LIMIT)
+        return FAIL(diagnostic, STATUS_INVALID_INPUT, "a journal record of %zu bytes; at most %d are possible", size,
+                    RECORD_SIZE_LIMIT);
+    bool whole = record_read(record, &format, scratch, bytes, size);
+    if (whole && format != RECORD_FORMAT_VERSION)
+        return FAIL(diagnostic, STATUS_MISMATCH, "a journal record of format %u; this nersweep reads format %d", format,
+                    RECORD_FORMAT_VERSION);
+    if (!whole)
+        return FAIL(diagnostic, STATUS_INVALID_INPUT, "a journal record that cannot be decoded");
+    return record_check(record, diagnostic);
 }
 
 Status record_decode(Record *record, const void *bytes, size_t size, Diagnostic *diagnostic)
 {
-    Status status = STATUS_OK;
-    Nersweep__JournalRecord *wire = NULL;
+    RecordScratch scratch = {0};
+    Record view;
     memset(record, 0, sizeof *record);
-    if (size > RECORD_SIZE_LIMIT)
-        TRY_FAIL(diagnostic, STATUS_INVALID_INPUT, "a journal record of %zu bytes; at most %d are possible", size,
-                 RECORD_SIZE_LIMIT);
-    wire = wire_unpack(&nersweep__journal_record__descriptor, bytes, size);
-    if (!wire)
-        TRY_FAIL(diagnostic, STATUS_INVALID_INPUT, "a journal record that cannot be decoded");
-    if (wire->format != RECORD_FORMAT_VERSION)
-        TRY_FAIL(diagnostic, STATUS_MISMATCH, "a journal record of format %u; this nersweep reads format %d", wire->format,
-                 RECORD_FORMAT_VERSION);
-    TRY(record_read(record, wire, diagnostic));
-    TRY(record_check(record, diagnostic));
-out:
-    wire_free(wire);
-    if (status != STATUS_OK)
-        record_free(record);
+    Status status = record_view(&view, &scratch, bytes, size, diagnostic);
+    if (status == STATUS_OK)
+        record_copy(record, &view);
+    record_scratch_free(&scratch);
     return status;
 }
