@@ -13,12 +13,14 @@
     X(COLUMN_COUNT, "column-count", ERROR, false, "a line with more or fewer columns than the others")                           \
     X(EMPTY_LABEL, "empty-label", ERROR, false, "a token or a span without a label")                                             \
     X(LONG_LINE, "long-line", ERROR, false, "a line that cannot be one token with its label")                                    \
+    X(LINE_END, "line-end", ERROR, false, "a carriage return within a line")                                                     \
     X(CSV, "csv", ERROR, false, "a record that breaks the rules of CSV")                                                         \
     X(JSON, "json", ERROR, false, "a record that is not JSON")                                                                   \
     X(JSON_KEYS, "json-keys", ERROR, false, "a record without the keys of its format")                                           \
     X(LABEL_LIST, "label-list", ERROR, false, "a tag that is a number, and no list that says what it means")                     \
     X(LABEL_CHARACTERS, "label-characters", ERROR, false, "a label with a TAB or a line end in it")                              \
     X(TOKEN_OFFSETS, "token-offsets", ERROR, false, "a token that does not stand in the text where it says")                     \
+    X(SPAN_KIND, "span-kind", ERROR, false, "a span that is not one of plain text")                                              \
     X(SPAN_OFFSETS, "span-offsets", ERROR, false, "a span outside of its text")                                                  \
     X(SPAN_TEXT, "span-text", ERROR, false, "a span whose text reads otherwise than it says")                                    \
     X(TOO_MANY_SPANS, "too-many-spans", ERROR, false, "a record with more spans than any text can have")                         \
