@@ -132,6 +132,48 @@ static void sentences_that_are_nearly_the_same_are_found(void **state)
     free(said);
 }
 
+static void words_write(Text *text, const char *word, int count, bool begins)
+{
+    for (int i = 0; i < count; i++)
+        text_format(text, "%s%d\t%s\n", word, i, begins && i == 0 ? "B-X" : "O");
+}
+
+/* The longer one's own pairs are the rarest, and as many as the threshold lets be: 14 of 20 are common. */
+static void sentences_at_the_threshold_are_found_in_either_order(void **state)
+{
+    Text text = {0};
+    words_write(&text, "w", 15, true);
+    text_append_string(&text, "\n");
+    words_write(&text, "w", 15, true);
+    words_write(&text, "new", 6, false);
+    finds_in_one(state, text.bytes, NULL, "a.conll:17:1 near-duplicate-sentence; ");
+    text_clear(&text);
+    words_write(&text, "w", 15, true);
+    words_write(&text, "new", 6, false);
+    text_append_string(&text, "\n");
+    words_write(&text, "w", 15, true);
+    finds_in_one(state, text.bytes, NULL, "a.conll:23:1 near-duplicate-sentence; ");
+    text_clear(&text);
+    words_write(&text, "w", 15, true);
+    text_append_string(&text, "\n");
+    words_write(&text, "w", 15, true);
+    words_write(&text, "new", 7, false); /* 14 of 21 */
+    finds_in_one(state, text.bytes, NULL, "");
+    text_free(&text);
+}
+
+static void of_several_that_are_nearly_the_same_the_first_is_named(void **state)
+{
+    static const char text[] =
+        LONGER "\n" LONGER_TOO "\nAnn\tB-PER\nran\tO\nto\tO\nOslo\tB-LOC\non\tO\na\tO\nvery\tO\ncold\tO\nday\tO\n?\tO\n";
+    Given given = {"a.conll", text, LINT_ROLE_NONE};
+    char *said = lint_as(*state, &given, 1, &(LintOptions){0}, message_write, NULL);
+    const char *first = strstr(said, "a.conll:1 "), *second = first ? strstr(first + 1, "a.conll:1 ") : NULL;
+    assert_non_null(second);
+    assert_null(strstr(said, "a.conll:12 "));
+    free(said);
+}
+
 /* All pairs of sentences compared one by one are the oracle; a rare word in each keeps some apart. */
 static void near_duplicates_are_those_that_comparing_all_pairs_finds(void **state)
 {
@@ -378,6 +420,8 @@ int main(void)
         cmocka_unit_test(every_scheme_has_its_own_transitions),
         cmocka_unit_test(repeated_sentences_name_the_first_place),
         cmocka_unit_test(sentences_that_are_nearly_the_same_are_found),
+        cmocka_unit_test(sentences_at_the_threshold_are_found_in_either_order),
+        cmocka_unit_test(of_several_that_are_nearly_the_same_the_first_is_named),
         cmocka_unit_test(near_duplicates_are_those_that_comparing_all_pairs_finds),
         cmocka_unit_test(what_train_shares_with_dev_and_test_is_told_by_role),
         cmocka_unit_test(label_sets_that_differ_are_told_where_the_type_is),
