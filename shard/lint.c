@@ -253,10 +253,23 @@ static bool has_extension(const char *path, const char *extension)
     return size > extension_size && strcmp(path + size - extension_size, extension) == 0;
 }
 
+/* A file that cannot be read at all may still be a problem of one of the rules, with its place: then it is told as one. */
+static bool failure_is_problem(Linter *linter, int32_t number, const Diagnostic *diagnostic)
+{
+    LintRule rule;
+    size_t size = rule_within(diagnostic->message, &rule);
+    if (diagnostic->message[size] == '\0' || linter->options->disabled[rule])
+        return false;
+    LintPlace place = {.file = number, .line = diagnostic->input_line, .column = (int32_t)diagnostic->input_column};
+    lint_report(linter, place, rule, "%.*s", (int)size, diagnostic->message);
+    return true;
+}
+
 /* input: number of the first file of the same input, or that of the file to be added. */
 static Status file_add(Linter *linter, const char *path, LintRole role, int32_t input, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
+    Diagnostic problem = {0};
     int32_t number = (int32_t)linter->files.count;
     LintFile added = {.path = memory_copy_string(path),
                       .role = role,
@@ -265,15 +278,19 @@ static Status file_add(Linter *linter, const char *path, LintRole role, int32_t 
                       .format = linter->options->corpus.format};
     array_push(&linter->files, added);
     LintFile *file = &linter->files.items[number];
-    TRY(lint_path_check(path, diagnostic));
+    TRY(lint_path_check(path, &problem));
     if (file->format == CORPUS_AUTO)
-        TRY(corpus_format_detect(path, &file->format, diagnostic));
+        TRY(corpus_format_detect(path, &file->format, &problem));
     if (file->format == CORPUS_BRAT && has_extension(path, ".ann"))
         memcpy(file->path + strlen(path) - 4, ".txt", 4); /* where tokens have their places */
-    TRY(lint_bytes_scan(file, diagnostic));
+    TRY(lint_bytes_scan(file, &problem));
     file->readable = true;
-    TRY(file_survey(linter, number, diagnostic));
+    TRY(file_survey(linter, number, &problem));
 out:
+    if (status == STATUS_INVALID_INPUT && failure_is_problem(linter, number, &problem))
+        return STATUS_OK;
+    if (status != STATUS_OK && diagnostic)
+        *diagnostic = problem;
     return status;
 }
 
