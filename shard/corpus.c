@@ -78,6 +78,30 @@ Status corpus_options_parse(CorpusOptions *options, const char *token_column, co
     return status;
 }
 
+/* Settles the format, and that the file is text. */
+static Status format_settle(CorpusReader *reader, Diagnostic *diagnostic)
+{
+    Diagnostic found = {0};
+    CorpusFormat *format = &reader->options.format;
+    Status status = *format == CORPUS_AUTO   ? corpus_format_detect(reader->path, format, &found)
+                    : *format != CORPUS_BRAT ? corpus_encoding_check(reader->path, &found)
+                                             : STATUS_OK;
+    if (status == STATUS_UNSUPPORTED && reader->problem) {
+        char *rule = strstr(found.message, " [encoding]"); /* it is told apart from the message */
+        if (rule)
+            *rule = '\0';
+        reader->problem(reader->problem_context, reader->path, found.input_line, found.input_column, PROBLEM_ERROR, "encoding",
+                        found.message);
+        reader->refused = true;
+        if (reader->options.format == CORPUS_BRAT) /* what detection began with */
+            reader->options.format = CORPUS_CONLL;
+        return STATUS_OK;
+    }
+    if (status != STATUS_OK && diagnostic)
+        *diagnostic = found;
+    return status;
+}
+
 Status corpus_reader_open(CorpusReader **reader, const char *path, CorpusOptions options, CorpusProblem problem, void *context,
                           Diagnostic *diagnostic)
 {
@@ -93,12 +117,10 @@ Status corpus_reader_open(CorpusReader **reader, const char *path, CorpusOptions
         opened->options.words = WORDS_TREEBANK;
     if (!options.scheme_given)
         opened->options.scheme = SCHEME_IOB2;
-    if (options.format == CORPUS_AUTO)
-        TRY(corpus_format_detect(path, &opened->options.format, diagnostic));
-    else if (options.format != CORPUS_BRAT)
-        TRY(corpus_encoding_check(path, diagnostic));
+    TRY(format_settle(opened, diagnostic));
     opened->operations = format_operations[opened->options.format];
-    TRY(opened->operations->open(opened, diagnostic));
+    if (!opened->refused)
+        TRY(opened->operations->open(opened, diagnostic));
 out:
     if (status != STATUS_OK)
         corpus_reader_close(reader);
@@ -123,7 +145,9 @@ void corpus_reader_close(CorpusReader **reader)
 
 void corpus_reader_progress(const CorpusReader *reader, uint64_t *bytes_done, uint64_t *bytes_total)
 {
-    reader->operations->progress(reader, bytes_done, bytes_total);
+    *bytes_done = *bytes_total = 0;
+    if (!reader->refused)
+        reader->operations->progress(reader, bytes_done, bytes_total);
 }
 
 CorpusFormat corpus_reader_format(const CorpusReader *reader)
@@ -214,6 +238,8 @@ void corpus_reader_reset(CorpusReader *reader)
 Status corpus_reader_next(CorpusReader *reader, const CorpusSentence **sentence, Diagnostic *diagnostic)
 {
     *sentence = NULL;
+    if (reader->refused)
+        return STATUS_OK;
     for (;;) {
         bool more, usable = true;
         corpus_reader_reset(reader);

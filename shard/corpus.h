@@ -35,7 +35,8 @@ extern const char *const corpus_format_names[];
 bool corpus_format_parse(const char *name, CorpusFormat *format); /* also "tsv" */
 /* Are its records raw text with spans (true), or tokens with labels? Not for AUTO. */
 bool corpus_format_is_text(CorpusFormat format);
-/* STATUS_NOT_FOUND / PERMISSION name the file; STATUS_INVALID_INPUT when it is JSON of no known kind. */
+/* STATUS_NOT_FOUND / PERMISSION name the file; STATUS_INVALID_INPUT when it is JSON of no known kind, STATUS_UNSUPPORTED when it is no text
+ * in UTF-8 by its first bytes (UTF-16, compressed). */
 NODISCARD Status corpus_format_detect(const char *path, CorpusFormat *format, Diagnostic *diagnostic);
 
 /* What becomes of a span whose ends are not ends of tokens. */
@@ -122,7 +123,7 @@ typedef void (*CorpusProblem)(void *context, const char *file, long line, long c
                               const char *message);
 
 typedef struct CorpusReader CorpusReader;
-/* STATUS_NOT_FOUND / PERMISSION name the file. CoNLL: a first pass over (a bounded part of) the file settles columns, separator and
+/* STATUS_NOT_FOUND / PERMISSION name the file; STATUS_UNSUPPORTED as above, or told to `problem`, and then nothing is read. CoNLL: a first pass over (a bounded part of) the file settles columns, separator and
  * whether lines that begin with "# " are comments. */
 NODISCARD Status corpus_reader_open(CorpusReader **reader, const char *path, CorpusOptions options, CorpusProblem problem,
                                     void *context, Diagnostic *diagnostic);

@@ -59,7 +59,7 @@ static Status head_check(const char *path, const char *head, size_t size, Diagno
             found = &signatures[i];
     if (!found)
         return STATUS_OK;
-    return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, path, 1, 1, "the file is %s, expected text in UTF-8: %s [encoding]",
+    return FAIL_AT(diagnostic, STATUS_UNSUPPORTED, path, 1, 1, "the file is %s, expected text in UTF-8: %s [encoding]",
                    found->what, found->advice);
 }
 

@@ -36,6 +36,7 @@ struct CorpusReader {
     void *source;
     CorpusProblem problem;
     void *problem_context;
+    bool refused;          /* the file is no text, which was told: there is nothing to read */
     bool empty_token_said; /* without a problem function a kind of warning is logged once */
     bool counts_said;
     Arena *arena; /* texts of the current sentence */
@@ -62,7 +63,7 @@ void corpus_reader_reset(CorpusReader *reader);
 /* reader->text and reader->spans become reader->tokens with labels. *usable = false: an error was told, go on with the next record. */
 NODISCARD Status corpus_text_label(CorpusReader *reader, bool *usable, Diagnostic *diagnostic);
 
-/* STATUS_INVALID_INPUT with advice when the file's first bytes are those of UTF-16, or of a compressed file. corpus_format_detect asks too. */
+/* STATUS_UNSUPPORTED with advice when the file's first bytes are those of UTF-16, or of a compressed file. corpus_format_detect asks too. */
 NODISCARD Status corpus_encoding_check(const char *path, Diagnostic *diagnostic);
 
 /* Offsets in units (code points, or UTF-16 units) of a text and in bytes. The text must live as long as the index. */

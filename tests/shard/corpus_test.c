@@ -211,10 +211,6 @@ static void invalid_utf8_is_refused_with_its_byte(void **state)
     fails_at(state, "a\xF4\x90\x80\x80\tO\n", 1, 2, "not valid UTF-8"); /* beyond U+10FFFF */
     fails_at(state, "ab\xE2\x82", 1, 3, "not valid UTF-8");             /* cut off */
     fails_at_bytes(state, "a\0b\tO\n", 6, (CorpusOptions){0}, 1, 2, "UTF-16");
-    fails_at_bytes(state,
-                   "\xFF\xFE"
-                   "a\0\t\0O\0\n\0",
-                   10, (CorpusOptions){0}, 1, 1, "UTF-16");
 }
 
 static void a_line_without_end_is_refused_in_bounded_memory(void **state)
