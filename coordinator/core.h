@@ -52,7 +52,7 @@ typedef struct Trial {
     Work work;
     uint32_t configuration, seed_index;
     char *parameters_json;         /* of the sweep, for people: sweep_core_parameters */
-    char *options_json;            /* all training options, canonical */
+    char *options_patch;           /* of the first trial's options: sweep_core_options */
     char *statistics_json;         /* of its end; may be NULL */
     ARRAY(Evaluation) evaluations; /* number n of the trial at index n - 1 */
     size_t best;                   /* index of the best; meaningless without evaluations */
@@ -92,6 +92,7 @@ typedef struct SweepCore {
     bool opened;
     uint64_t epoch, next_fence;
     char *identity;
+    char *first_options_json; /* all training options of the first trial, canonical; NULL before it */
     Json *sweep_json;
     CoreSettings settings;
     ARRAY(Trial) trials;
@@ -170,6 +171,8 @@ NODISCARD Status sweep_core_step(SweepCore *core, const CoreEvent *event, int64_
 typedef enum StatusDetail { STATUS_FULL, STATUS_WITHOUT_EVALUATIONS, STATUS_OPEN_TRIALS_ONLY } StatusDetail;
 /* As described in coordinator.h. A new root. */
 Json *sweep_core_status(const SweepCore *core, StatusDetail detail);
+/* All training options of a trial as canonical JSON. The caller frees it. */
+char *sweep_core_options(const SweepCore *core, uint32_t trial);
 /* The searched options of a trial. A new root: they are kept as text, which a million of them need not be parsed for. */
 Json *sweep_core_parameters(const SweepCore *core, uint32_t trial);
 /* One trial of it. */

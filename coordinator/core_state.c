@@ -4,6 +4,12 @@
 #include <string.h>
 
 #include "coordinator/core.h"
+#include "coordinator/options_patch.h"
+
+char *sweep_core_options(const SweepCore *core, uint32_t trial)
+{
+    return options_patch_apply(core->first_options_json, core->trials.items[trial].options_patch);
+}
 
 static void replace_text(char **text, const char *with)
 {
@@ -40,7 +46,7 @@ static void trial_free(Trial *trial)
 {
     work_free(&trial->work);
     free(trial->parameters_json);
-    free(trial->options_json);
+    free(trial->options_patch);
     free(trial->statistics_json);
     for (size_t i = 0; i < trial->evaluations.count; i++) {
         free(trial->evaluations.items[i].datasets);
@@ -55,6 +61,7 @@ void sweep_core_destroy(SweepCore **destroyed)
     if (!core)
         return;
     free(core->identity);
+    free(core->first_options_json);
     json_destroy(&core->sweep_json);
     settings_free(&core->settings);
     for (size_t i = 0; i < core->trials.count; i++)
@@ -184,7 +191,10 @@ static Status apply_trial_created(SweepCore *core, const Record *record, Diagnos
         return FAIL(diagnostic, STATUS_CORRUPT, "trial %" PRIu32 " is created out of order", record->id.trial);
     Trial trial = {.configuration = record->configuration, .seed_index = record->seed_index};
     trial.parameters_json = memory_copy_string(record->json ? record->json : "{}");
-    trial.options_json = memory_copy_string(record->options_json ? record->options_json : "{}");
+    const char *options_json = record->options_json ? record->options_json : "{}";
+    if (!core->first_options_json)
+        core->first_options_json = memory_copy_string(options_json);
+    trial.options_patch = options_patch_make(core->first_options_json, options_json);
     array_push(&core->trials, trial);
     return STATUS_OK;
 }

@@ -42,11 +42,10 @@ static const char *start_checkpoint(const SweepCore *core, AssignmentKind kind, 
 void core_send_assign(CoreStep *step, const WorkerSlot *slot)
 {
     SweepCore *core = step->core;
-    const Trial *trial = &core->trials.items[slot->trial];
     Message message = {.type = MESSAGE_ASSIGN};
     message.assign.id = (AssignmentId){slot->trial, core_work(core, slot->kind, slot->trial)->fence};
     message.assign.kind = slot->kind;
-    message.assign.options_json = memory_copy_string(trial->options_json);
+    message.assign.options_json = sweep_core_options(core, slot->trial);
     message.assign.metric_json = memory_copy_string(core->settings.metric_json);
     message.assign.resume = memory_copy_string(start_checkpoint(core, slot->kind, slot->trial));
     core_send(step, &slot->peer, &message);

@@ -96,12 +96,12 @@ Status memory_try_allocate(void **memory, size_t count, size_t size, Diagnostic 
 
 void *array_grow(void *items, size_t *capacity, size_t wanted, size_t item_size)
 {
-    enum { SMALLEST = 8 };
-    size_t grown;
+    enum { SMALLEST = 8, SMALLEST_OF_LARGE = 4, LARGE = 64 };
+    size_t grown, smallest = item_size > LARGE ? SMALLEST_OF_LARGE : SMALLEST;
     if (!size_add(*capacity, *capacity / 2, &grown) || grown < wanted)
         grown = wanted;
-    if (grown < SMALLEST)
-        grown = SMALLEST;
+    if (grown < smallest)
+        grown = smallest;
     items = memory_reallocate(items, grown, item_size);
     *capacity = grown;
     return items;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "coordinator/core.h"
+#include "coordinator/options_patch.h"
 #include "tests/coordinator/fixtures.h"
 
 typedef struct Harness {
@@ -555,6 +556,27 @@ static void configurations_are_ranked_by_the_mean_of_their_seeds(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void options_come_back_from_their_patch(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"{\"a\":1,\"b\":[1,2],\"c\":\"x\"}",
+                                        "{\"a\":2,\"b\":[1,2],\"c\":\"y, z\"}",
+                                        "{\"a\":1,\"b\":[1,3],\"c\":\"x\"}",
+                                        "{\"a\":1,\"b\":[2],\"c\":\"x\"}",
+                                        "{}",
+                                        "",
+                                        ",,,",
+                                        "{\"a\":1,\"b\":[1,2],\"c\":\"1:x\"}"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        for (size_t j = 0; j < sizeof texts / sizeof *texts; j++) {
+            char *patch = options_patch_make(texts[i], texts[j]), *text = options_patch_apply(texts[i], patch);
+            assert_string_equal(text, texts[j]);
+            assert_true(i != j || patch[0] == '\0');
+            free(text);
+            free(patch);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -578,6 +600,7 @@ int main(void)
         TEST(a_worker_of_another_sweep_is_turned_away),
         TEST(a_journal_that_does_not_add_up_is_corrupt),
         TEST(configurations_are_ranked_by_the_mean_of_their_seeds),
+        cmocka_unit_test(options_come_back_from_their_patch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -417,7 +417,8 @@ static int compare_paths(const void *a, const void *b)
 /* A file in a folder whose own name was lost is lost with it. */
 static void make_files(Cut *cut, const char *folder)
 {
-    qsort(cut->names.items, cut->names.count, sizeof *cut->names.items, compare_paths);
+    if (cut->names.count > 1)
+        qsort(cut->names.items, cut->names.count, sizeof *cut->names.items, compare_paths);
     for (size_t i = 0; i < cut->names.count; i++) {
         const PowerName *name = &cut->names.items[i];
         char *path = path_join(folder, name->path), *parent = path_folder(path);
