@@ -19,7 +19,7 @@ Status journal_fold_record(void *context, uint64_t sequence, const void *payload
     return status;
 }
 
-static uint64_t newest_snapshot(const char *folder)
+uint64_t journal_fold_snapshot(const char *folder)
 {
     JournalEpochs epochs;
     Status status = journal_snapshot_list(folder, &epochs, NULL);
@@ -34,7 +34,7 @@ Status journal_fold_read(const char *sweep_folder, SweepCore **core, Diagnostic 
     char *folder = path_join(sweep_folder, "journal");
     Status status = STATUS_BUSY;
     for (int tries = 1;; tries++) {
-        uint64_t snapshot = newest_snapshot(folder);
+        uint64_t snapshot = journal_fold_snapshot(folder);
         *core = sweep_core_create(NULL, sweep_folder);
         JournalFold fold = {.core = *core};
         status = journal_read(folder, journal_fold_record, &fold, diagnostic);
@@ -42,8 +42,7 @@ Status journal_fold_read(const char *sweep_folder, SweepCore **core, Diagnostic 
         if (status == STATUS_OK)
             break;
         sweep_core_destroy(core);
-        /* Segments may have been compacted away while they were read; then there is a newer snapshot, which stands for them. */
-        bool compacted = (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) && newest_snapshot(folder) != snapshot;
+        bool compacted = (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) && journal_fold_snapshot(folder) != snapshot;
         if (!compacted || tries == TRIES)
             break;
     }

@@ -175,11 +175,14 @@ static Status open_journal(Server *server, Diagnostic *diagnostic)
     const char *folder = server->journal_folder = path_join(server->options->sweep_folder, "journal");
     Status status = STATUS_BUSY;
     for (int i = 0; i < EPOCH_TRIES && status == STATUS_BUSY; i++) {
+        uint64_t snapshot = journal_fold_snapshot(folder);
         sweep_core_destroy(&server->core);
         server->core = sweep_core_create(server->options->sweep, server->options->sweep_folder);
         JournalFold fold = {.core = server->core};
         status = journal_open(&server->journal, folder, server->fs, journal_fold_record, &fold, diagnostic);
         record_scratch_free(&fold.scratch);
+        if ((status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) && journal_fold_snapshot(folder) != snapshot)
+            status = STATUS_BUSY;
     }
     if (status == STATUS_OK)
         begin_snapshot(server);

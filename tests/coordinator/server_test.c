@@ -14,7 +14,9 @@
 #include "coordinator/place.h"
 #include "core/base/log.h"
 #include "core/io/file.h"
+#include "core/store/journal_care.h"
 #include "proto/messages.h"
+#include "proto/records.h"
 #include "proto/socket.h"
 #include "tests/coordinator/fake_worker.h"
 #include "tests/coordinator/fixtures.h"
@@ -485,6 +487,61 @@ static void hostile_frames_and_other_versions_do_no_harm(void **state)
     sweep_destroy(&sweep);
 }
 
+/* Records that change nothing, but take much room. */
+static void fill_journal(const char *folder)
+{
+    Journal *journal;
+    Record record = {.type = RECORD_CONTROL, .control = CONTROL_RESUME, .all_trials = true, .epoch = 1};
+    char reason[4001];
+    Text bytes = {0};
+    memset(reason, 'x', sizeof reason - 1);
+    reason[sizeof reason - 1] = '\0';
+    record.reason = reason;
+    assert_int_equal(record_encode(&record, &bytes, NULL), STATUS_OK);
+    assert_int_equal(journal_open(&journal, folder, file_system_posix(), NULL, NULL, NULL), STATUS_OK);
+    for (int i = 0; i < 5000; i++)
+        assert_int_equal(journal_append(journal, bytes.bytes, bytes.size, NULL), STATUS_OK);
+    assert_int_equal(journal_sync(journal, NULL), STATUS_OK);
+    journal_close(&journal);
+    text_free(&bytes);
+}
+
+static void a_long_journal_is_packed_while_the_coordinator_serves(void **state)
+{
+    (void)state;
+    Sweep *sweep = fixture_sweep(search);
+    FakeWorker worker = worker_of("elsewhere-1-a");
+    Daemon daemon_ = {.options = options_of(sweep)};
+    JournalCompaction compaction;
+    char *folder = path_join(sweep_folder, "journal"), *snapshot = path_join(folder, "snapshot-000002.log");
+    fake_worker_start(&worker);
+    assert_int_equal(coordinator_run(&daemon_.options, NULL), STATUS_OK);
+    fake_worker_join(&worker);
+    Json *status = status_of();
+    char *expected = result_of(status), *result;
+    json_destroy(&status);
+    fill_journal(folder);
+    daemon_.options.exit_when_done = false;
+    assert_int_equal(pthread_create(&daemon_.thread, NULL, run_daemon, &daemon_), 0);
+    for (int i = 0; i < 3000 && !path_exists(snapshot); i++)
+        usleep(10000);
+    assert_true(path_exists(snapshot));
+    interrupted = 1;
+    pthread_join(daemon_.thread, NULL);
+    interrupted = 0;
+    assert_int_equal(journal_compact(folder, file_system_posix(), 0, &compaction, NULL), STATUS_OK);
+    assert_int_equal(compaction.segments, 2);
+    status = status_of();
+    result = result_of(status);
+    assert_string_equal(result, expected);
+    json_destroy(&status);
+    free(result);
+    free(expected);
+    free(snapshot);
+    free(folder);
+    sweep_destroy(&sweep);
+}
+
 /* A disk without space for some of the journal's writes, or for ever. */
 typedef struct FullDisk {
     FileSystem table;
@@ -604,6 +661,7 @@ int main(int argc, char **argv)
         TEST(an_edited_sweep_is_refused_with_the_difference),
         TEST(readers_get_a_snapshot_and_every_event_after_it),
         TEST(hostile_frames_and_other_versions_do_no_harm),
+        TEST(a_long_journal_is_packed_while_the_coordinator_serves),
         TEST(a_full_disk_is_waited_for_and_nothing_is_lost),
         TEST(a_disk_that_stays_full_ends_the_run_with_nothing_acknowledged),
         TEST(a_worker_group_that_never_works_ends_the_run_with_its_last_words),
