@@ -35,13 +35,16 @@ def lines(command, folder=None):
     return [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
 
 
-def serve(folder, reports, window):
-    """A fresh copy of the journal each time: what a run adds must not count for the next."""
+def serve(place, reports, window):
+    """From the same journal each time: what a run adds must not count for the next. In the same folder, which the sweep's paths are part of."""
     runs = []
+    kept, journal = os.path.join(place, "kept"), os.path.join(place, "journal")
+    os.rename(journal, kept)
     for _ in range(args.repeat):
-        with tempfile.TemporaryDirectory(dir=args.folder, prefix="bench-") as copy:
-            shutil.copytree(os.path.join(folder, "journal"), os.path.join(copy, "journal"))
-            runs.append(lines([PROGRAM, "serve", str(args.seconds), str(reports), str(window)], copy)[-1])
+        shutil.copytree(kept, journal)
+        runs.append(lines([PROGRAM, "serve", str(args.seconds), str(reports), str(window)], place)[-1])
+        shutil.rmtree(journal)
+    os.rename(kept, journal)
     return runs
 
 

@@ -102,8 +102,10 @@ static void publish(Server *server, Json *event)
 static char *snapshot_text(const Server *server)
 {
     static const StatusDetail details[] = {STATUS_FULL, STATUS_WITHOUT_EVALUATIONS, STATUS_OPEN_TRIALS_ONLY};
+    enum { LEAST_OF_A_TRIAL = 200 }; /* bytes; what cannot fit is not put together, which would take seconds for a million trials */
+    bool all_fit = server->core->trials.count <= MESSAGE_JSON_LIMIT / LEAST_OF_A_TRIAL;
     char *text = NULL;
-    for (size_t i = 0; i < sizeof details / sizeof *details; i++) {
+    for (size_t i = all_fit ? 0 : 2; i < sizeof details / sizeof *details; i++) {
         Json *json = sweep_core_status(server->core, details[i]);
         free(text);
         text = json_text(json, JSON_COMPACT);
