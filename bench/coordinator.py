@@ -54,9 +54,9 @@ for size in map(int, args.sizes.split(",")):
     with tempfile.TemporaryDirectory(dir=args.folder, prefix="bench-") as place:
         lines([PROGRAM, "journal", str(size)], place)
         plain = min((lines([PROGRAM, "start"], place)[-1] for _ in range(args.repeat)), key=lambda run: run["s"])
+        lines([PROGRAM, "pack"], place)  # else the servers would do it while they are measured
         trials = max(serve(place, 3, 3), key=lambda run: run["trials_per_s"])
         reports = max(serve(place, 100, 32), key=lambda run: run["reports_per_s"])
-        lines([PROGRAM, "pack"], place)
         packed = min((lines([PROGRAM, "start"], place)[-1] for _ in range(args.repeat)), key=lambda run: run["s"])
     print(f"{size:9d} {trials['transitions_per_s']:14.0f} {trials['p99_ms']:8.1f} {reports['reports_per_s']:10.0f} {reports['p99_ms']:8.1f} "
           f"{plain['s']:8.2f} {packed['s']:9.2f} {packed['bytes_per_trial']:12.0f}", flush=True)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "coordinator/journal_fold.h"
@@ -23,6 +24,7 @@ enum {
     ORPHAN_INTERVAL_MS = 500,
     LOCK_INTERVAL_MS = 5000,
     EPOCH_TRIES = 5,
+    SNAPSHOT_NICENESS = 15,
     SNAPSHOT_BYTES = 16 * 1024 * 1024, /* of segments without a snapshot that are worth one */
 };
 
@@ -143,6 +145,8 @@ static void *make_snapshot(void *context)
     Server *server = context;
     Diagnostic diagnostic = {0};
     uint64_t epoch;
+    if (setpriority(PRIO_PROCESS, 0, SNAPSHOT_NICENESS) != 0) /* of this thread alone */
+        LOG_DEBUG("the journal is packed with the priority of the rest");
     Status status = journal_snapshot_make(server->journal_folder, server->fs, &server->snapshot_cancelled, &epoch, &diagnostic);
     if (status == STATUS_OK)
         LOG_DEBUG("the journal up to epoch %" PRIu64 " is packed", epoch);
