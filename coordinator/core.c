@@ -22,6 +22,16 @@ static void open_sweep(CoreStep *step)
     core_decide(step, &record);
 }
 
+/* What earlier sweeps know is part of this one from its beginning, whatever becomes of them. */
+static void warm_start(CoreStep *step)
+{
+    SweepCore *core = step->core;
+    if (!core->sweep->warm_history || core->warm_history || core->trials.count)
+        return;
+    Record record = {.type = RECORD_WARM_STARTED, .json = json_text(core->sweep->warm_history, JSON_CANONICAL)};
+    core_decide(step, &record);
+}
+
 static void open_epoch(CoreStep *step, uint64_t epoch)
 {
     Json *json = sweep_json(step->core->sweep);
@@ -54,9 +64,11 @@ static void start(CoreStep *step, uint64_t epoch)
     if (!core->opened)
         open_sweep(step);
     open_epoch(step, epoch);
+    warm_start(step);
     while (core->first_open < core->trials.count && core->trials.items[core->first_open].work.state == WORK_ENDED)
         core->first_open++;
     expect_workers_again(step);
+    core_rungs_settle(step, true);
     for (size_t i = core->first_open; i < core->trials.count; i++)
         core_give_up_if_exhausted(step, (uint32_t)i);
     /* A cancellation whose consequences were not all journaled. */

@@ -5,8 +5,8 @@
  * coordinator applies the journal and so is in the same durable state; what is volatile (connections, leases, live numbers) is rebuilt as
  * workers say HELLO again.
  *
- * Trials are numbered configuration * seeds + seed index and begin in that order, as workers become free. A trial is pending, assigned, or
- * ended once and for all. Retries count attempts in a row that failed without a new evaluation. */
+ * Trials are numbered configuration * seeds + seed index and begin in that order, as workers become free. A trial is pending, assigned, held
+ * at a rung of early termination, or ended once and for all. Retries count attempts in a row that failed without a new evaluation. */
 #ifndef NERSWEEP_COORDINATOR_CORE_H
 #define NERSWEEP_COORDINATOR_CORE_H
 
@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "coordinator/sweep.h"
+#include "coordinator/terminator.h"
 #include "core/io/json.h"
 #include "proto/records.h"
 #include "proto/socket.h"
@@ -27,7 +28,8 @@ enum {
 
 /* ------------------------------------------------------------------------------------------------ state */
 
-typedef enum WorkState { WORK_PENDING, WORK_ASSIGNED, WORK_ENDED } WorkState;
+/* HELD: it has come to a rung and waits to be promoted or stopped; nobody works at it. */
+typedef enum WorkState { WORK_PENDING, WORK_ASSIGNED, WORK_HELD, WORK_ENDED } WorkState;
 
 /* A piece of work that is handed to one worker at a time: a trial's training, or the test of the winner. */
 typedef struct Work {
@@ -61,6 +63,13 @@ typedef struct Trial {
     int64_t live_step, live_total_steps; /* volatile, of the last heartbeat */
 } Trial;
 
+/* Where a configuration stands in early termination. */
+typedef struct ConfigurationState {
+    uint32_t rung; /* the next one, or the one that it is at */
+    bool entered;  /* at that rung, with the entry of these values */
+    double value, best;
+} ConfigurationState;
+
 typedef enum SweepState { SWEEP_RUNNING, SWEEP_DONE, SWEEP_FAILED, SWEEP_CANCELLED } SweepState;
 
 /* A worker group that said HELLO, or that the journal says has work. Volatile. */
@@ -84,6 +93,8 @@ typedef struct CoreSettings {
     Int32Array seeds;
     int64_t configurations, max_retries, lease_ms, heartbeat_ms, hang_ms;
     bool has_test;
+    EarlyTermination termination;
+    SearchBudget budget;
 } CoreSettings;
 
 typedef struct SweepCore {
@@ -96,7 +107,14 @@ typedef struct SweepCore {
     Json *sweep_json;
     CoreSettings settings;
     ARRAY(Trial) trials;
-    size_t ended_count;
+    size_t state_counts[WORK_ENDED + 1]; /* trials in each WorkState */
+    ARRAY(ConfigurationState) configurations;
+    ARRAY(Rung) rungs[TERMINATOR_BRACKET_LIMIT]; /* of each bracket */
+    Json *warm_history;                          /* as in Sweep */
+    int64_t running_ms, compute_ms;              /* used up until the last record */
+    int64_t record_wall_ms;                      /* of the last record */
+    int64_t assigned_wall_sum_ms;                /* over the trials that are assigned */
+    bool budget_spent;                           /* nothing new is begun */
     SweepState state;
     bool paused, cancelled;
     char *reason; /* of a failed sweep */
@@ -108,6 +126,8 @@ typedef struct SweepCore {
     char *sweep_folder, *data_json;
     ARRAY(WorkerSlot) workers;
     size_t first_open; /* no trial before it is open */
+    ARRAY(double *)
+    points, warm_points; /* of configurations, of the warm history: sampler_point's values, read when first needed */
     bool stopping;
     int64_t tick_ns; /* of the last tick; 0: none yet */
     int64_t wall_ms; /* of the event in hand */
@@ -132,7 +152,7 @@ typedef enum CoreEventType {
 
 typedef struct CoreEvent {
     CoreEventType type;
-    int64_t wall_ms; /* for records; nothing is decided by it */
+    int64_t wall_ms; /* for records; only budgets depend on it */
     uint64_t epoch;
     SocketPeer peer;
     const Message *message;
@@ -197,5 +217,21 @@ bool sweep_core_winner(const SweepCore *core, uint32_t *trial, double *score);
 /* The best evaluation of a trial, or NULL. */
 const Evaluation *sweep_core_best(const SweepCore *core, uint32_t trial);
 int64_t sweep_core_trials_total(const SweepCore *core);
+
+/* What has come of a configuration: LOST when a seed failed or was cancelled, STOPPED when one was stopped early. */
+typedef enum ConfigurationOutcome {
+    CONFIGURATION_OPEN,
+    CONFIGURATION_COMPLETE,
+    CONFIGURATION_STOPPED,
+    CONFIGURATION_LOST
+} ConfigurationOutcome;
+typedef struct ConfigurationResult {
+    ConfigurationOutcome outcome;
+    double score;        /* mean of its seeds' scores */
+    int64_t evaluations; /* of the seed that came furthest */
+} ConfigurationResult;
+ConfigurationResult sweep_core_configuration_result(const SweepCore *core, uint32_t configuration);
+/* What a trial counts as, by its best checkpoint; false: nothing yet, or never. A diverged trial scores as the worst there is, 0. */
+bool sweep_core_trial_score(const SweepCore *core, uint32_t trial, double *score);
 
 #endif

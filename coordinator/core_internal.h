@@ -49,6 +49,29 @@ void core_end_trial(CoreStep *step, uint32_t trial, TrialOutcome outcome, const 
 NODISCARD Status core_schedule(CoreStep *step, Diagnostic *diagnostic);
 void core_give_up_if_exhausted(CoreStep *step, uint32_t trial);
 
+/* core_rungs.c: early termination. The fold's part: after a record about a trial was applied. */
+void core_rungs_note_report(SweepCore *core, uint32_t trial, int64_t wall_ms);
+void core_rungs_note_end(SweepCore *core, uint32_t trial);
+NODISCARD Status core_rungs_apply_promoted(SweepCore *core, const Record *record, Diagnostic *diagnostic);
+/* The decisions. After a report: the trial that is now held goes on at once, is stopped, or gives its worker back. */
+void core_rungs_after_report(CoreStep *step, uint32_t trial);
+/* Whatever can be decided without a worker asking for work. all: also what only a crash can have left undecided. */
+void core_rungs_settle(CoreStep *step, bool all);
+/* Whether there is a configuration to promote; promotes: does so, and *trial is the lowest of it that waits then. */
+bool core_rungs_next(CoreStep *step, bool promotes, uint32_t *trial);
+/* All that are held end: nothing will promote them. */
+void core_rungs_stop_all(CoreStep *step);
+
+/* core_search.c: what is tried next. Creates the trial of the next number. */
+NODISCARD Status core_create_trial(CoreStep *step, Diagnostic *diagnostic);
+/* Whether a trial may be created now: there is one left, its turn has come, and the budget allows. */
+bool core_may_create(const SweepCore *core);
+bool core_all_begun(const SweepCore *core);
+void core_check_budget(CoreStep *step);
+
+/* core_state.c: the one place where a trial's state changes; counts what it used. */
+void core_set_trial_state(SweepCore *core, Trial *trial, WorkState state, int64_t wall_ms);
+
 /* core_messages.c */
 void core_take_message(CoreStep *step, const SocketPeer *peer, const Message *message);
 

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "coordinator/core_internal.h"
-#include "coordinator/terminator.h"
 
 static void publish_worker(CoreStep *step, const char *name, const char *state)
 {
@@ -257,8 +256,7 @@ static void take_report(CoreStep *step, const SocketPeer *peer, const MessageRep
     }
     decide_reported(step, report);
     send_ack(step, peer, report->id, MESSAGE_REPORT, report->sequence);
-    if (terminator_none()->ends(core, report->id.trial))
-        core_end_trial(step, report->id.trial, TRIAL_COMPLETED, "ended early", NULL, true);
+    core_rungs_after_report(step, report->id.trial);
 }
 
 /* ------------------------------------------------------------------------------------------------ the end of an assignment */

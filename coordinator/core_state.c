@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "coordinator/core.h"
+#include "coordinator/core_internal.h"
 #include "coordinator/options_patch.h"
 
 char *sweep_core_options(const SweepCore *core, uint32_t trial)
@@ -67,6 +67,19 @@ void sweep_core_destroy(SweepCore **destroyed)
     for (size_t i = 0; i < core->trials.count; i++)
         trial_free(&core->trials.items[i]);
     array_free(&core->trials);
+    array_free(&core->configurations);
+    for (size_t b = 0; b < TERMINATOR_BRACKET_LIMIT; b++) {
+        for (size_t i = 0; i < core->rungs[b].count; i++)
+            array_free(&core->rungs[b].items[i].entries);
+        array_free(&core->rungs[b]);
+    }
+    json_destroy(&core->warm_history);
+    for (size_t i = 0; i < core->points.count; i++)
+        free(core->points.items[i]);
+    array_free(&core->points);
+    for (size_t i = 0; i < core->warm_points.count; i++)
+        free(core->warm_points.items[i]);
+    array_free(&core->warm_points);
     free(core->reason);
     work_free(&core->test);
     free(core->test_scores);
@@ -78,6 +91,32 @@ void sweep_core_destroy(SweepCore **destroyed)
 }
 
 /* ------------------------------------------------------------------------------------------------ opening */
+
+/* A journal of a sweep without the section has none of it. */
+static Status termination_read(EarlyTermination *termination, const Json *json, const char *where, Diagnostic *diagnostic)
+{
+    static const char *const rules[] = {
+        [TERMINATION_ASHA] = "asha", [TERMINATION_HYPERBAND] = "hyperband", [TERMINATION_MEDIAN] = "median"};
+    Status status = STATUS_OK;
+    const char *type;
+    if (!json)
+        return STATUS_OK;
+    TRY(json_require_string(json, "type", where, &type, diagnostic));
+    for (TerminationRule rule = TERMINATION_ASHA; rule <= TERMINATION_MEDIAN; rule++)
+        if (strcmp(type, rules[rule]) == 0)
+            termination->rule = rule;
+    if (termination->rule == TERMINATION_NONE)
+        TRY_FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: unknown early termination %.40s", where, type);
+    TRY(json_require_integer(json, "min_iter", where, 1, CORE_EVALUATION_LIMIT, &termination->min_iter, diagnostic));
+    if (termination->rule == TERMINATION_MEDIAN) {
+        TRY(json_require_integer(json, "min_trials", where, 1, CORE_TRIAL_LIMIT, &termination->min_trials, diagnostic));
+    } else {
+        TRY(json_require_integer(json, "max_iter", where, 0, CORE_EVALUATION_LIMIT, &termination->max_iter, diagnostic));
+        TRY(json_require_integer(json, "eta", where, 2, CORE_TRIAL_LIMIT, &termination->eta, diagnostic));
+    }
+out:
+    return status;
+}
 
 static Status settings_read(CoreSettings *settings, const Json *sweep, Diagnostic *diagnostic)
 {
@@ -99,6 +138,10 @@ static Status settings_read(CoreSettings *settings, const Json *sweep, Diagnosti
     settings->name = memory_copy_string(name);
     settings->metric_json = json_text(json_get(identity, "metric"), JSON_CANONICAL);
     settings->has_test = json_count(json_get(json_get(identity, "data"), "test")) > 0;
+    settings->budget = (SearchBudget){.time_ms = json_integer_value(json_get(json_get(resources, "budget"), "time_ms"), 0),
+                                      .compute_ms = json_integer_value(json_get(json_get(resources, "budget"), "compute_ms"), 0),
+                                      .trials = json_integer_value(json_get(json_get(resources, "budget"), "trials"), 0)};
+    TRY(termination_read(&settings->termination, json_get(identity, "early_terminate"), where, diagnostic));
 out:
     return status;
 }
@@ -157,22 +200,49 @@ static Status apply_sweep_opened(SweepCore *core, const Record *record, Diagnost
     return STATUS_OK;
 }
 
-/* A new coordinator: limits may have changed, the test gets its retries back, and a sweep that was ended may have more to do. */
+/* A new coordinator: limits and budget may have changed, the test gets its retries back, and a sweep that was ended may have more to do. */
 static Status apply_epoch_opened(SweepCore *core, const Record *record, Diagnostic *diagnostic)
 {
     if (record->epoch < core->epoch)
         return FAIL(diagnostic, STATUS_CORRUPT, "epoch %" PRIu64 " follows epoch %" PRIu64, record->epoch, core->epoch);
     core->epoch = record->epoch;
     core->test.retries = 0;
+    SearchBudget budget = core->settings.budget;
     if (!record->json)
         return STATUS_OK;
     Status status = take_sweep(core, record, diagnostic);
+    if (memcmp(&budget, &core->settings.budget, sizeof budget) != 0)
+        core->budget_spent = false;
     if (status == STATUS_OK && core->state != SWEEP_CANCELLED && (int64_t)core->trials.count < sweep_core_trials_total(core))
         core->state = SWEEP_RUNNING;
     return status;
 }
 
+static Status apply_warm_started(SweepCore *core, const Record *record, Diagnostic *diagnostic)
+{
+    if (core->warm_history || core->trials.count)
+        return FAIL(diagnostic, STATUS_CORRUPT, "the sweep is warm-started twice, or after its first trial");
+    return json_parse(&core->warm_history, record->json ? record->json : "[]", record->json ? strlen(record->json) : 2, "journal",
+                      diagnostic);
+}
+
 /* ------------------------------------------------------------------------------------------------ trials */
+
+void core_set_trial_state(SweepCore *core, Trial *trial, WorkState state, int64_t wall_ms)
+{
+    Work *work = &trial->work;
+    core->state_counts[work->state]--;
+    core->state_counts[state]++;
+    if (work->state == WORK_ASSIGNED) {
+        core->assigned_wall_sum_ms -= work->assigned_wall_ms;
+        core->compute_ms += wall_ms > work->assigned_wall_ms ? wall_ms - work->assigned_wall_ms : 0;
+    }
+    work->state = state;
+    if (state == WORK_ASSIGNED) {
+        work->assigned_wall_ms = wall_ms;
+        core->assigned_wall_sum_ms += wall_ms;
+    }
+}
 
 static Trial *find_trial(SweepCore *core, const Record *record, Diagnostic *diagnostic)
 {
@@ -196,6 +266,9 @@ static Status apply_trial_created(SweepCore *core, const Record *record, Diagnos
         core->first_options_json = memory_copy_string(options_json);
     trial.options_patch = options_patch_make(core->first_options_json, options_json);
     array_push(&core->trials, trial);
+    core->state_counts[WORK_PENDING]++;
+    if (record->seed_index == 0)
+        array_push(&core->configurations, (ConfigurationState){0});
     return STATUS_OK;
 }
 
@@ -210,17 +283,25 @@ static Work *find_work(SweepCore *core, const Record *record, Diagnostic *diagno
     return test ? &core->test : &trial->work;
 }
 
+static void set_work_state(SweepCore *core, Work *work, const Record *record, WorkState state)
+{
+    if (work == &core->test)
+        work->state = state;
+    else
+        core_set_trial_state(core, &core->trials.items[record->id.trial], state, record->wall_ms);
+}
+
 static Status apply_assigned(SweepCore *core, const Record *record, Diagnostic *diagnostic)
 {
     Work *work = find_work(core, record, diagnostic);
     if (!work)
         return STATUS_CORRUPT;
-    if (work->state == WORK_ASSIGNED || (work->state == WORK_ENDED && work != &core->test) || record->id.fence < core->next_fence)
+    bool waits = work == &core->test ? work->state != WORK_ASSIGNED : work->state == WORK_PENDING;
+    if (!waits || record->id.fence < core->next_fence)
         return FAIL(diagnostic, STATUS_CORRUPT, "trial %" PRIu32 " is assigned (fence %" PRIu64 ") while it is not waiting",
                     record->id.trial, record->id.fence);
-    work->state = WORK_ASSIGNED;
+    set_work_state(core, work, record, WORK_ASSIGNED);
     work->fence = record->id.fence;
-    work->assigned_wall_ms = record->wall_ms;
     work->attempts++;
     replace_text(&work->worker, record->worker ? record->worker : "");
     core->next_fence = record->id.fence + 1;
@@ -261,6 +342,7 @@ static Status apply_reported(SweepCore *core, const Record *record, Diagnostic *
     if (evaluation.score > trial->evaluations.items[trial->best].score) /* a tie keeps the earlier */
         trial->best = trial->evaluations.count - 1;
     trial->work.retries = 0;
+    core_rungs_note_report(core, record->id.trial, record->wall_ms);
     return STATUS_OK;
 }
 
@@ -271,7 +353,7 @@ static Status apply_attempt_ended(SweepCore *core, const Record *record, Diagnos
         return STATUS_CORRUPT;
     if (work->state != WORK_ASSIGNED || work->fence != record->id.fence)
         return FAIL(diagnostic, STATUS_CORRUPT, "an attempt at trial %" PRIu32 " ends that had not begun", record->id.trial);
-    work->state = WORK_PENDING;
+    set_work_state(core, work, record, WORK_PENDING);
     work->retries += record->counts_as_retry;
     replace_text(&work->reason, record->reason);
     return STATUS_OK;
@@ -284,11 +366,11 @@ static Status apply_trial_ended(SweepCore *core, const Record *record, Diagnosti
         return STATUS_CORRUPT;
     if (trial->work.state == WORK_ENDED)
         return FAIL(diagnostic, STATUS_CORRUPT, "trial %" PRIu32 " ends twice", record->id.trial);
-    trial->work.state = WORK_ENDED;
+    core_set_trial_state(core, trial, WORK_ENDED, record->wall_ms);
     trial->outcome = record->outcome;
     replace_text(&trial->work.reason, record->reason);
     replace_text(&trial->statistics_json, record->json);
-    core->ended_count++;
+    core_rungs_note_end(core, record->id.trial);
     return STATUS_OK;
 }
 
@@ -335,10 +417,19 @@ static Status apply_sweep_ended(SweepCore *core, const Record *record, Diagnosti
     return STATUS_OK;
 }
 
+/* The time that budgets are about goes on from record to record, but not while there is no coordinator, and never back. */
+static void note_time(SweepCore *core, const Record *record)
+{
+    if (record->type != RECORD_SWEEP_OPENED && record->type != RECORD_EPOCH_OPENED && record->wall_ms > core->record_wall_ms)
+        core->running_ms += record->wall_ms - core->record_wall_ms;
+    core->record_wall_ms = record->wall_ms;
+}
+
 Status sweep_core_apply(SweepCore *core, const Record *record, Diagnostic *diagnostic)
 {
     if (!core->opened && record->type != RECORD_SWEEP_OPENED)
         return FAIL(diagnostic, STATUS_CORRUPT, "the journal does not begin with its sweep");
+    note_time(core, record);
     switch (record->type) {
     case RECORD_SWEEP_OPENED:
         return apply_sweep_opened(core, record, diagnostic);
@@ -360,6 +451,13 @@ Status sweep_core_apply(SweepCore *core, const Record *record, Diagnostic *diagn
         return apply_control(core, record, diagnostic);
     case RECORD_SWEEP_ENDED:
         return apply_sweep_ended(core, record, diagnostic);
+    case RECORD_PROMOTED:
+        return core_rungs_apply_promoted(core, record, diagnostic);
+    case RECORD_BUDGET_SPENT:
+        core->budget_spent = true;
+        return STATUS_OK;
+    case RECORD_WARM_STARTED:
+        return apply_warm_started(core, record, diagnostic);
     default:
         return FAIL(diagnostic, STATUS_CORRUPT, "a record of unknown type %d", (int)record->type);
     }

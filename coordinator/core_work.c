@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "coordinator/core_internal.h"
-#include "coordinator/sampler.h"
 
 enum { BACK_OFF_MS = 500, BACK_OFF_LIMIT_MS = 60000 };
 
@@ -63,56 +62,29 @@ static void assign(CoreStep *step, WorkerSlot *slot, AssignmentKind kind, uint32
     core_send_assign(step, slot);
 }
 
-/* The searched options alone, for people. */
-static char *parameters_text(const Sweep *sweep, const Json *options)
-{
-    Json *parameters = json_object();
-    for (size_t i = 0; i < sweep->parameter_count; i++) {
-        const char *name = sweep->parameters[i].option->name;
-        json_set(parameters, name, json_copy(json_get(options, name)));
-    }
-    char *text = json_text(parameters, JSON_COMPACT);
-    json_destroy(&parameters);
-    return text;
-}
-
-/* The next trial, by its number alone. */
-static Status create_trial(CoreStep *step, Diagnostic *diagnostic)
-{
-    SweepCore *core = step->core;
-    uint32_t number = (uint32_t)core->trials.count, seeds = (uint32_t)core->settings.seeds.count;
-    TrainingOptions options;
-    Record record = {
-        .type = RECORD_TRIAL_CREATED, .id = {number, 0}, .configuration = number / seeds, .seed_index = number % seeds};
-    Status status = sampler_trial_options(core->sweep, record.configuration, record.seed_index, &options, diagnostic);
-    if (status != STATUS_OK)
-        return status;
-    Json *json = options_to_json(training_option_table(), &options);
-    record.json = parameters_text(core->sweep, json);
-    record.options_json = json_text(json, JSON_CANONICAL);
-    json_destroy(&json);
-    core_decide(step, &record);
-    return STATUS_OK;
-}
-
 static bool is_waiting(const Work *work, int64_t now_ns)
 {
     return work->state == WORK_PENDING && work->not_before_ns <= now_ns;
 }
 
-/* The lowest waiting trial, or a new one; -1: none now. */
+/* The lowest waiting trial, one that is promoted, or a new one; -1: none now. */
 static Status next_trial(CoreStep *step, int64_t *next, Diagnostic *diagnostic)
 {
     SweepCore *core = step->core;
+    uint32_t promoted;
     *next = -1;
-    for (size_t i = core->first_open; i < core->trials.count; i++)
+    for (size_t i = core->first_open; i < core->trials.count && core->state_counts[WORK_PENDING]; i++)
         if (is_waiting(&core->trials.items[i].work, step->now_ns) && !core->trials.items[i].paused) {
             *next = (int64_t)i;
             return STATUS_OK;
         }
-    if ((int64_t)core->trials.count >= sweep_core_trials_total(core))
+    if (core_rungs_next(step, true, &promoted)) {
+        *next = promoted;
         return STATUS_OK;
-    Status status = create_trial(step, diagnostic);
+    }
+    if (!core_may_create(core))
+        return STATUS_OK;
+    Status status = core_create_trial(step, diagnostic);
     if (status == STATUS_OK)
         *next = (int64_t)core->trials.count - 1;
     return status;
@@ -208,8 +180,12 @@ static void end_if_done(CoreStep *step, bool *test, uint32_t *winner)
     SweepCore *core = step->core;
     double score;
     *test = false;
-    bool all_begun = core->cancelled || (int64_t)core->trials.count == sweep_core_trials_total(core);
-    if (core->state != SWEEP_RUNNING || !all_begun || core->ended_count < core->trials.count)
+    if (core->state != SWEEP_RUNNING || !(core->cancelled || core_all_begun(core)))
+        return;
+    bool none_runs = core->state_counts[WORK_PENDING] + core->state_counts[WORK_ASSIGNED] == 0;
+    if (none_runs && !core->paused && !core->stopping && !core_rungs_next(step, false, NULL))
+        core_rungs_stop_all(step);
+    if (core->state_counts[WORK_ENDED] < core->trials.count)
         return;
     bool won = sweep_core_winner(core, winner, &score);
     if (core->cancelled) {
@@ -236,6 +212,8 @@ Status core_schedule(CoreStep *step, Diagnostic *diagnostic)
     SweepCore *core = step->core;
     bool test;
     uint32_t winner = 0;
+    core_rungs_settle(step, false);
+    core_check_budget(step);
     end_if_done(step, &test, &winner);
     if (core->state != SWEEP_RUNNING || core->stopping || core->paused || core->cancelled)
         return STATUS_OK;

@@ -48,8 +48,7 @@ static double log_normal_mass(double low, double high)
     return log1p(-normal_below(low) - normal_below(-high));
 }
 
-/* The z of [low, high] below which a share u of the mass lies. */
-static double normal_quantile(double u, double low, double high)
+double parzen_normal_quantile(double u, double low, double high)
 {
     double below = normal_below(low), goal = below + u * (normal_below(high) - below);
     for (int i = 0; i < BISECTIONS; i++) {
@@ -256,7 +255,7 @@ static double draw_number(const KernelDimension *kernel, size_t k, double u)
 {
     const ParzenDimension *dimension = &kernel->dimension;
     double mean = kernel->means[k], deviation = kernel->deviations[k];
-    double z = normal_quantile(u, (kernel->low - mean) / deviation, (kernel->high - mean) / deviation);
+    double z = parzen_normal_quantile(u, (kernel->low - mean) / deviation, (kernel->high - mean) / deviation);
     double value = mean + z * deviation;
     if (dimension->kind == PARZEN_LOG_NUMBER)
         value = exp(value);

@@ -31,4 +31,7 @@ double parzen_log_density(const Parzen *parzen, const double *point);
 /* A draw from the density. Uses the Philox counters (0 ... dimension_count, draw, stream, 0) of key. */
 void parzen_draw(const Parzen *parzen, PhiloxKey key, uint32_t draw, uint32_t stream, double *point);
 
+/* The z of [low, high] below which a share u of the standard normal mass between low and high lies. */
+double parzen_normal_quantile(double u, double low, double high);
+
 #endif

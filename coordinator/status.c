@@ -9,7 +9,8 @@
 
 int64_t sweep_core_trials_total(const SweepCore *core)
 {
-    int64_t total = core->settings.configurations * (int64_t)core->settings.seeds.count, begun = (int64_t)core->trials.count;
+    int64_t seeds = (int64_t)core->settings.seeds.count, begun = (int64_t)core->trials.count;
+    int64_t total = core->budget_spent ? (begun + seeds - 1) / seeds * seeds : core->settings.configurations * seeds;
     return total > begun ? total : begun;
 }
 
@@ -27,18 +28,23 @@ const char *sweep_state_name(const SweepCore *core)
 
 static const char *trial_state_name(const SweepCore *core, const Trial *trial)
 {
-    static const char *const outcomes[] = {"", "completed", "failed", "diverged", "cancelled"};
+    static const char *const outcomes[] = {"", "completed", "failed", "diverged", "cancelled", "stopped"};
     if (trial->work.state == WORK_ENDED)
         return outcomes[trial->outcome];
     if (trial->work.state == WORK_ASSIGNED)
         return "running";
-    return trial->paused || core->paused ? "paused" : "pending";
+    return trial->work.state == WORK_HELD || trial->paused || core->paused ? "paused" : "pending";
 }
 
 /* ------------------------------------------------------------------------------------------------ ranking */
 
-/* A diverged trial scores as the worst there is; one that failed or was cancelled has no score; one under way the best it has so far. */
-static bool trial_score(const SweepCore *core, uint32_t trial, double *score)
+static bool counts_with_its_best(const Trial *trial)
+{
+    return trial->outcome == TRIAL_COMPLETED || trial->outcome == TRIAL_STOPPED;
+}
+
+/* One that failed or was cancelled has no score; one under way the best it has so far. */
+bool sweep_core_trial_score(const SweepCore *core, uint32_t trial, double *score)
 {
     const Trial *item = &core->trials.items[trial];
     const Evaluation *best = sweep_core_best(core, trial);
@@ -47,7 +53,7 @@ static bool trial_score(const SweepCore *core, uint32_t trial, double *score)
         *score = 0.0;
         return true;
     }
-    if (!best || (ended && item->outcome != TRIAL_COMPLETED))
+    if (!best || (ended && !counts_with_its_best(item)))
         return false;
     *score = best->score;
     return true;
@@ -60,8 +66,8 @@ static void rank_configuration(const SweepCore *core, uint32_t configuration, Ra
     *ranked = (RankedConfiguration){.configuration = configuration};
     for (size_t i = first; i < first + seeds && i < core->trials.count; i++) {
         const Trial *trial = &core->trials.items[i];
-        bool completed = trial->work.state == WORK_ENDED && trial->outcome == TRIAL_COMPLETED;
-        if (!trial_score(core, (uint32_t)i, &score)) {
+        bool completed = trial->work.state == WORK_ENDED && counts_with_its_best(trial);
+        if (!sweep_core_trial_score(core, (uint32_t)i, &score)) {
             ranked->lost += trial->work.state == WORK_ENDED;
             continue;
         }
@@ -77,9 +83,30 @@ static void rank_configuration(const SweepCore *core, uint32_t configuration, Ra
         return;
     ranked->mean = sum / ranked->scored;
     for (size_t i = first; i < first + seeds && i < core->trials.count; i++)
-        if (trial_score(core, (uint32_t)i, &score))
+        if (sweep_core_trial_score(core, (uint32_t)i, &score))
             squares += (score - ranked->mean) * (score - ranked->mean);
     ranked->spread = ranked->scored > 1 ? sqrt(squares / (ranked->scored - 1)) : 0.0;
+}
+
+ConfigurationResult sweep_core_configuration_result(const SweepCore *core, uint32_t configuration)
+{
+    size_t seeds = core->settings.seeds.count, first = configuration * seeds;
+    ConfigurationResult result = {.outcome = CONFIGURATION_COMPLETE};
+    for (size_t i = first; i < first + seeds; i++) {
+        const Trial *trial = i < core->trials.count ? &core->trials.items[i] : NULL;
+        double score;
+        if (trial && (int64_t)trial->evaluations.count > result.evaluations)
+            result.evaluations = (int64_t)trial->evaluations.count;
+        if (!trial || trial->work.state != WORK_ENDED)
+            result.outcome = CONFIGURATION_OPEN;
+        else if (!sweep_core_trial_score(core, (uint32_t)i, &score) && result.outcome != CONFIGURATION_OPEN)
+            result.outcome = CONFIGURATION_LOST;
+        else if (trial->outcome == TRIAL_STOPPED && result.outcome == CONFIGURATION_COMPLETE)
+            result.outcome = CONFIGURATION_STOPPED;
+        if (trial && sweep_core_trial_score(core, (uint32_t)i, &score))
+            result.score += score / (double)seeds;
+    }
+    return result;
 }
 
 static int compare_ranked(const void *a, const void *b)
@@ -275,10 +302,11 @@ Json *sweep_core_status(const SweepCore *core, StatusDetail detail)
 static const char *event_name(RecordType type)
 {
     static const char *const names[RECORD_TYPE_LIMIT] = {
-        [RECORD_SWEEP_OPENED] = NULL,         [RECORD_EPOCH_OPENED] = "opened",     [RECORD_TRIAL_CREATED] = "trial_created",
-        [RECORD_ASSIGNED] = "assigned",       [RECORD_REPORTED] = "reported",       [RECORD_ATTEMPT_ENDED] = "attempt_ended",
-        [RECORD_TRIAL_ENDED] = "trial_ended", [RECORD_TEST_SCORED] = "test_scored", [RECORD_CONTROL] = "control",
-        [RECORD_SWEEP_ENDED] = "sweep_ended",
+        [RECORD_SWEEP_OPENED] = NULL,           [RECORD_EPOCH_OPENED] = "opened",     [RECORD_TRIAL_CREATED] = "trial_created",
+        [RECORD_ASSIGNED] = "assigned",         [RECORD_REPORTED] = "reported",       [RECORD_ATTEMPT_ENDED] = "attempt_ended",
+        [RECORD_TRIAL_ENDED] = "trial_ended",   [RECORD_TEST_SCORED] = "test_scored", [RECORD_CONTROL] = "control",
+        [RECORD_SWEEP_ENDED] = "sweep_ended",   [RECORD_PROMOTED] = "promoted",       [RECORD_BUDGET_SPENT] = "budget_spent",
+        [RECORD_WARM_STARTED] = "warm_started",
     };
     return names[type];
 }
@@ -331,7 +359,7 @@ static void sweep_event_text(const SweepCore *core, const Record *record, Text *
     switch (record->type) {
     case RECORD_EPOCH_OPENED:
         text_format(text, "sweep %s: epoch %" PRIu64 ", %zu of %" PRId64 " trials ended", core->settings.name, record->epoch,
-                    core->ended_count, sweep_core_trials_total(core));
+                    core->state_counts[WORK_ENDED], sweep_core_trials_total(core));
         break;
     case RECORD_TEST_SCORED:
         text_format(text, "test of trial %" PRIu32 ": f1 %.4f", record->id.trial,
@@ -342,6 +370,15 @@ static void sweep_event_text(const SweepCore *core, const Record *record, Text *
             text_format(text, "sweep %s", actions[record->control]);
         else
             text_format(text, "trial %" PRIu32 " %s", record->id.trial, actions[record->control]);
+        break;
+    case RECORD_PROMOTED:
+        text_format(text, "configuration %" PRIu32 " goes on from its rung", record->configuration);
+        break;
+    case RECORD_BUDGET_SPENT:
+        text_append_string(text, record->reason ? record->reason : "the budget is used up");
+        break;
+    case RECORD_WARM_STARTED:
+        text_format(text, "%zu configurations of earlier sweeps are known", json_count(core->warm_history));
         break;
     default:
         text_format(text, "sweep %s%s%s", sweep_state_name(core), record->reason && record->reason[0] ? ": " : "",

@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "coordinator/sampler.h"
 #include "coordinator/sweep_internal.h"
 #include "coordinator/sweep_tree.h"
 #include "core/io/file.h"
@@ -20,7 +19,6 @@ enum {
     NAME_LIMIT = 64,
     SEED_COUNT_LIMIT = 10000,
     CORPUS_COUNT_LIMIT = 64,
-    CHECKED_CONFIGURATIONS = 2000, /* whose options are put together before anything starts */
     ARENA_BLOCK_BYTES = 64 * 1024,
 };
 
@@ -52,11 +50,11 @@ static const char *kind_name(const YamlNode *node)
     return node->kind == YAML_SCALAR ? "a value" : node->kind == YAML_SEQUENCE ? "a list" : "a mapping";
 }
 
-static bool require_kind(SweepReader *reader, const YamlNode *node, YamlKind kind, const char *name, const char *example)
+bool sweep_require_kind(SweepReader *reader, const YamlNode *node, YamlKind kind, const char *name, const char *expected)
 {
     if (node->kind == kind && !(kind == YAML_SCALAR && yaml_is_null(node)))
         return true;
-    sweep_problem(reader, node->line, node->column, "%s: expected %s, found %s", name, example,
+    sweep_problem(reader, node->line, node->column, "%s: expected %s, found %s", name, expected,
                   node->kind == YAML_SCALAR && yaml_is_null(node) ? "nothing" : kind_name(node));
     return false;
 }
@@ -70,7 +68,7 @@ void sweep_read_section(SweepReader *reader, const YamlNode *mapping, const char
     ASSERT(section_count <= 4);
     for (size_t s = 0; s < section_count; s++)
         tables[s] = sections[s].table;
-    if (!require_kind(reader, mapping, YAML_MAPPING, name, "a mapping of keys to values"))
+    if (!sweep_require_kind(reader, mapping, YAML_MAPPING, name, "a mapping of keys to values"))
         return;
     for (size_t i = 0; i < mapping->count; i++) {
         const OptionDescriptor *key = NULL;
@@ -98,7 +96,7 @@ void sweep_read_section(SweepReader *reader, const YamlNode *mapping, const char
 bool sweep_read_integer(SweepReader *reader, const YamlNode *node, const char *name, int64_t minimum, int64_t maximum,
                         int64_t *value)
 {
-    if (!require_kind(reader, node, YAML_SCALAR, name, "a whole number"))
+    if (!sweep_require_kind(reader, node, YAML_SCALAR, name, "a whole number"))
         return false;
     char *end;
     errno = 0;
@@ -112,10 +110,9 @@ bool sweep_read_integer(SweepReader *reader, const YamlNode *node, const char *n
     return true;
 }
 
-/* Index of the node's text in names, or -1 and a problem. */
-static int read_choice(SweepReader *reader, const YamlNode *node, const char *name, const char *const *names, const char *expected)
+int sweep_read_choice(SweepReader *reader, const YamlNode *node, const char *name, const char *const *names, const char *expected)
 {
-    if (!require_kind(reader, node, YAML_SCALAR, name, expected))
+    if (!sweep_require_kind(reader, node, YAML_SCALAR, name, expected))
         return -1;
     for (int i = 0; names[i]; i++)
         if (strcmp(names[i], node->text) == 0)
@@ -134,7 +131,7 @@ static bool is_safe_name(const char *text)
 
 static void read_name(SweepReader *reader, const YamlNode *node)
 {
-    if (!require_kind(reader, node, YAML_SCALAR, "name", "a name"))
+    if (!sweep_require_kind(reader, node, YAML_SCALAR, "name", "a name"))
         return;
     if (!is_safe_name(node->text))
         sweep_problem(
@@ -148,7 +145,7 @@ static void read_name(SweepReader *reader, const YamlNode *node)
 
 static void read_model(SweepReader *reader, const YamlNode *node)
 {
-    if (!require_kind(reader, node, YAML_SCALAR, "model", "the path of a model folder"))
+    if (!sweep_require_kind(reader, node, YAML_SCALAR, "model", "the path of a model folder"))
         return;
     Sweep *sweep = reader->sweep;
     sweep->model = path_absolute(node->text);
@@ -167,7 +164,7 @@ static void add_corpus(SweepReader *reader, const YamlNode *node, const char *na
 {
     NamedPathArray *corpora = array;
     struct stat entry;
-    if (!require_kind(reader, node, YAML_SCALAR, "data", "the path of a corpus file"))
+    if (!sweep_require_kind(reader, node, YAML_SCALAR, "data", "the path of a corpus file"))
         return;
     if (corpora->count >= CORPUS_COUNT_LIMIT) {
         sweep_problem(reader, node->line, node->column, "data: more than %d files", CORPUS_COUNT_LIMIT);
@@ -242,7 +239,7 @@ static void read_data(SweepReader *reader, const YamlNode *node)
     read_corpora(reader, node, "dev", &sweep->dev, true);
     read_corpora(reader, node, "test", &sweep->test, false);
     const YamlNode *words = yaml_get(node, "words");
-    int rule = words ? read_choice(reader, words, "data.words", words_rules, "corpus, treebank, whitespace or bert") : 0;
+    int rule = words ? sweep_read_choice(reader, words, "data.words", words_rules, "corpus, treebank, whitespace or bert") : 0;
     if (rule >= 0) {
         free(sweep->words);
         sweep->words = memory_copy_string(words_rules[rule]);
@@ -253,18 +250,6 @@ static void read_data(SweepReader *reader, const YamlNode *node)
 }
 
 /* ------------------------------------------------------------------------------------------------ search */
-
-static void read_method(SweepReader *reader, const YamlNode *node)
-{
-    static const char *const names[] = {[SEARCH_GRID] = "grid", [SEARCH_RANDOM] = "random", [SEARCH_TPE] = "tpe", NULL};
-    int method = read_choice(reader, node, "method", names, "grid or random");
-    if (method < 0)
-        return;
-    reader->sweep->method = (SearchMethod)method;
-    if (!sampler_find(reader->sweep->method))
-        sweep_problem(reader, node->line, node->column, "method: this version has no sampler %s; use grid or random",
-                      names[method]);
-}
 
 static const OptionDescriptor metric_keys[] = {{.name = "name"}, {.name = "goal"}, {.name = "dataset"}};
 static const OptionTable metric_table = {"metric", metric_keys, 3, 0};
@@ -278,10 +263,10 @@ static void read_metric(SweepReader *reader, const YamlNode *node)
         return;
     const YamlNode *name = yaml_get(node, "name"), *goal = yaml_get(node, "goal"), *dataset = yaml_get(node, "dataset");
     if (name)
-        (void)read_choice(reader, name, "metric.name", names, "f1");
+        (void)sweep_read_choice(reader, name, "metric.name", names, "f1");
     if (goal)
-        (void)read_choice(reader, goal, "metric.goal", goals, "maximize");
-    if (dataset && require_kind(reader, dataset, YAML_SCALAR, "metric.dataset", "the name of a dev set, mean or worst"))
+        (void)sweep_read_choice(reader, goal, "metric.goal", goals, "maximize");
+    if (dataset && sweep_require_kind(reader, dataset, YAML_SCALAR, "metric.dataset", "the name of a dev set, mean or worst"))
         reader->sweep->metric_dataset = memory_copy_string(dataset->text);
 }
 
@@ -325,7 +310,7 @@ static void read_seeds(SweepReader *reader, const YamlNode *node)
         add_seed(reader, node);
         return;
     }
-    if (!require_kind(reader, node, YAML_SEQUENCE, "seeds", "a list of whole numbers"))
+    if (!sweep_require_kind(reader, node, YAML_SEQUENCE, "seeds", "a list of whole numbers"))
         return;
     if (node->count == 0 || node->count > SEED_COUNT_LIMIT) {
         sweep_problem(reader, node->line, node->column, "seeds: expected 1 to %d of them", SEED_COUNT_LIMIT);
@@ -417,7 +402,7 @@ static void read_storage(SweepReader *reader, const YamlNode *node)
         SweepSection sections[] = {{&storage_table, &storage}, {&storage_key_table, NULL}};
         sweep_read_section(reader, node, "storage", sections, 2);
     }
-    bool given = path && require_kind(reader, path, YAML_SCALAR, "storage.path", "the path of a folder");
+    bool given = path && sweep_require_kind(reader, path, YAML_SCALAR, "storage.path", "the path of a folder");
     reader->sweep->storage_path = path_absolute(given ? path->text : "runs");
     if (given && path_exists(reader->sweep->storage_path) && !path_is_folder(reader->sweep->storage_path))
         sweep_problem(reader, path->line, path->column, "storage.path: %s is no folder", reader->sweep->storage_path);
@@ -427,7 +412,7 @@ static void read_storage(SweepReader *reader, const YamlNode *node)
 /* Only for submitting; what Slurm makes of a value is its own affair. */
 static void check_slurm(SweepReader *reader, const YamlNode *node)
 {
-    if (!require_kind(reader, node, YAML_MAPPING, "slurm", "a mapping of options of sbatch"))
+    if (!sweep_require_kind(reader, node, YAML_MAPPING, "slurm", "a mapping of options of sbatch"))
         return;
     for (size_t i = 0; i < node->count; i++)
         if (node->items[i]->kind == YAML_MAPPING)
@@ -438,10 +423,10 @@ static void check_slurm(SweepReader *reader, const YamlNode *node)
 /* ------------------------------------------------------------------------------------------------ the whole */
 
 static const OptionDescriptor top_keys[] = {
-    {.name = "name"},        {.name = "description"}, {.name = "model"},           {.name = "data"},      {.name = "method"},
-    {.name = "metric"},      {.name = "run_cap"},     {.name = "seeds"},           {.name = "order"},     {.name = "search_seed"},
-    {.name = "max_retries"}, {.name = "parameters"},  {.name = "early_terminate"}, {.name = "resources"}, {.name = "slurm"},
-    {.name = "storage"},
+    {.name = "name"},        {.name = "description"}, {.name = "model"},           {.name = "data"},       {.name = "method"},
+    {.name = "metric"},      {.name = "run_cap"},     {.name = "seeds"},           {.name = "order"},      {.name = "search_seed"},
+    {.name = "max_retries"}, {.name = "parameters"},  {.name = "early_terminate"}, {.name = "resources"},  {.name = "slurm"},
+    {.name = "storage"},     {.name = "search"},      {.name = "budget"},          {.name = "warm_start"},
 };
 static const OptionTable top_table = {"sweep", top_keys, sizeof top_keys / sizeof *top_keys, 0};
 
@@ -455,7 +440,6 @@ static const YamlNode *get_required(SweepReader *reader, const YamlNode *root, c
 
 static void read_limits(SweepReader *reader, const YamlNode *root)
 {
-    static const char *const orders[] = {"arrival", "logical", NULL};
     Sweep *sweep = reader->sweep;
     const YamlNode *node;
     int64_t value;
@@ -467,53 +451,10 @@ static void read_limits(SweepReader *reader, const YamlNode *root)
         sweep->search_seed = (uint64_t)value;
     if ((node = yaml_get(root, "max_retries")) && sweep_read_integer(reader, node, "max_retries", 0, 1000, &value))
         sweep->max_retries = (int32_t)value;
-    sweep->order_logical = true; /* grid and random have no other */
-    if ((node = yaml_get(root, "order")))
-        (void)read_choice(reader, node, "order", orders, "arrival or logical");
     if ((node = yaml_get(root, "seeds")))
         read_seeds(reader, node);
     else
         array_push(&sweep->seeds, 42);
-    node = yaml_get(root, "early_terminate");
-    if (node && !(node->kind == YAML_SCALAR && yaml_is_null(node)))
-        sweep_problem(reader, node->line, node->column,
-                      "early_terminate: this version does not end trials early; take the section out");
-}
-
-/* What only the parameters together can say: how many configurations there are, and whether each can be trained. */
-static void check_search(SweepReader *reader, const YamlNode *root)
-{
-    Sweep *sweep = reader->sweep;
-    const YamlNode *parameters = yaml_get(root, "parameters"), *method = yaml_get(root, "method");
-    if (sweep->method == SEARCH_GRID)
-        for (size_t i = 0; i < sweep->parameter_count; i++)
-            if (sweep->parameters[i].kind > DISTRIBUTION_VALUES)
-                sweep_problem(reader, parameters->line, parameters->column, "parameters.%s: a grid needs values, not %s",
-                              sweep->parameters[i].option->name, sweep_distribution_name(sweep->parameters[i].kind));
-    if (reader->problems->count)
-        return;
-    int64_t count = sampler_find(sweep->method)->count(sweep);
-    if (count < 0 && sweep->run_cap == 0)
-        sweep_problem(reader, method->line, method->column, "method %s needs run_cap: how many configurations to try",
-                      sampler_find(sweep->method)->name);
-    else if (count > SWEEP_CONFIGURATION_LIMIT && sweep->run_cap == 0)
-        sweep_problem(reader, parameters->line, parameters->column, "the grid has more than %d configurations: set run_cap",
-                      SWEEP_CONFIGURATION_LIMIT);
-    else if (sweep_configuration_count(sweep) * (int64_t)sweep->seeds.count > SWEEP_CONFIGURATION_LIMIT)
-        sweep_problem(reader, parameters->line, parameters->column, "configurations times seeds are more than %d trials",
-                      SWEEP_CONFIGURATION_LIMIT);
-    if (reader->problems->count)
-        return;
-    int64_t checked =
-        sweep_configuration_count(sweep) < CHECKED_CONFIGURATIONS ? sweep_configuration_count(sweep) : CHECKED_CONFIGURATIONS;
-    for (int64_t i = 0; i < checked; i++) {
-        TrainingOptions options;
-        Diagnostic diagnostic = {0};
-        if (sampler_trial_options(sweep, (uint32_t)i, 0, &options, &diagnostic) != STATUS_OK) {
-            sweep_problem(reader, parameters->line, parameters->column, "parameters: %s", diagnostic.message);
-            return;
-        }
-    }
 }
 
 static void read_tree(SweepReader *reader, const YamlNode *root)
@@ -529,19 +470,20 @@ static void read_tree(SweepReader *reader, const YamlNode *root)
         read_model(reader, node);
     if ((node = get_required(reader, root, "data")))
         read_data(reader, node);
-    if ((node = get_required(reader, root, "method")))
-        read_method(reader, node);
     if ((node = yaml_get(root, "metric")))
         read_metric(reader, node);
     check_metric_dataset(reader, node);
     read_limits(reader, root);
     if ((node = get_required(reader, root, "parameters")))
         sweep_read_parameters(reader, node);
+    (void)get_required(reader, root, "method");
+    sweep_read_search(reader, root);
     read_resources(reader, yaml_get(root, "resources"));
     read_storage(reader, yaml_get(root, "storage"));
     if ((node = yaml_get(root, "slurm")))
         check_slurm(reader, node);
-    check_search(reader, root);
+    sweep_check_search(reader, root);
+    sweep_read_warm_history(reader, root);
 }
 
 Status sweep_read(Sweep **result, const char *path, const char *const *overrides, size_t override_count,
@@ -605,20 +547,19 @@ void sweep_destroy(Sweep **destroyed)
     free(sweep->words);
     free(sweep->metric_dataset);
     array_free(&sweep->seeds);
-    for (size_t i = 0; i < sweep->parameter_count; i++)
-        string_array_free(&sweep->parameters[i].values);
+    for (size_t i = 0; i < sweep->parameter_count; i++) {
+        SweepParameter *parameter = &sweep->parameters[i];
+        string_array_free(&parameter->values);
+        for (size_t c = 0; c < parameter->conditions.count; c++)
+            string_array_free(&parameter->conditions.items[c].values);
+        array_free(&parameter->conditions);
+    }
     free(sweep->parameters);
+    string_array_free(&sweep->warm_start);
+    json_destroy(&sweep->warm_history);
     free(sweep->backend);
     free(sweep->precision);
     free(sweep->storage_path);
     free(sweep);
     *destroyed = NULL;
-}
-
-int64_t sweep_configuration_count(const Sweep *sweep)
-{
-    int64_t count = sampler_find(sweep->method)->count(sweep);
-    if (count < 0)
-        return sweep->run_cap;
-    return sweep->run_cap && sweep->run_cap < count ? sweep->run_cap : count;
 }

@@ -28,11 +28,23 @@ void sweep_read_section(SweepReader *reader, const YamlNode *mapping, const char
 bool sweep_read_integer(SweepReader *reader, const YamlNode *node, const char *name, int64_t minimum, int64_t maximum,
                         int64_t *value);
 
+/* Whether a node is of this kind and no null; false (and a problem, with what was expected) otherwise. */
+bool sweep_require_kind(SweepReader *reader, const YamlNode *node, YamlKind kind, const char *name, const char *expected);
+/* Index of the node's text in names (ended by NULL), or -1 and a problem. */
+int sweep_read_choice(SweepReader *reader, const YamlNode *node, const char *name, const char *const *names, const char *expected);
+
 /* sweep_json.c: a value for people: numbers in the fewest digits that read back alike. NULL: "(nothing)". The caller frees it. */
 char *sweep_value_text(const Json *value);
 
 /* sweep_parameters.c */
 void sweep_read_parameters(SweepReader *reader, const YamlNode *node);
+
+/* sweep_search.c: method, order, search, early_terminate, budget, warm_start. */
+void sweep_read_search(SweepReader *reader, const YamlNode *root);
+/* What only the whole can say: how many configurations there are, and whether each can be trained. Only of a sweep without other problems. */
+void sweep_check_search(SweepReader *reader, const YamlNode *root);
+/* The completed configurations of the sweeps that warm_start names. */
+void sweep_read_warm_history(SweepReader *reader, const YamlNode *root);
 const char *sweep_distribution_name(DistributionKind kind);
 
 #endif

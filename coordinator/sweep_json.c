@@ -37,6 +37,58 @@ static Json *parameter_json(const SweepParameter *parameter)
     return json;
 }
 
+static Json *texts_json(const StringArray *texts)
+{
+    Json *json = json_array();
+    for (size_t i = 0; i < texts->count; i++)
+        json_append(json, json_string(texts->items[i]));
+    return json;
+}
+
+static Json *conditions_json(const Sweep *sweep, const SweepParameter *parameter)
+{
+    Json *json = json_object();
+    for (size_t i = 0; i < parameter->conditions.count; i++) {
+        const SweepCondition *condition = &parameter->conditions.items[i];
+        json_set(json, sweep->parameters[condition->parameter].option->name, texts_json(&condition->values));
+    }
+    return json;
+}
+
+/* What a sweep does not use is left out: a sweep that was begun before there was such a thing keeps its identity. */
+static void set_search(Json *identity, const Sweep *sweep)
+{
+    static const char *const rules[] = {"none", "asha", "hyperband", "median"};
+    const EarlyTermination *termination = &sweep->early_termination;
+    Json *search = json_object();
+    if (sweep->search.sobol)
+        json_set(search, "sobol", json_boolean(true));
+    if (sweep->method == SEARCH_TPE) {
+        json_set(search, "multivariate", json_boolean(sweep->search.multivariate));
+        json_set(search, "startup_trials", json_integer(sweep->search.startup_trials));
+    }
+    if (sweep_waits_in_order(sweep))
+        json_set(search, "lag", json_integer(sweep->search.lag));
+    if (json_count(search))
+        json_set(identity, "search", search);
+    else
+        json_destroy(&search);
+    if (sweep->warm_start.count)
+        json_set(identity, "warm_start", texts_json(&sweep->warm_start));
+    if (termination->rule == TERMINATION_NONE)
+        return;
+    Json *early = json_object();
+    json_set(early, "type", json_string(rules[termination->rule]));
+    json_set(early, "min_iter", json_integer(termination->min_iter));
+    if (termination->rule == TERMINATION_MEDIAN) {
+        json_set(early, "min_trials", json_integer(termination->min_trials));
+    } else {
+        json_set(early, "max_iter", json_integer(termination->max_iter));
+        json_set(early, "eta", json_integer(termination->eta));
+    }
+    json_set(identity, "early_terminate", early);
+}
+
 static Json *metric_json(const Sweep *sweep)
 {
     Json *metric = json_object();
@@ -71,8 +123,12 @@ static Json *identity_json(const Sweep *sweep)
     json_set(identity, "seeds", seeds);
     json_set(identity, "search_seed", json_integer((int64_t)sweep->search_seed));
     json_set(identity, "order", json_string(sweep->order_logical ? "logical" : "arrival"));
+    set_search(identity, sweep);
     for (size_t i = 0; i < sweep->parameter_count; i++) {
-        json_set(parameters, sweep->parameters[i].option->name, parameter_json(&sweep->parameters[i]));
+        Json *parameter = parameter_json(&sweep->parameters[i]);
+        if (sweep->parameters[i].conditions.count)
+            json_set(parameter, "when", conditions_json(sweep, &sweep->parameters[i]));
+        json_set(parameters, sweep->parameters[i].option->name, parameter);
         json_append(order, json_string(sweep->parameters[i].option->name));
     }
     json_set(identity, "parameters", parameters);
@@ -82,7 +138,7 @@ static Json *identity_json(const Sweep *sweep)
 
 static Json *resources_json(const Sweep *sweep)
 {
-    Json *resources = json_object(), *storage = json_object();
+    Json *resources = json_object(), *storage = json_object(), *budget = json_object();
     json_set(resources, "run_cap", json_integer(sweep->run_cap));
     json_set(resources, "configurations", json_integer(sweep_configuration_count(sweep)));
     json_set(resources, "max_retries", json_integer(sweep->max_retries));
@@ -97,6 +153,10 @@ static Json *resources_json(const Sweep *sweep)
     json_set(storage, "path", json_string(sweep->storage_path));
     json_set(storage, "save_total_limit", json_integer(sweep->save_total_limit));
     json_set(resources, "storage", storage);
+    json_set(budget, "time_ms", json_integer(sweep->budget.time_ms));
+    json_set(budget, "compute_ms", json_integer(sweep->budget.compute_ms));
+    json_set(budget, "trials", json_integer(sweep->budget.trials));
+    json_set(resources, "budget", budget);
     return resources;
 }
 

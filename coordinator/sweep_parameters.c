@@ -220,6 +220,87 @@ static void check_range(SweepReader *reader, const SweepParameter *parameter, co
         sweep_problem(reader, high->line, high->column, "parameters.%s: %s", name, diagnostic.message);
 }
 
+/* ------------------------------------------------------------------------------------------------ conditions */
+
+/* Of those that stand earlier in the file: NULL and a problem where there is none. */
+static const SweepParameter *find_earlier(SweepReader *reader, const YamlNode *when, size_t key, const char *section,
+                                          size_t *number)
+{
+    const Sweep *sweep = reader->sweep;
+    const OptionDescriptor *option = option_find(training_option_table(), when->keys[key]);
+    for (size_t i = 0; option && i + 1 < sweep->parameter_count; i++)
+        if (sweep->parameters[i].option == option) {
+            *number = i;
+            if (sweep->parameters[i].kind <= DISTRIBUTION_VALUES)
+                return &sweep->parameters[i];
+            sweep_problem(reader, when->key_lines[key], when->key_columns[key],
+                          "%s.when: %s is drawn from a range; a condition asks for one of given values", section, option->name);
+            return NULL;
+        }
+    sweep_problem(reader, when->key_lines[key], when->key_columns[key],
+                  "%s.when: %.60s is no parameter that stands before this one", section, when->keys[key]);
+    return NULL;
+}
+
+/* Adds the value to the condition, written as the other parameter has it. */
+static void add_condition_value(SweepReader *reader, SweepCondition *condition, const SweepParameter *other, const YamlNode *node,
+                                const char *section)
+{
+    TrainingOptions options;
+    options_set_defaults(training_option_table(), &options);
+    if (node->kind == YAML_SCALAR && option_set(other->option, &options, node->text, NULL) == STATUS_OK) {
+        char *text = option_text(other->option, &options);
+        for (size_t i = 0; i < other->values.count; i++)
+            if (strcmp(other->values.items[i], text) == 0) {
+                array_push(&condition->values, text);
+                return;
+            }
+        free(text);
+    }
+    sweep_problem(reader, node->line, node->column, "%s.when: %.60s is none of the values of %s", section,
+                  node->kind == YAML_SCALAR ? node->text : "this", other->option->name);
+}
+
+static void read_conditions(SweepReader *reader, SweepParameter *parameter, const YamlNode *when, const char *section)
+{
+    if (when->kind != YAML_MAPPING || when->count == 0) {
+        sweep_problem(reader, when->line, when->column,
+                      "%s.when: expected a mapping of earlier parameters to values, such as {lr_scheduler_type: linear}", section);
+        return;
+    }
+    for (size_t k = 0; k < when->count; k++) {
+        SweepCondition condition = {0};
+        const YamlNode *values = when->items[k];
+        const SweepParameter *other = find_earlier(reader, when, k, section, &condition.parameter);
+        if (!other)
+            continue;
+        if (values->kind == YAML_SEQUENCE)
+            for (size_t i = 0; i < values->count; i++)
+                add_condition_value(reader, &condition, other, values->items[i], section);
+        else
+            add_condition_value(reader, &condition, other, values, section);
+        array_push(&parameter->conditions, condition);
+    }
+}
+
+bool sweep_parameter_active(const Sweep *sweep, size_t parameter, const TrainingOptions *options)
+{
+    const SweepParameter *item = &sweep->parameters[parameter];
+    for (size_t c = 0; c < item->conditions.count; c++) {
+        const SweepCondition *condition = &item->conditions.items[c];
+        char *text = option_text(sweep->parameters[condition->parameter].option, options);
+        bool holds = false;
+        for (size_t i = 0; i < condition->values.count && !holds; i++)
+            holds = strcmp(condition->values.items[i], text) == 0;
+        free(text);
+        if (!holds || !sweep_parameter_active(sweep, condition->parameter, options))
+            return false;
+    }
+    return true;
+}
+
+/* ------------------------------------------------------------------------------------------------ one parameter */
+
 static void read_parameter(SweepReader *reader, SweepParameter *parameter, const YamlNode *node)
 {
     ParameterKeys keys;
@@ -231,9 +312,8 @@ static void read_parameter(SweepReader *reader, SweepParameter *parameter, const
     sweep_read_section(reader, node, section, sections, 2);
     if (node->kind != YAML_MAPPING)
         return;
-    const YamlNode *when = yaml_get(node, "when");
-    if (when)
-        sweep_problem(reader, when->line, when->column, "%s.when: this version has no conditional parameters", section);
+    if (yaml_get(node, "when"))
+        read_conditions(reader, parameter, yaml_get(node, "when"), section);
     if (!choose_distribution(reader, parameter, node, &keys) || !check_keys(reader, parameter, node) ||
         reader->problems->count > problems)
         return;

@@ -53,7 +53,7 @@ static Status record_check(const Record *record, Diagnostic *diagnostic)
     TRY(wire_check_integer(record->kind, record->type == RECORD_ASSIGNED ? ASSIGNMENT_TRAIN : 0, ASSIGNMENT_TEST, what, "kind",
                            diagnostic));
     TRY(wire_check_integer(record->attempt_outcome, 0, FINISH_INTERRUPTED, what, "attempt_outcome", diagnostic));
-    TRY(wire_check_integer(record->outcome, record->type == RECORD_TRIAL_ENDED ? TRIAL_COMPLETED : 0, TRIAL_CANCELLED, what,
+    TRY(wire_check_integer(record->outcome, record->type == RECORD_TRIAL_ENDED ? TRIAL_COMPLETED : 0, TRIAL_STOPPED, what,
                            "outcome", diagnostic));
     TRY(wire_check_integer(record->control, record->type == RECORD_CONTROL ? CONTROL_CANCEL : 0, CONTROL_STOP, what, "control",
                            diagnostic));

@@ -13,29 +13,38 @@ typedef enum RecordType {
     RECORD_ASSIGNED,         /* a lease was given */
     RECORD_REPORTED,         /* an evaluation */
     RECORD_ATTEMPT_ENDED, /* lease expired, worker died, interrupted, worker at fault: the trial waits again (or failed: retries used up) */
-    RECORD_TRIAL_ENDED, /* completed, failed, diverged, cancelled: counted, once */
+    RECORD_TRIAL_ENDED, /* completed, failed, diverged, cancelled, stopped: counted, once */
     RECORD_TEST_SCORED, /* the winner's test score */
     RECORD_CONTROL,     /* pause, resume, cancel */
     RECORD_SWEEP_ENDED,
+    RECORD_PROMOTED, /* a configuration goes on from its rung; with a trial and its fence: that one without leaving its worker */
+    RECORD_BUDGET_SPENT, /* nothing new is begun */
+    RECORD_WARM_STARTED, /* what earlier sweeps know */
     RECORD_TYPE_LIMIT
 } RecordType;
 
-typedef enum TrialOutcome { TRIAL_COMPLETED = 1, TRIAL_FAILED = 2, TRIAL_DIVERGED = 3, TRIAL_CANCELLED = 4 } TrialOutcome;
+typedef enum TrialOutcome {
+    TRIAL_COMPLETED = 1,
+    TRIAL_FAILED = 2,
+    TRIAL_DIVERGED = 3,
+    TRIAL_CANCELLED = 4,
+    TRIAL_STOPPED = 5 /* by early termination: counted with what it has reached */
+} TrialOutcome;
 
 /* One struct for all: fields that a type does not use are zero. Strings are owned (record_free). */
 typedef struct Record {
     RecordType type;
     uint64_t epoch;                     /* coordinator's */
-    int64_t wall_ms;                    /* for people; no decision depends on it */
+    int64_t wall_ms;                    /* for people, and for budgets */
     AssignmentId id;                    /* trial; fence where there is an assignment */
-    uint32_t configuration, seed_index; /* TRIAL_CREATED */
-    char *json;                         /* SWEEP_OPENED: the resolved sweep; TRIAL_CREATED: its parameters; ENDED: statistics */
-    char *options_json;                 /* TRIAL_CREATED: training options */
-    char *identity;                     /* SWEEP_OPENED: sweep identity */
-    char *worker;                       /* ASSIGNED */
-    AssignmentKind kind;                /* ASSIGNED */
-    char *checkpoint;                   /* ASSIGNED: resume from; REPORTED: the new one */
-    uint64_t sequence;                  /* REPORTED */
+    uint32_t configuration, seed_index; /* TRIAL_CREATED; PROMOTED: the configuration */
+    char *json; /* SWEEP_OPENED: the resolved sweep; TRIAL_CREATED: its parameters; ENDED: statistics; WARM_STARTED: history */
+    char *options_json;  /* TRIAL_CREATED: training options */
+    char *identity;      /* SWEEP_OPENED: sweep identity */
+    char *worker;        /* ASSIGNED */
+    AssignmentKind kind; /* ASSIGNED */
+    char *checkpoint;    /* ASSIGNED: resume from; REPORTED: the new one */
+    uint64_t sequence;   /* REPORTED */
     int64_t step, total_steps;
     double training_epoch, train_loss, learning_rate, score;
     DatasetScore *datasets;

@@ -4,164 +4,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "coordinator/core.h"
 #include "coordinator/options_patch.h"
-#include "tests/coordinator/fixtures.h"
-
-typedef struct Harness {
-    Sweep *sweep;
-    SweepCore *core;
-    int64_t now_ms;
-    CoreActions actions; /* of the last step */
-    ARRAY(Text) journal;
-} Harness;
+#include "tests/coordinator/core_harness.h"
 
 static const char two_trials[] = "method: grid\nmax_retries: 1\nresources: {heartbeat: 1, lease: 10, hang: 100}\n"
                                  "parameters: {learning_rate: {values: [1.0e-5, 3e-5]}}\n";
 
-static void step(Harness *harness, CoreEvent event)
-{
-    Diagnostic diagnostic = {0};
-    core_actions_free(&harness->actions);
-    event.wall_ms = harness->now_ms;
-    if (sweep_core_step(harness->core, &event, harness->now_ms * 1000000, &harness->actions, &diagnostic) != STATUS_OK)
-        fail_msg("%s", diagnostic.message);
-    for (size_t i = 0; i < harness->actions.count; i++)
-        if (harness->actions.items[i].type == CORE_JOURNAL) {
-            Text bytes = {0};
-            assert_int_equal(record_encode(&harness->actions.items[i].record, &bytes, NULL), STATUS_OK);
-            array_push(&harness->journal, bytes);
-        }
-}
-
-static void start(Harness *harness)
-{
-    uint64_t epoch = harness->core ? harness->core->epoch + 1 : 1;
-    Diagnostic diagnostic = {0};
-    sweep_core_destroy(&harness->core);
-    harness->core = sweep_core_create(harness->sweep, "/store/tiny");
-    for (size_t i = 0; i < harness->journal.count; i++) {
-        Record record;
-        assert_int_equal(record_decode(&record, harness->journal.items[i].bytes, harness->journal.items[i].size, NULL), STATUS_OK);
-        if (sweep_core_apply(harness->core, &record, &diagnostic) != STATUS_OK)
-            fail_msg("%s", diagnostic.message);
-        record_free(&record);
-    }
-    step(harness, (CoreEvent){.type = CORE_START, .epoch = epoch});
-}
-
 static int set_up(void **state)
 {
     static Harness harness;
-    memset(&harness, 0, sizeof harness);
-    fixture_enter();
-    harness.sweep = fixture_sweep(two_trials);
-    harness.now_ms = 1000;
-    start(&harness);
+    harness_open(&harness, two_trials);
     *state = &harness;
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    Harness *harness = *state;
-    core_actions_free(&harness->actions);
-    sweep_core_destroy(&harness->core);
-    sweep_destroy(&harness->sweep);
-    for (size_t i = 0; i < harness->journal.count; i++)
-        text_free(&harness->journal.items[i]);
-    array_free(&harness->journal);
-    fixture_leave();
+    harness_close(*state);
     return 0;
-}
-
-static SocketPeer peer(uint8_t number)
-{
-    return (SocketPeer){.id = {number}, .size = 1};
-}
-
-static void tell(Harness *harness, uint8_t from, Message message)
-{
-    step(harness, (CoreEvent){.type = CORE_MESSAGE, .peer = peer(from), .message = &message});
-    message_free(&message);
-}
-
-static void hello_with(Harness *harness, uint8_t from, const char *name, AssignmentId id)
-{
-    Message message = {.type = MESSAGE_HELLO};
-    strcpy(message.hello.worker, name);
-    strcpy(message.hello.host, "host");
-    message.hello.pid = from;
-    message.hello.ranks = 1;
-    message.hello.assignment = id;
-    tell(harness, from, message);
-}
-
-static void hello(Harness *harness, uint8_t from, const char *name)
-{
-    hello_with(harness, from, name, (AssignmentId){0});
-}
-
-static void heartbeat(Harness *harness, uint8_t from, AssignmentId id, uint64_t progress)
-{
-    Message message = {.type = MESSAGE_HEARTBEAT, .heartbeat = {.id = id, .progress = progress}};
-    tell(harness, from, message);
-}
-
-static void report(Harness *harness, uint8_t from, AssignmentId id, uint64_t sequence, double score)
-{
-    Message message = {.type = MESSAGE_REPORT,
-                       .report = {.id = id, .sequence = sequence, .step = (int64_t)sequence, .score = score}};
-    message.report.checkpoint = memory_format("t%u/%d", (unsigned)id.trial, (int)sequence);
-    tell(harness, from, message);
-}
-
-static void finished(Harness *harness, uint8_t from, AssignmentId id, FinishOutcome outcome, bool diverged)
-{
-    Message message = {.type = MESSAGE_FINISHED, .finished = {.id = id, .outcome = outcome, .diverged = diverged}};
-    message.finished.reason = memory_copy_string("because");
-    tell(harness, from, message);
-}
-
-static void control(Harness *harness, ControlAction action, bool all, uint32_t trial)
-{
-    Message message = {.type = MESSAGE_CONTROL, .control = {action, all, trial}};
-    tell(harness, 99, message);
-}
-
-static void wait_ms(Harness *harness, int64_t milliseconds)
-{
-    for (int64_t until = harness->now_ms + milliseconds; harness->now_ms < until;) {
-        harness->now_ms += 100;
-        step(harness, (CoreEvent){.type = CORE_TICK});
-    }
-}
-
-/* The message of a type that was sent to a peer in the last step, or NULL. */
-static const Message *sent(const Harness *harness, uint8_t to, MessageType type)
-{
-    for (size_t i = 0; i < harness->actions.count; i++) {
-        const CoreAction *action = &harness->actions.items[i];
-        if (action->type == CORE_SEND && action->peer.id[0] == to && action->message.type == type)
-            return &action->message;
-    }
-    return NULL;
-}
-
-static size_t journaled(const Harness *harness, RecordType type)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < harness->actions.count; i++)
-        count += harness->actions.items[i].type == CORE_JOURNAL && harness->actions.items[i].record.type == type;
-    return count;
 }
 
 /* Worker a has trial 0. */
 static AssignmentId assigned(Harness *harness)
 {
-    hello(harness, 1, "host-1-a");
-    assert_non_null(sent(harness, 1, MESSAGE_WELCOME));
-    const Message *message = sent(harness, 1, MESSAGE_ASSIGN);
+    harness_hello(harness, 1, "host-1-a");
+    assert_non_null(harness_sent(harness, 1, MESSAGE_WELCOME));
+    const Message *message = harness_sent(harness, 1, MESSAGE_ASSIGN);
     assert_non_null(message);
     assert_int_equal(message->assign.id.trial, 0);
     assert_string_equal(message->assign.resume, "");
@@ -172,28 +40,28 @@ static void a_worker_gets_work_and_its_end_is_counted_once(void **state)
 {
     Harness *harness = *state;
     AssignmentId id = assigned(harness);
-    report(harness, 1, id, 1, 0.5);
-    assert_int_equal(journaled(harness, RECORD_REPORTED), 1);
-    assert_non_null(sent(harness, 1, MESSAGE_ACK));
-    finished(harness, 1, id, FINISH_COMPLETED, false);
-    assert_int_equal(journaled(harness, RECORD_TRIAL_ENDED), 1);
-    assert_int_equal(sent(harness, 1, MESSAGE_ASSIGN)->assign.id.trial, 1);
-    finished(harness, 1, id, FINISH_COMPLETED, false); /* again: acknowledged, not counted */
-    assert_non_null(sent(harness, 1, MESSAGE_ACK));
-    assert_int_equal(journaled(harness, RECORD_TRIAL_ENDED), 0);
-    assert_int_equal(harness->core->ended_count, 1);
+    harness_report(harness, 1, id, 1, 0.5);
+    assert_int_equal(harness_journaled(harness, RECORD_REPORTED), 1);
+    assert_non_null(harness_sent(harness, 1, MESSAGE_ACK));
+    harness_finished(harness, 1, id, FINISH_COMPLETED, false);
+    assert_int_equal(harness_journaled(harness, RECORD_TRIAL_ENDED), 1);
+    assert_int_equal(harness_sent(harness, 1, MESSAGE_ASSIGN)->assign.id.trial, 1);
+    harness_finished(harness, 1, id, FINISH_COMPLETED, false); /* again: acknowledged, not counted */
+    assert_non_null(harness_sent(harness, 1, MESSAGE_ACK));
+    assert_int_equal(harness_journaled(harness, RECORD_TRIAL_ENDED), 0);
+    assert_int_equal(harness->core->state_counts[WORK_ENDED], 1);
 }
 
 static void a_doubled_report_is_acknowledged_and_not_written(void **state)
 {
     Harness *harness = *state;
     AssignmentId id = assigned(harness);
-    report(harness, 1, id, 1, 0.5);
-    report(harness, 1, id, 1, 0.5);
-    assert_int_equal(journaled(harness, RECORD_REPORTED), 0);
-    assert_int_equal(sent(harness, 1, MESSAGE_ACK)->ack.sequence, 1);
-    report(harness, 1, id, 3, 0.7); /* one is missing: it is waited for */
-    assert_null(sent(harness, 1, MESSAGE_ACK));
+    harness_report(harness, 1, id, 1, 0.5);
+    harness_report(harness, 1, id, 1, 0.5);
+    assert_int_equal(harness_journaled(harness, RECORD_REPORTED), 0);
+    assert_int_equal(harness_sent(harness, 1, MESSAGE_ACK)->ack.sequence, 1);
+    harness_report(harness, 1, id, 3, 0.7); /* one is missing: it is waited for */
+    assert_null(harness_sent(harness, 1, MESSAGE_ACK));
     assert_int_equal(harness->core->trials.items[0].evaluations.count, 1);
 }
 
@@ -201,8 +69,8 @@ static void a_repeated_evaluation_keeps_the_first_result(void **state)
 {
     Harness *harness = *state;
     AssignmentId id = assigned(harness);
-    report(harness, 1, id, 1, 0.5);
-    report(harness, 1, id, 1, 0.9);
+    harness_report(harness, 1, id, 1, 0.5);
+    harness_report(harness, 1, id, 1, 0.9);
     assert_true(sweep_core_best(harness->core, 0)->score == 0.5);
     bool warned = false;
     for (size_t i = 0; i < harness->actions.count; i++)
@@ -215,10 +83,10 @@ static void the_best_is_strictly_better(void **state)
 {
     Harness *harness = *state;
     AssignmentId id = assigned(harness);
-    report(harness, 1, id, 1, 0.5);
-    report(harness, 1, id, 2, 0.6);
-    report(harness, 1, id, 3, 0.6);
-    report(harness, 1, id, 4, 0.1);
+    harness_report(harness, 1, id, 1, 0.5);
+    harness_report(harness, 1, id, 2, 0.6);
+    harness_report(harness, 1, id, 3, 0.6);
+    harness_report(harness, 1, id, 4, 0.1);
     assert_int_equal(harness->core->trials.items[0].best, 1);
 }
 
@@ -226,21 +94,21 @@ static void a_silent_worker_loses_its_lease_and_the_trial_goes_on_elsewhere(void
 {
     Harness *harness = *state;
     AssignmentId old = assigned(harness);
-    report(harness, 1, old, 1, 0.5);
+    harness_report(harness, 1, old, 1, 0.5);
     harness->now_ms += 5000;
-    hello(harness, 2, "host-2-b"); /* gets trial 1 */
-    assert_int_equal(sent(harness, 2, MESSAGE_ASSIGN)->assign.id.trial, 1);
-    hello(harness, 3, "host-3-c"); /* waits */
-    assert_null(sent(harness, 3, MESSAGE_ASSIGN));
+    harness_hello(harness, 2, "host-2-b"); /* gets trial 1 */
+    assert_int_equal(harness_sent(harness, 2, MESSAGE_ASSIGN)->assign.id.trial, 1);
+    harness_hello(harness, 3, "host-3-c"); /* waits */
+    assert_null(harness_sent(harness, 3, MESSAGE_ASSIGN));
     const Message *assign = NULL;
     bool ended = false;
     for (int i = 0; i < 100 && !assign; i++) {
-        wait_ms(harness, 100);
-        ended = ended || journaled(harness, RECORD_ATTEMPT_ENDED);
-        assign = sent(harness, 3, MESSAGE_ASSIGN);
+        harness_wait_ms(harness, 100);
+        ended = ended || harness_journaled(harness, RECORD_ATTEMPT_ENDED);
+        assign = harness_sent(harness, 3, MESSAGE_ASSIGN);
         if (!assign) {
-            heartbeat(harness, 3, (AssignmentId){0}, 0);
-            heartbeat(harness, 2, (AssignmentId){1, 2}, (uint64_t)i);
+            harness_heartbeat(harness, 3, (AssignmentId){0}, 0);
+            harness_heartbeat(harness, 2, (AssignmentId){1, 2}, (uint64_t)i);
         }
     }
     assert_true(ended);
@@ -248,9 +116,9 @@ static void a_silent_worker_loses_its_lease_and_the_trial_goes_on_elsewhere(void
     assert_int_equal(assign->assign.id.trial, 0);
     assert_string_equal(assign->assign.resume, "t0/1");
     assert_true(assign->assign.id.fence > old.fence);
-    report(harness, 1, old, 2, 0.9); /* the first one comes back */
-    assert_int_equal(sent(harness, 1, MESSAGE_RELEASE)->reason.code, STATUS_STALE_EPOCH);
-    assert_int_equal(journaled(harness, RECORD_REPORTED), 0);
+    harness_report(harness, 1, old, 2, 0.9); /* the first one comes back */
+    assert_int_equal(harness_sent(harness, 1, MESSAGE_RELEASE)->reason.code, STATUS_STALE_EPOCH);
+    assert_int_equal(harness_journaled(harness, RECORD_REPORTED), 0);
 }
 
 static void signs_of_life_keep_the_lease(void **state)
@@ -258,8 +126,8 @@ static void signs_of_life_keep_the_lease(void **state)
     Harness *harness = *state;
     AssignmentId id = assigned(harness);
     for (int i = 0; i < 60; i++) {
-        wait_ms(harness, 1000);
-        heartbeat(harness, 1, id, (uint64_t)i);
+        harness_wait_ms(harness, 1000);
+        harness_heartbeat(harness, 1, id, (uint64_t)i);
     }
     assert_int_equal(harness->core->trials.items[0].work.state, WORK_ASSIGNED);
 }
@@ -270,47 +138,47 @@ static void a_worker_without_progress_hangs(void **state)
     AssignmentId id = assigned(harness);
     bool killed = false;
     for (int i = 0; i < 1100 && !killed; i++) {
-        wait_ms(harness, 100);
+        harness_wait_ms(harness, 100);
         for (size_t k = 0; k < harness->actions.count; k++)
             killed = killed || harness->actions.items[k].type == CORE_KILL_WORKER;
         if (!killed && i % 10 == 0)
-            heartbeat(harness, 1, id, 7);
+            harness_heartbeat(harness, 1, id, 7);
     }
     assert_true(killed);
-    assert_non_null(sent(harness, 1, MESSAGE_RELEASE));
-    wait_ms(harness, 2000);
-    hello(harness, 1, "host-1-a"); /* its network still speaks: no work for it */
-    heartbeat(harness, 1, (AssignmentId){0}, 7);
-    assert_null(sent(harness, 1, MESSAGE_ASSIGN));
-    heartbeat(harness, 1, (AssignmentId){0}, 8); /* it got on */
-    assert_non_null(sent(harness, 1, MESSAGE_ASSIGN));
+    assert_non_null(harness_sent(harness, 1, MESSAGE_RELEASE));
+    harness_wait_ms(harness, 2000);
+    harness_hello(harness, 1, "host-1-a"); /* its network still speaks: no work for it */
+    harness_heartbeat(harness, 1, (AssignmentId){0}, 7);
+    assert_null(harness_sent(harness, 1, MESSAGE_ASSIGN));
+    harness_heartbeat(harness, 1, (AssignmentId){0}, 8); /* it got on */
+    assert_non_null(harness_sent(harness, 1, MESSAGE_ASSIGN));
 }
 
 static void retries_are_counted_and_end_the_trial(void **state)
 {
     Harness *harness = *state;
     AssignmentId id = assigned(harness);
-    finished(harness, 1, id, FINISH_INTERRUPTED, false); /* not counted */
+    harness_finished(harness, 1, id, FINISH_INTERRUPTED, false); /* not counted */
     assert_int_equal(harness->core->trials.items[0].work.retries, 0);
-    hello(harness, 1, "host-1-a");
-    id = sent(harness, 1, MESSAGE_ASSIGN)->assign.id;
+    harness_hello(harness, 1, "host-1-a");
+    id = harness_sent(harness, 1, MESSAGE_ASSIGN)->assign.id;
     assert_int_equal(id.trial, 0);
-    finished(harness, 1, id, FINISH_WORKER_FAULT, false);
+    harness_finished(harness, 1, id, FINISH_WORKER_FAULT, false);
     assert_int_equal(harness->core->trials.items[0].work.retries, 1);
     assert_int_equal(harness->core->trials.items[0].work.state, WORK_PENDING);
-    id = sent(harness, 1, MESSAGE_ASSIGN)->assign.id; /* trial 1 meanwhile: trial 0 backs off */
+    id = harness_sent(harness, 1, MESSAGE_ASSIGN)->assign.id; /* trial 1 meanwhile: trial 0 backs off */
     assert_int_equal(id.trial, 1);
-    report(harness, 1, id, 1, 0.5);
-    finished(harness, 1, id, FINISH_COMPLETED, false);
-    wait_ms(harness, 1000);
+    harness_report(harness, 1, id, 1, 0.5);
+    harness_finished(harness, 1, id, FINISH_COMPLETED, false);
+    harness_wait_ms(harness, 1000);
     id = (AssignmentId){0, harness->core->trials.items[0].work.fence};
     assert_int_equal(harness->core->trials.items[0].work.state, WORK_ASSIGNED);
-    report(harness, 1, id, 1, 0.4); /* progress: counted from the beginning again */
+    harness_report(harness, 1, id, 1, 0.4); /* progress: counted from the beginning again */
     assert_int_equal(harness->core->trials.items[0].work.retries, 0);
     for (int i = 0; i < 2; i++) {
         id.fence = harness->core->trials.items[0].work.fence;
-        finished(harness, 1, id, FINISH_WORKER_FAULT, false);
-        wait_ms(harness, 2000);
+        harness_finished(harness, 1, id, FINISH_WORKER_FAULT, false);
+        harness_wait_ms(harness, 2000);
     }
     assert_int_equal(harness->core->trials.items[0].work.state, WORK_ENDED);
     assert_int_equal(harness->core->trials.items[0].outcome, TRIAL_FAILED);
@@ -321,26 +189,26 @@ static void a_diverged_trial_is_not_tried_again(void **state)
 {
     Harness *harness = *state;
     AssignmentId id = assigned(harness);
-    report(harness, 1, id, 1, NAN);
-    assert_non_null(sent(harness, 1, MESSAGE_ACK));
-    assert_non_null(sent(harness, 1, MESSAGE_RELEASE));
+    harness_report(harness, 1, id, 1, NAN);
+    assert_non_null(harness_sent(harness, 1, MESSAGE_ACK));
+    assert_non_null(harness_sent(harness, 1, MESSAGE_RELEASE));
     assert_int_equal(harness->core->trials.items[0].outcome, TRIAL_DIVERGED);
-    id = sent(harness, 1, MESSAGE_ASSIGN)->assign.id;
+    id = harness_sent(harness, 1, MESSAGE_ASSIGN)->assign.id;
     assert_int_equal(id.trial, 1);
-    finished(harness, 1, id, FINISH_FAILED, true);
+    harness_finished(harness, 1, id, FINISH_FAILED, true);
     assert_int_equal(harness->core->trials.items[1].outcome, TRIAL_DIVERGED);
     assert_int_equal(harness->core->state, SWEEP_FAILED);
     assert_non_null(strstr(harness->core->reason, "diverged"));
-    assert_non_null(sent(harness, 1, MESSAGE_SHUTDOWN));
+    assert_non_null(harness_sent(harness, 1, MESSAGE_SHUTDOWN));
 }
 
 static void finish_both(Harness *harness)
 {
     AssignmentId id = assigned(harness);
     for (int i = 0; i < 2; i++) {
-        report(harness, 1, id, 1, 0.5 + 0.1 * i);
-        finished(harness, 1, id, FINISH_COMPLETED, false);
-        id = sent(harness, 1, MESSAGE_ASSIGN)->assign.id;
+        harness_report(harness, 1, id, 1, 0.5 + 0.1 * i);
+        harness_finished(harness, 1, id, FINISH_COMPLETED, false);
+        id = harness_sent(harness, 1, MESSAGE_ASSIGN)->assign.id;
     }
 }
 
@@ -348,7 +216,7 @@ static void the_winner_alone_is_tested_once(void **state)
 {
     Harness *harness = *state;
     finish_both(harness);
-    const Message *assign = sent(harness, 1, MESSAGE_ASSIGN);
+    const Message *assign = harness_sent(harness, 1, MESSAGE_ASSIGN);
     assert_int_equal(assign->assign.kind, ASSIGNMENT_TEST);
     assert_int_equal(assign->assign.id.trial, 1);
     assert_string_equal(assign->assign.resume, "t1/1");
@@ -357,46 +225,46 @@ static void the_winner_alone_is_tested_once(void **state)
     message.finished.datasets = memory_allocate(1, sizeof *message.finished.datasets);
     strcpy(message.finished.datasets[0].name, "test");
     message.finished.datasets[0].f1 = 0.25;
-    tell(harness, 1, message);
-    assert_int_equal(journaled(harness, RECORD_TEST_SCORED), 1);
-    assert_int_equal(journaled(harness, RECORD_SWEEP_ENDED), 1);
-    assert_non_null(sent(harness, 1, MESSAGE_SHUTDOWN));
+    harness_tell(harness, 1, message);
+    assert_int_equal(harness_journaled(harness, RECORD_TEST_SCORED), 1);
+    assert_int_equal(harness_journaled(harness, RECORD_SWEEP_ENDED), 1);
+    assert_non_null(harness_sent(harness, 1, MESSAGE_SHUTDOWN));
     Json *status = sweep_core_status(harness->core, STATUS_FULL);
     assert_string_equal(json_string_value(json_get(status, "state")), "done");
     const Json *winner = json_get(status, "winner");
     assert_int_equal(json_integer_value(json_get(winner, "trial"), -1), 1);
     assert_true(json_number_value(json_get(json_get(winner, "test"), "f1"), 0) == 0.25);
     json_destroy(&status);
-    hello(harness, 2, "host-2-b"); /* too late */
-    assert_non_null(sent(harness, 2, MESSAGE_SHUTDOWN));
+    harness_hello(harness, 2, "host-2-b"); /* too late */
+    assert_non_null(harness_sent(harness, 2, MESSAGE_SHUTDOWN));
 }
 
 static void a_worker_reattaches_to_a_new_coordinator(void **state)
 {
     Harness *harness = *state;
     AssignmentId id = assigned(harness);
-    report(harness, 1, id, 1, 0.5);
-    start(harness);
-    wait_ms(harness, 5000);
-    hello_with(harness, 7, "host-1-a", id); /* over a new connection */
-    assert_non_null(sent(harness, 7, MESSAGE_WELCOME));
-    assert_null(sent(harness, 7, MESSAGE_ASSIGN));
-    assert_null(sent(harness, 7, MESSAGE_RELEASE));
-    report(harness, 7, id, 2, 0.6);
-    assert_non_null(sent(harness, 7, MESSAGE_ACK));
+    harness_report(harness, 1, id, 1, 0.5);
+    harness_start(harness);
+    harness_wait_ms(harness, 5000);
+    harness_hello_with(harness, 7, "host-1-a", id); /* over a new connection */
+    assert_non_null(harness_sent(harness, 7, MESSAGE_WELCOME));
+    assert_null(harness_sent(harness, 7, MESSAGE_ASSIGN));
+    assert_null(harness_sent(harness, 7, MESSAGE_RELEASE));
+    harness_report(harness, 7, id, 2, 0.6);
+    assert_non_null(harness_sent(harness, 7, MESSAGE_ACK));
     assert_int_equal(harness->core->trials.items[0].work.attempts, 1);
-    hello_with(harness, 8, "host-9-z", (AssignmentId){0, 77}); /* this one has nothing of ours */
-    assert_non_null(sent(harness, 8, MESSAGE_RELEASE));
+    harness_hello_with(harness, 8, "host-9-z", (AssignmentId){0, 77}); /* this one has nothing of ours */
+    assert_non_null(harness_sent(harness, 8, MESSAGE_RELEASE));
 }
 
 static void a_worker_that_never_comes_back_loses_its_lease_after_a_restart(void **state)
 {
     Harness *harness = *state;
     (void)assigned(harness);
-    start(harness);
-    wait_ms(harness, 9000);
+    harness_start(harness);
+    harness_wait_ms(harness, 9000);
     assert_int_equal(harness->core->trials.items[0].work.state, WORK_ASSIGNED);
-    wait_ms(harness, 2000);
+    harness_wait_ms(harness, 2000);
     assert_int_equal(harness->core->trials.items[0].work.state, WORK_PENDING);
 }
 
@@ -404,23 +272,24 @@ static void a_lost_worker_gives_its_trial_back_at_once(void **state)
 {
     Harness *harness = *state;
     (void)assigned(harness);
-    step(harness, (CoreEvent){.type = CORE_WORKER_LOST, .worker = "host-1-a", .reason = "it was killed", .counts_as_retry = false});
-    assert_int_equal(journaled(harness, RECORD_ATTEMPT_ENDED), 1);
+    harness_step(harness,
+                 (CoreEvent){.type = CORE_WORKER_LOST, .worker = "host-1-a", .reason = "it was killed", .counts_as_retry = false});
+    assert_int_equal(harness_journaled(harness, RECORD_ATTEMPT_ENDED), 1);
     assert_int_equal(harness->core->trials.items[0].work.retries, 0);
-    hello(harness, 2, "host-2-b");
-    assert_int_equal(sent(harness, 2, MESSAGE_ASSIGN)->assign.id.trial, 0);
+    harness_hello(harness, 2, "host-2-b");
+    assert_int_equal(harness_sent(harness, 2, MESSAGE_ASSIGN)->assign.id.trial, 0);
 }
 
 static void a_pause_of_the_coordinator_costs_no_lease(void **state)
 {
     Harness *harness = *state;
     AssignmentId id = assigned(harness);
-    wait_ms(harness, 500);
+    harness_wait_ms(harness, 500);
     harness->now_ms += 60000; /* it was stopped for a minute */
-    step(harness, (CoreEvent){.type = CORE_TICK});
+    harness_step(harness, (CoreEvent){.type = CORE_TICK});
     assert_int_equal(harness->core->trials.items[0].work.state, WORK_ASSIGNED);
-    heartbeat(harness, 1, id, 5);
-    wait_ms(harness, 5000);
+    harness_heartbeat(harness, 1, id, 5);
+    harness_wait_ms(harness, 5000);
     assert_int_equal(harness->core->trials.items[0].work.state, WORK_ASSIGNED);
 }
 
@@ -428,35 +297,35 @@ static void an_assignment_that_was_lost_on_the_way_is_sent_again(void **state)
 {
     Harness *harness = *state;
     AssignmentId id = assigned(harness);
-    heartbeat(harness, 1, (AssignmentId){0}, 0);
-    assert_true(sent(harness, 1, MESSAGE_ASSIGN)->assign.id.fence == id.fence);
-    assert_int_equal(journaled(harness, RECORD_ASSIGNED), 0);
-    hello(harness, 1, "host-1-a");
-    assert_true(sent(harness, 1, MESSAGE_ASSIGN)->assign.id.fence == id.fence);
+    harness_heartbeat(harness, 1, (AssignmentId){0}, 0);
+    assert_true(harness_sent(harness, 1, MESSAGE_ASSIGN)->assign.id.fence == id.fence);
+    assert_int_equal(harness_journaled(harness, RECORD_ASSIGNED), 0);
+    harness_hello(harness, 1, "host-1-a");
+    assert_true(harness_sent(harness, 1, MESSAGE_ASSIGN)->assign.id.fence == id.fence);
 }
 
 static void trials_and_the_sweep_are_paused_resumed_and_cancelled(void **state)
 {
     Harness *harness = *state;
     AssignmentId id = assigned(harness);
-    control(harness, CONTROL_PAUSE, false, 0);
-    assert_non_null(sent(harness, 99, MESSAGE_ACK));
-    assert_non_null(sent(harness, 1, MESSAGE_RELEASE));
-    assert_int_equal(sent(harness, 1, MESSAGE_ASSIGN)->assign.id.trial, 1);
-    control(harness, CONTROL_PAUSE, true, 0);
-    assert_non_null(sent(harness, 1, MESSAGE_RELEASE));
+    harness_control(harness, CONTROL_PAUSE, false, 0);
+    assert_non_null(harness_sent(harness, 99, MESSAGE_ACK));
+    assert_non_null(harness_sent(harness, 1, MESSAGE_RELEASE));
+    assert_int_equal(harness_sent(harness, 1, MESSAGE_ASSIGN)->assign.id.trial, 1);
+    harness_control(harness, CONTROL_PAUSE, true, 0);
+    assert_non_null(harness_sent(harness, 1, MESSAGE_RELEASE));
     assert_string_equal(sweep_state_name(harness->core), "paused");
-    start(harness); /* it is durable */
-    hello(harness, 1, "host-1-a");
-    assert_null(sent(harness, 1, MESSAGE_ASSIGN));
-    control(harness, CONTROL_RESUME, true, 0);
-    id = sent(harness, 1, MESSAGE_ASSIGN)->assign.id;
+    harness_start(harness); /* it is durable */
+    harness_hello(harness, 1, "host-1-a");
+    assert_null(harness_sent(harness, 1, MESSAGE_ASSIGN));
+    harness_control(harness, CONTROL_RESUME, true, 0);
+    id = harness_sent(harness, 1, MESSAGE_ASSIGN)->assign.id;
     assert_int_equal(id.trial, 0);
-    control(harness, CONTROL_CANCEL, false, 0);
+    harness_control(harness, CONTROL_CANCEL, false, 0);
     assert_int_equal(harness->core->trials.items[0].outcome, TRIAL_CANCELLED);
-    control(harness, CONTROL_CANCEL, false, 0);
-    assert_non_null(sent(harness, 99, MESSAGE_REJECT));
-    control(harness, CONTROL_CANCEL, true, 0);
+    harness_control(harness, CONTROL_CANCEL, false, 0);
+    assert_non_null(harness_sent(harness, 99, MESSAGE_REJECT));
+    harness_control(harness, CONTROL_CANCEL, true, 0);
     assert_int_equal(harness->core->state, SWEEP_CANCELLED);
 }
 
@@ -465,23 +334,23 @@ static void a_raised_run_cap_goes_on_after_the_end(void **state)
     Harness *harness = *state;
     finish_both(harness);
     Message message = {.type = MESSAGE_FINISHED,
-                       .finished = {.id = sent(harness, 1, MESSAGE_ASSIGN)->assign.id, .outcome = FINISH_COMPLETED}};
+                       .finished = {.id = harness_sent(harness, 1, MESSAGE_ASSIGN)->assign.id, .outcome = FINISH_COMPLETED}};
     message.finished.dataset_count = 1;
     message.finished.datasets = memory_allocate(1, sizeof *message.finished.datasets);
     strcpy(message.finished.datasets[0].name, "test");
-    tell(harness, 1, message);
+    harness_tell(harness, 1, message);
     assert_int_equal(harness->core->state, SWEEP_DONE);
     harness->sweep->run_cap = 0;
     array_push(&harness->sweep->parameters[0].values, memory_copy_string("5e-05"));
-    start(harness);
+    harness_start(harness);
     assert_int_equal(harness->core->state, SWEEP_RUNNING);
-    hello(harness, 1, "host-1-a");
-    AssignmentId id = sent(harness, 1, MESSAGE_ASSIGN)->assign.id;
+    harness_hello(harness, 1, "host-1-a");
+    AssignmentId id = harness_sent(harness, 1, MESSAGE_ASSIGN)->assign.id;
     assert_int_equal(id.trial, 2);
-    report(harness, 1, id, 1, 0.9); /* a new winner: it has a test of its own */
-    finished(harness, 1, id, FINISH_COMPLETED, false);
-    assert_int_equal(sent(harness, 1, MESSAGE_ASSIGN)->assign.kind, ASSIGNMENT_TEST);
-    assert_int_equal(sent(harness, 1, MESSAGE_ASSIGN)->assign.id.trial, 2);
+    harness_report(harness, 1, id, 1, 0.9); /* a new winner: it has a test of its own */
+    harness_finished(harness, 1, id, FINISH_COMPLETED, false);
+    assert_int_equal(harness_sent(harness, 1, MESSAGE_ASSIGN)->assign.kind, ASSIGNMENT_TEST);
+    assert_int_equal(harness_sent(harness, 1, MESSAGE_ASSIGN)->assign.id.trial, 2);
 }
 
 static void a_worker_of_another_sweep_is_turned_away(void **state)
@@ -492,8 +361,8 @@ static void a_worker_of_another_sweep_is_turned_away(void **state)
     strcpy(message.hello.host, "host");
     strcpy(message.hello.sweep, "another");
     message.hello.pid = message.hello.ranks = 1;
-    tell(harness, 1, message);
-    assert_int_equal(sent(harness, 1, MESSAGE_REJECT)->reason.code, STATUS_MISMATCH);
+    harness_tell(harness, 1, message);
+    assert_int_equal(harness_sent(harness, 1, MESSAGE_REJECT)->reason.code, STATUS_MISMATCH);
 }
 
 static void a_journal_that_does_not_add_up_is_corrupt(void **state)
@@ -529,15 +398,15 @@ static void configurations_are_ranked_by_the_mean_of_their_seeds(void **state)
         text_free(&harness->journal.items[i]);
     harness->journal.count = 0;
     harness->sweep = fixture_sweep("method: grid\nseeds: [1, 2]\nparameters: {learning_rate: {values: [1e-5, 2e-5, 3e-5]}}\n");
-    start(harness);
+    harness_start(harness);
     static const double scores[] = {0.9, 0.1, 0.6, 0.5, 0.95, -1}; /* -1: fails */
-    hello(harness, 1, "host-1-a");
+    harness_hello(harness, 1, "host-1-a");
     for (uint32_t i = 0; i < 6; i++) {
-        AssignmentId id = sent(harness, 1, MESSAGE_ASSIGN)->assign.id;
+        AssignmentId id = harness_sent(harness, 1, MESSAGE_ASSIGN)->assign.id;
         assert_int_equal(id.trial, i);
         if (scores[i] >= 0)
-            report(harness, 1, id, 1, scores[i]);
-        finished(harness, 1, id, scores[i] >= 0 ? FINISH_COMPLETED : FINISH_FAILED, false);
+            harness_report(harness, 1, id, 1, scores[i]);
+        harness_finished(harness, 1, id, scores[i] >= 0 ? FINISH_COMPLETED : FINISH_FAILED, false);
     }
     Ranking ranking = {0};
     sweep_core_ranking(harness->core, &ranking);

@@ -23,7 +23,7 @@ static TrainingOptions options_of(const Sweep *sweep, uint32_t configuration, ui
 {
     TrainingOptions options;
     Diagnostic diagnostic = {0};
-    if (sampler_trial_options(sweep, configuration, seed_index, &options, &diagnostic) != STATUS_OK)
+    if (sampler_trial_options(sweep, configuration, seed_index, NULL, &options, &diagnostic) != STATUS_OK)
         fail_msg("%s", diagnostic.message);
     return options;
 }
@@ -71,7 +71,7 @@ static void random_draws_stay_in_their_ranges_and_fill_them(void **state)
     for (uint32_t i = 0; i < DRAWS; i++) {
         TrainingOptions options;
         options_set_defaults(training_option_table(), &options);
-        assert_int_equal(sampler_find(SEARCH_RANDOM)->propose(sweep, i, &options, NULL), STATUS_OK);
+        assert_int_equal(sampler_find(SEARCH_RANDOM)->propose(sweep, i, NULL, &options, NULL), STATUS_OK);
         assert_true(options.learning_rate >= 1e-6 && options.learning_rate <= 1e-2);
         assert_true(options.weight_decay >= 0 && options.weight_decay <= 0.5);
         assert_true(options.warmup_steps >= 3 && options.warmup_steps <= 6);

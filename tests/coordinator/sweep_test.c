@@ -145,10 +145,8 @@ static void what_is_no_mapping_or_no_yaml_is_refused(void **state)
 static void each_key_is_checked(void **state)
 {
     (void)state;
-    expect_refused("method: tpe\nparameters: {learning_rate: {value: 1e-5}}\n", "this version has no sampler tpe");
-    expect_refused("method: grid\nearly_terminate: {type: asha}\nparameters: {learning_rate: {value: 1e-5}}\n",
-                   "does not end trials early");
-    expect_refused("method: [grid]\nparameters: {learning_rate: {value: 1e-5}}\n", "method: expected grid or random, found a list");
+    expect_refused("method: [grid]\nparameters: {learning_rate: {value: 1e-5}}\n",
+                   "method: expected grid, random or tpe, found a list");
     expect_refused("method: random\nparameters: {learning_rate: {value: 1e-5}}\n", "needs run_cap");
     expect_refused("method: grid\nrun_cap: 0\nparameters: {learning_rate: {value: 1e-5}}\n",
                    "run_cap: expected a whole number from 1");
@@ -159,7 +157,8 @@ static void each_key_is_checked(void **state)
     expect_refused("method: grid\nparameters: {learning_rate: {values: [1e-5, 1.0e-5]}}\n", "is given twice");
     expect_refused("method: grid\nparameters: {learning_rate: {value: 1e-5, q: 2}}\n", "q does not go with value");
     expect_refused("method: grid\nparameters: {learning_rate: {vlues: [1e-5]}}\n", "did you mean values?");
-    expect_refused("method: grid\nparameters: {learning_rate: {value: 1e-5, when: x}}\n", "no conditional parameters");
+    expect_refused("method: grid\nparameters: {learning_rate: {value: 1e-5, when: x}}\n",
+                   "when: expected a mapping of earlier parameters");
     expect_refused("method: grid\nparameters: {seed: {value: 1}}\n", "seed is set by seeds");
     expect_refused("method: grid\nparameters: {learning_rate: {value: 1e-5}, learning-rate: {value: 2e-5}}\n",
                    "learning_rate is given twice");
@@ -173,6 +172,107 @@ static void each_key_is_checked(void **state)
                    "three heartbeats");
     expect_refused("method: grid\nslurm: 3\nparameters: {learning_rate: {value: 1e-5}}\n", "slurm: expected a mapping");
     expect_refused("method: grid\nparameters: {warmup_steps: {value: 5}, warmup_ratio: {value: 0.1}}\n", "configuration 0");
+}
+
+static void what_is_said_of_the_search_is_checked(void **state)
+{
+    (void)state;
+    static const char parameters[] = "parameters: {learning_rate: {min: 1e-5, max: 1e-4}}\n";
+    static const struct {
+        const char *text, *expected;
+    } cases[] = {
+        {"method: tpe\n", "4:9: method tpe needs run_cap"},
+        {"method: bayes\nrun_cap: 3\n", "4:9: method: expected grid, random or tpe, found bayes"},
+        {"method: tpe\nrun_cap: 3\nsearch: {multivariat: true}\n",
+         "6:10: search: unknown key multivariat; did you mean multivariate?"},
+        {"method: tpe\nrun_cap: 3\nsearch: {sobol: true}\n", "6:10: search: sobol goes with method random alone"},
+        {"method: random\nrun_cap: 3\nsearch: {startup_trials: 4}\n", "6:10: search: startup_trials goes with method tpe alone"},
+        {"method: random\nrun_cap: 3\nsearch: {lag: -1}\n", "6:15: search: lag"},
+        {"method: random\nrun_cap: 3\nearly_terminate: {type: ahsa}\n", "6:25: early_terminate.type: expected asha, hyperband"},
+        {"method: random\nrun_cap: 3\nearly_terminate: {min_iter: 2}\n", "early_terminate: the key type is missing"},
+        {"method: random\nrun_cap: 3\nearly_terminate: {type: asha, eta: 1}\n", "6:36: early_terminate: eta"},
+        {"method: random\nrun_cap: 3\nearly_terminate: {type: hyperband}\n", "hyperband needs max_iter"},
+        {"method: random\nrun_cap: 3\nearly_terminate: {type: asha, min_iter: 4, max_iter: 4}\n",
+         "max_iter (4) must be above min_iter (4)"},
+        {"method: random\nrun_cap: 3\nearly_terminate: {type: median, eta: 3}\n",
+         "6:33: early_terminate: eta does not go with median"},
+        {"method: random\nrun_cap: 3\nearly_terminate: {type: asha, min_trials: 3}\n", "min_trials goes with median alone"},
+        {"method: random\nrun_cap: 3\nbudget: {time: soon}\n", "6:16: budget.time: expected a time such as 45s, 90m, 1h30m or 2d"},
+        {"method: random\nrun_cap: 3\nbudget: {compute: 0h}\n", "budget.compute: expected a time"},
+        {"method: random\nrun_cap: 3\nbudget: {trails: 3}\n", "budget: unknown key trails; did you mean trials?"},
+        {"method: random\nrun_cap: 3\nwarm_start: model\n", "warm_start: only method tpe learns from earlier sweeps"},
+        {"method: tpe\nrun_cap: 3\nwarm_start: [model]\n", "6:14: warm_start: "},
+        {"method: random\nrun_cap: 3\norder: random\n", "6:8: order: expected arrival or logical"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *text = memory_format("%s%s", cases[i].text, parameters);
+        expect_refused(text, cases[i].expected);
+        free(text);
+    }
+}
+
+static void conditions_are_checked(void **state)
+{
+    (void)state;
+    expect_refused("method: random\nrun_cap: 3\nparameters:\n"
+                   "  warmup_steps: {min: 1, max: 5, when: {lr_scheduler_type: linear}}\n"
+                   "  lr_scheduler_type: {values: [linear, cosine]}\n",
+                   "7:41: parameters.warmup_steps.when: lr_scheduler_type is no parameter that stands before this one");
+    expect_refused("method: random\nrun_cap: 3\nparameters:\n"
+                   "  lr_scheduler_type: {values: [linear, cosine]}\n"
+                   "  warmup_steps: {min: 1, max: 5, when: {lr_scheduler_type: constant_with_warmup}}\n",
+                   "8:60: parameters.warmup_steps.when: constant_with_warmup is none of the values of lr_scheduler_type");
+    expect_refused("method: random\nrun_cap: 3\nparameters:\n"
+                   "  learning_rate: {min: 1e-5, max: 1e-4}\n"
+                   "  warmup_steps: {min: 1, max: 5, when: {learning_rate: 1e-5}}\n",
+                   "8:41: parameters.warmup_steps.when: learning_rate is drawn from a range");
+}
+
+static void the_search_is_read_and_is_part_of_the_identity(void **state)
+{
+    (void)state;
+    static const char text[] = "method: tpe\nrun_cap: 8\norder: %s\nsearch: {multivariate: %s}\n"
+                               "early_terminate: {type: asha, min_iter: 2, max_iter: 30, eta: 4}\n"
+                               "budget: {time: 1h30m, compute: 2d, trials: 7}\n"
+                               "parameters: {learning_rate: {min: 1e-5, max: 1e-4}}\n";
+    char *first_text = memory_format(text, "logical", "true"), *second_text = memory_format(text, "arrival", "true"),
+         *third_text = memory_format(text, "logical", "false"), identity[3][65];
+    Sweep *sweep = fixture_sweep(first_text), *second = fixture_sweep(second_text), *third = fixture_sweep(third_text);
+    assert_true(sweep->method == SEARCH_TPE && sweep->order_logical && sweep->search.multivariate && !second->order_logical);
+    assert_int_equal(sweep->search.startup_trials, 10);
+    assert_int_equal(sweep->search.lag, 4);
+    assert_int_equal(sweep->early_termination.rule, TERMINATION_ASHA);
+    assert_true(sweep->early_termination.min_iter == 2 && sweep->early_termination.max_iter == 30 &&
+                sweep->early_termination.eta == 4);
+    assert_true(sweep->budget.time_ms == 5400 * 1000 && sweep->budget.compute_ms == 172800 * 1000 && sweep->budget.trials == 7);
+    sweep_identity(sweep, identity[0]);
+    sweep_identity(second, identity[1]);
+    sweep_identity(third, identity[2]);
+    assert_string_not_equal(identity[0], identity[1]);
+    assert_string_not_equal(identity[0], identity[2]);
+    sweep->budget.time_ms = 0; /* a limit, which may change */
+    sweep_identity(sweep, identity[1]);
+    assert_string_equal(identity[0], identity[1]);
+    sweep_destroy(&sweep);
+    sweep_destroy(&second);
+    sweep_destroy(&third);
+    free(first_text);
+    free(second_text);
+    free(third_text);
+}
+
+/* A sweep that uses nothing of it looks as it did before there was such a thing, so that its journal is still its own. */
+static void an_identity_holds_only_what_the_sweep_uses(void **state)
+{
+    (void)state;
+    static const char *const unused[] = {"search", "early_terminate", "warm_start"};
+    Sweep *sweep = fixture_sweep(fine);
+    Json *json = sweep_json(sweep);
+    for (size_t i = 0; i < sizeof unused / sizeof *unused; i++)
+        assert_null(json_get(json_get(json, "identity"), unused[i]));
+    assert_string_equal(json_string_value(json_get(json_get(json, "identity"), "order")), "logical");
+    json_destroy(&json);
+    sweep_destroy(&sweep);
 }
 
 static void ranges_are_checked(void **state)
@@ -307,6 +407,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(everything_that_is_wrong_is_said_at_once_with_its_place, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_mapping_or_no_yaml_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_key_is_checked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_said_of_the_search_is_checked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(conditions_are_checked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_search_is_read_and_is_part_of_the_identity, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_identity_holds_only_what_the_sweep_uses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(ranges_are_checked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(overrides_replace_and_add, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_wrong_override_is_named, set_up, tear_down),
