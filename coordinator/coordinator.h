@@ -42,14 +42,15 @@ NODISCARD Status coordinator_run(const CoordinatorOptions *options, Diagnostic *
  *     "evaluation"
  *   progress: "trial": {"trial","step","total_steps","loss","pieces_per_s"} (from heartbeats; never in the journal)
  *   worker: "worker", "state": joined|lost
- *   opened, control, test_scored, sweep_ended: "state"; test_scored and sweep_ended also "winner" */
+ *   opened, control, test_scored, sweep_ended, promoted, budget_spent, warm_started: "state"; test_scored and sweep_ended also "winner" */
 
 /* The status as JSON, read from the journal alone, with or without a running coordinator:
  * {"name","identity","state":"running|paused|done|...","metric":{..},"trials":[{"trial","configuration","seed","state","parameters":{..},
  *  "step","total_steps","epoch","score","best_score","best_step","best_checkpoint","attempts","evaluations":[..],"reason"}],
  *  "ranking":[{"configuration","mean","spread","trials":[..]}],"winner":{"trial","checkpoint","score","test":{..}|null}|null,
  *  "trials_total","workers":[{"worker","host","pid","trial"|null}]}
- * state: running, paused, done, failed, cancelled. A trial's state: pending, running, paused, completed, failed, diverged, cancelled; trials are
+ * state: running, paused, done, failed, cancelled. A trial's state: pending, running, paused (by somebody, or at a rung of early
+ * termination), completed, stopped (by early termination), failed, diverged, cancelled; trials are
  * listed once they have begun, trials_total counts those to come too. spread: standard deviation over the seeds' best scores. The ranking
  * puts configurations with a failed or cancelled seed last, a diverged seed counts 0. workers: of a running coordinator. */
 NODISCARD Status sweep_status_read(const char *sweep_folder, Json **status, Diagnostic *diagnostic);

@@ -189,8 +189,8 @@ static void promote(CoreStep *step, uint32_t configuration, int64_t stays)
 static void stop(CoreStep *step, uint32_t configuration)
 {
     SweepCore *core = step->core;
-    char *reason = memory_format("stopped early, after %" PRId64 " evaluations",
-                                 resource_of(core, configuration, core->configurations.items[configuration].rung));
+    int64_t evaluations = resource_of(core, configuration, core->configurations.items[configuration].rung);
+    char *reason = memory_format("stopped early, after %" PRId64 " evaluation%s", evaluations, evaluations == 1 ? "" : "s");
     for (size_t i = first_seed(core, configuration); i < end_seed(core, configuration); i++)
         if (core->trials.items[i].work.state == WORK_HELD)
             core_end_trial(step, (uint32_t)i, TRIAL_STOPPED, reason, NULL, true);

@@ -11,6 +11,7 @@ typedef struct SweepReader {
     Sweep *sweep;
     SweepProblemArray *problems;
     const char *const *overrides;
+    bool knows_method; /* it was given, and is one that there is */
 } SweepReader;
 
 /* Notes a problem at a place of the tree (negative lines are overrides). */

@@ -61,7 +61,8 @@ static void read_method(SweepReader *reader, const YamlNode *node)
 {
     static const char *const names[] = {[SEARCH_GRID] = "grid", [SEARCH_RANDOM] = "random", [SEARCH_TPE] = "tpe", NULL};
     int method = sweep_read_choice(reader, node, "method", names, "grid, random or tpe");
-    if (method >= 0)
+    reader->knows_method = method >= 0;
+    if (reader->knows_method)
         reader->sweep->method = (SearchMethod)method;
 }
 
@@ -81,7 +82,7 @@ static void read_search_section(SweepReader *reader, const YamlNode *node)
         return;
     SweepSection sections[] = {{&search_table, &sweep->search}};
     sweep_read_section(reader, node, "search", sections, 1);
-    if (node->kind != YAML_MAPPING)
+    if (node->kind != YAML_MAPPING || !reader->knows_method)
         return;
     if (sweep->method != SEARCH_RANDOM)
         refuse_key(reader, node, "search", "sobol", "goes with method random alone");
@@ -204,7 +205,7 @@ static void add_warm_folder(SweepReader *reader, const YamlNode *node)
 
 static void read_warm_start(SweepReader *reader, const YamlNode *node)
 {
-    if (reader->sweep->method != SEARCH_TPE) {
+    if (reader->knows_method && reader->sweep->method != SEARCH_TPE) {
         sweep_problem(reader, node->line, node->column, "warm_start: only method tpe learns from earlier sweeps");
         return;
     }
@@ -298,7 +299,7 @@ void sweep_check_search(SweepReader *reader, const YamlNode *root)
 {
     Sweep *sweep = reader->sweep;
     const YamlNode *parameters = yaml_get(root, "parameters"), *method = yaml_get(root, "method");
-    if (parameters && sweep->method == SEARCH_GRID)
+    if (parameters && reader->knows_method && sweep->method == SEARCH_GRID)
         for (size_t i = 0; i < sweep->parameter_count; i++)
             if (sweep->parameters[i].kind > DISTRIBUTION_VALUES)
                 sweep_problem(reader, parameters->line, parameters->column, "parameters.%s: a grid needs values, not %s",
