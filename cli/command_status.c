@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 #include "cli/sweep_place.h"
+#include "coordinator/importance.h"
 #include "core/io/file.h"
 #include "core/store/store.h"
 
@@ -13,6 +14,15 @@ typedef struct StatusFlags {
 } StatusFlags;
 static const OptionDescriptor status_descriptors[] = {FLAG_BOOLEAN(StatusFlags, json, "print one JSON object")};
 static const OptionTable status_table = {"Options", status_descriptors, 1, sizeof(StatusFlags)};
+
+typedef struct BestFlags {
+    bool json, importance;
+} BestFlags;
+static const OptionDescriptor best_descriptors[] = {
+    FLAG_BOOLEAN(BestFlags, json, "print one JSON object"),
+    FLAG_BOOLEAN(BestFlags, importance, "also how much of the scores' variance each parameter explains (functional ANOVA)"),
+};
+static const OptionTable best_table = {"Options", best_descriptors, 2, sizeof(BestFlags)};
 
 typedef struct PullFlags {
     char *out;
@@ -89,31 +99,63 @@ static void set_copy(Json *out, const char *key, const Json *status_json)
     json_set(out, key, value ? json_copy(value) : json_null());
 }
 
+static void print_importance(const Json *importance)
+{
+    const Json *parameters = json_get(importance, "parameters");
+    double rest = 1;
+    printf("share of the variance (functional ANOVA over %lld configurations)\n",
+           (long long)json_integer_value(json_get(importance, "configurations"), 0));
+    for (size_t i = 0; i < json_count(parameters); i++) {
+        const Json *row = json_at(parameters, i);
+        double share = json_number_value(json_get(row, "share"), 0);
+        printf("%8.1f%%  %s\n", 100 * share, json_string_value(json_get(row, "parameter")));
+        rest -= share;
+    }
+    printf("%8.1f%%  together\n", 100 * (rest > 0 ? rest : 0));
+}
+
+static void print_best(const Json *json, const Json *importance)
+{
+    const Json *winner = json_get(json, "winner");
+    const char *checkpoint = json_string_value(json_get(winner, "checkpoint"));
+    print_ranking(json);
+    if (json_is_object(winner))
+        printf("best: trial %lld, F1 %.4f, checkpoint %s\n", (long long)json_integer_value(json_get(winner, "trial"), 0),
+               json_number_value(json_get(winner, "score"), 0), checkpoint ? checkpoint : "none");
+    if (importance)
+        print_importance(importance);
+}
+
+static void print_best_json(const Json *json, const Json *importance)
+{
+    Json *out = json_object();
+    set_copy(out, "name", json);
+    set_copy(out, "winner", json);
+    set_copy(out, "ranking", json);
+    if (importance)
+        json_set(out, "importance", json_copy(importance));
+    command_print_json(&out, JSON_COMPACT);
+}
+
 static int best_run(const Command *command, int argc, char **argv)
 {
-    StatusFlags flags = {0};
-    OptionBinding binding = {&status_table, &flags};
+    BestFlags flags = {0};
+    OptionBinding binding = {&best_table, &flags};
     char *folder = NULL;
-    Json *json = NULL;
+    Json *json = NULL, *importance = NULL;
+    Diagnostic diagnostic = {0};
     bool live = false;
     int code = read_status(command, &binding, argc, argv, &folder, &json, &live);
+    if (code < 0 && flags.importance && sweep_importance_read(folder, &importance, &diagnostic) != STATUS_OK)
+        code = command_fail(&diagnostic);
     if (code < 0) {
         code = 0;
-        if (flags.json) {
-            Json *out = json_object();
-            set_copy(out, "name", json);
-            set_copy(out, "winner", json);
-            set_copy(out, "ranking", json);
-            command_print_json(&out, JSON_COMPACT);
-        } else {
-            print_ranking(json);
-            const Json *winner = json_get(json, "winner");
-            const char *checkpoint = json_string_value(json_get(winner, "checkpoint"));
-            if (json_is_object(winner))
-                printf("best: trial %lld, F1 %.4f, checkpoint %s\n", (long long)json_integer_value(json_get(winner, "trial"), 0),
-                       json_number_value(json_get(winner, "score"), 0), checkpoint ? checkpoint : "none");
-        }
+        if (flags.json)
+            print_best_json(json, importance);
+        else
+            print_best(json, importance);
     }
+    json_destroy(&importance);
     json_destroy(&json);
     free(folder);
     return code;
@@ -185,5 +227,5 @@ out:
 }
 
 const Command command_status = {"status", "[SWEEP] [--json]", "how a sweep stands now", status_run};
-const Command command_best = {"best", "[SWEEP] [--json]", "the ranking of a sweep's configurations", best_run};
+const Command command_best = {"best", "[SWEEP] [--importance] [--json]", "the ranking of a sweep's configurations", best_run};
 const Command command_pull = {"pull", "[SWEEP] [--trial T] --out DIR", "the best checkpoint as a model folder, verified", pull_run};

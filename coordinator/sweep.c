@@ -496,7 +496,7 @@ Status sweep_read(Sweep **result, const char *path, const char *const *overrides
     SweepProblemArray own = {0};
     Sweep *sweep = memory_allocate(1, sizeof *sweep);
     Arena *arena = arena_create(ARENA_BLOCK_BYTES);
-    SweepReader reader = {sweep, problems ? problems : &own, overrides};
+    SweepReader reader = {.sweep = sweep, .problems = problems ? problems : &own, .overrides = overrides};
     *result = NULL;
     options_set_defaults(data_option_table(), &sweep->data);
     sweep->words = memory_copy_string("corpus");

@@ -1,12 +1,14 @@
 /* What the parity tests speak with: a JSON object a line in, one out.
  *   {"space", "history", "chosen", "points"}         -> {"good": [..], "bad": [..]}: log-densities
  *   {"space", "history", "sets": [chosen..], "seed", "number"} -> {"values": [..]}: TPE's proposal, one set of dimensions after the other
+ *   {"choices", "points", "scores"}                  -> {"shares": [..]}: importance
  *   {"sobol": [points, dimensions]}                  -> {"points": [[..]]} */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "coordinator/importance.h"
 #include "coordinator/sobol.h"
 #include "tests/coordinator/tpe_json.h"
 
@@ -66,10 +68,33 @@ static Json *sobol(const Json *size)
     return answer;
 }
 
+static Json *importance(const Json *request)
+{
+    const Json *points = json_get(request, "points");
+    size_t dimensions = json_count(json_get(request, "choices")), count = json_count(points);
+    uint32_t choices[64];
+    double shares[64], *scores = memory_allocate(count + 1, sizeof *scores);
+    double *values = memory_allocate(count * dimensions + 1, sizeof *values);
+    (void)tpe_json_chosen(json_get(request, "choices"), choices);
+    tpe_json_numbers(json_get(request, "scores"), scores);
+    for (size_t i = 0; i < count; i++)
+        tpe_json_numbers(json_at(points, i), values + i * dimensions);
+    importance_shares((const int32_t *)choices, dimensions, values, scores, count, 1, shares);
+    Json *answer = json_object(), *list = json_array();
+    for (size_t d = 0; d < dimensions; d++)
+        json_append(list, json_real(shares[d]));
+    json_set(answer, "shares", list);
+    free(scores);
+    free(values);
+    return answer;
+}
+
 static Json *answer_to(const Json *request)
 {
     if (json_get(request, "sobol"))
         return sobol(json_get(request, "sobol"));
+    if (json_get(request, "choices"))
+        return importance(request);
     TpeCase item;
     tpe_case_read(&item, json_get(request, "space"), json_get(request, "history"));
     Json *answer = json_get(request, "points") ? densities(&item, request) : proposal(&item, request);

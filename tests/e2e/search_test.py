@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Searches that look back, with real training: paused trials go on from their checkpoints with the same bits, and in the logical order neither
 the number of worker groups nor a kill changes a byte of the outcome."""
+import json
 import os
 import shutil
 import sys
@@ -91,6 +92,17 @@ def a_paused_trial_goes_on_with_the_same_bits(folder):
         assert support.file_hashes(os.path.join(folder, "plain-winner")) == support.file_hashes(os.path.join(folder, "paused-winner"))
 
 
+def what_mattered_is_said(folder):
+    plain = os.path.join(folder, "plain-tiny.yaml")
+    importance = json.loads(run("best", plain, "--importance", "--json").stdout)["importance"]
+    assert importance["method"] == "fanova" and importance["configurations"] == 6, importance
+    assert {row["parameter"] for row in importance["parameters"]} == {"learning_rate", "lr_scheduler_type"}, importance
+    assert importance["parameters"][0]["parameter"] == "learning_rate", importance
+    assert "learning_rate" in run("best", plain, "--importance").stdout
+    paused = os.path.join(folder, "paused-tiny.yaml")  # one or two of its trials were trained to their end
+    assert "configurations were trained to their end" in run("best", paused, "--importance", code=1).stderr
+
+
 def an_earlier_sweep_is_learnt_from(folder):
     earlier = os.path.join(folder, "plain", "tiny")
     sweep = write(folder, "method: tpe\nsearch: {{startup_trials: 6}}\nwarm_start: [" + earlier + "]\n", "warm")
@@ -106,7 +118,7 @@ def main():
     folder = tempfile.mkdtemp(prefix="nersweep-search-")
     try:
         for test in (the_logical_order_is_the_same_bytes_whatever_happens, a_paused_trial_goes_on_with_the_same_bits,
-                     an_earlier_sweep_is_learnt_from):
+                     what_mattered_is_said, an_earlier_sweep_is_learnt_from):
             test(folder)
             print("passed:", test.__name__, flush=True)
     finally:
