@@ -58,6 +58,8 @@ static Status choose_folder(Sweep *sweep, bool start_new, char **folder, Diagnos
     *folder = path_join(sweep->storage_path, sweep->name);
     if (!start_new)
         return check_same_sweep(sweep, *folder, diagnostic);
+    if (sweep->warm_start.count && !sweep->warm_history)
+        return FAIL(diagnostic, STATUS_NOT_FOUND, "a folder that warm_start names is gone: a new sweep cannot learn from it");
     char *base = memory_copy_string(sweep->name);
     for (int number = 2; number < NEW_NAME_LIMIT && path_exists(*folder); number++) {
         free(sweep->name);

@@ -57,8 +57,9 @@ NODISCARD Status core_rungs_apply_promoted(SweepCore *core, const Record *record
 void core_rungs_after_report(CoreStep *step, uint32_t trial);
 /* Whatever can be decided without a worker asking for work. all: also what only a crash can have left undecided. */
 void core_rungs_settle(CoreStep *step, bool all);
-/* Whether there is a configuration to promote; promotes: does so, and *trial is the lowest of it that waits then. */
-bool core_rungs_next(CoreStep *step, bool promotes, uint32_t *trial);
+/* Whether a configuration is to be promoted, for the workers that ask for work; and that done: false when there is none. */
+bool core_rungs_can_promote(SweepCore *core);
+bool core_rungs_promote_next(CoreStep *step);
 /* All that are held end: nothing will promote them. */
 void core_rungs_stop_all(CoreStep *step);
 

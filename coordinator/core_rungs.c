@@ -241,22 +241,17 @@ static bool may_promote(const SweepCore *core)
     return promotes_later(core) && !core->budget_spent && !core->paused && !core->cancelled && !core->stopping;
 }
 
-bool core_rungs_next(CoreStep *step, bool promotes, uint32_t *trial)
+bool core_rungs_can_promote(SweepCore *core)
 {
-    SweepCore *core = step->core;
-    const RungEntry *entry = may_promote(core) ? find_promotable(core) : NULL;
-    if (!entry)
+    return may_promote(core) && find_promotable(core);
+}
+
+bool core_rungs_promote_next(CoreStep *step)
+{
+    if (!core_rungs_can_promote(step->core))
         return false;
-    if (!promotes)
-        return true;
-    uint32_t configuration = entry->configuration;
-    promote(step, configuration, -1);
-    for (size_t i = first_seed(core, configuration); i < end_seed(core, configuration); i++)
-        if (core->trials.items[i].work.state == WORK_PENDING) {
-            *trial = (uint32_t)i;
-            return true;
-        }
-    return false;
+    promote(step, find_promotable(step->core)->configuration, -1);
+    return true;
 }
 
 static bool is_at_top(const SweepCore *core, const Trial *trial)

@@ -67,21 +67,26 @@ static bool is_waiting(const Work *work, int64_t now_ns)
     return work->state == WORK_PENDING && work->not_before_ns <= now_ns;
 }
 
+static bool find_waiting(const CoreStep *step, int64_t *next)
+{
+    const SweepCore *core = step->core;
+    for (size_t i = core->first_open; i < core->trials.count && core->state_counts[WORK_PENDING]; i++)
+        if (is_waiting(&core->trials.items[i].work, step->now_ns) && !core->trials.items[i].paused) {
+            *next = (int64_t)i;
+            return true;
+        }
+    return false;
+}
+
 /* The lowest waiting trial, one that is promoted, or a new one; -1: none now. */
 static Status next_trial(CoreStep *step, int64_t *next, Diagnostic *diagnostic)
 {
     SweepCore *core = step->core;
-    uint32_t promoted;
     *next = -1;
-    for (size_t i = core->first_open; i < core->trials.count && core->state_counts[WORK_PENDING]; i++)
-        if (is_waiting(&core->trials.items[i].work, step->now_ns) && !core->trials.items[i].paused) {
-            *next = (int64_t)i;
+    do
+        if (find_waiting(step, next))
             return STATUS_OK;
-        }
-    if (core_rungs_next(step, true, &promoted)) {
-        *next = promoted;
-        return STATUS_OK;
-    }
+    while (core_rungs_promote_next(step)); /* somebody may have paused it by hand */
     if (!core_may_create(core))
         return STATUS_OK;
     Status status = core_create_trial(step, diagnostic);
@@ -183,7 +188,7 @@ static void end_if_done(CoreStep *step, bool *test, uint32_t *winner)
     if (core->state != SWEEP_RUNNING || !(core->cancelled || core_all_begun(core)))
         return;
     bool none_runs = core->state_counts[WORK_PENDING] + core->state_counts[WORK_ASSIGNED] == 0;
-    if (none_runs && !core->paused && !core->stopping && !core_rungs_next(step, false, NULL))
+    if (none_runs && !core->paused && !core->stopping && !core_rungs_can_promote(core))
         core_rungs_stop_all(step);
     if (core->state_counts[WORK_ENDED] < core->trials.count)
         return;

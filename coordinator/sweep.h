@@ -85,7 +85,8 @@ typedef struct Sweep {
     EarlyTermination early_termination;
     bool order_logical;     /* grid and random without early termination have no other order */
     StringArray warm_start; /* absolute folders of earlier sweeps */
-    Json *warm_history;     /* [{"parameters", "score"}] of their completed configurations; NULL: none asked for */
+    Json *warm_history;     /* [{"parameters", "score"}] of their completed configurations; NULL: none asked for, or one is gone
+                               after this sweep has begun */
     int32_t max_retries;    /* 2 */
     /* resources: may differ between runs of the same sweep */
     int32_t ranks_per_trial, threads_per_rank, concurrent_trials;

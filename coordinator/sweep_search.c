@@ -194,13 +194,8 @@ static void read_budget(SweepReader *reader, const YamlNode *node)
 
 static void add_warm_folder(SweepReader *reader, const YamlNode *node)
 {
-    if (!sweep_require_kind(reader, node, YAML_SCALAR, "warm_start", "the folder of an earlier sweep"))
-        return;
-    char *path = path_absolute(node->text), *journal = path_join(path, "journal");
-    if (!path_is_folder(journal))
-        sweep_problem(reader, node->line, node->column, "warm_start: %s holds no journal: is it the folder of a sweep?", path);
-    free(journal);
-    array_push(&reader->sweep->warm_start, path);
+    if (sweep_require_kind(reader, node, YAML_SCALAR, "warm_start", "the folder of an earlier sweep"))
+        array_push(&reader->sweep->warm_start, path_absolute(node->text));
 }
 
 static void read_warm_start(SweepReader *reader, const YamlNode *node)
@@ -239,11 +234,43 @@ static void add_warm_history(const SweepCore *core, const Sweep *sweep, Json *hi
     free(values);
 }
 
+static bool holds_journal(const char *folder)
+{
+    char *journal = path_join(folder, "journal");
+    bool holds = path_is_folder(journal);
+    free(journal);
+    return holds;
+}
+
+/* A sweep that has begun has what it learnt from others in its own journal. */
+static bool has_begun(const Sweep *sweep)
+{
+    if (!sweep->name || !sweep->storage_path)
+        return false;
+    char *folder = path_join(sweep->storage_path, sweep->name);
+    bool begun = holds_journal(folder);
+    free(folder);
+    return begun;
+}
+
+/* false: it is gone, which matters only to a sweep that has not begun. */
+static bool check_warm_folder(SweepReader *reader, const YamlNode *node, const char *folder)
+{
+    if (holds_journal(folder))
+        return true;
+    if (!has_begun(reader->sweep))
+        sweep_problem(reader, node->line, node->column, "warm_start: %s holds no journal: is it the folder of a sweep?", folder);
+    return false;
+}
+
 void sweep_read_warm_history(SweepReader *reader, const YamlNode *root)
 {
     Sweep *sweep = reader->sweep;
     const YamlNode *node = yaml_get(root, "warm_start");
-    if (reader->problems->count || sweep->warm_start.count == 0)
+    bool all = sweep->warm_start.count > 0;
+    for (size_t i = 0; i < sweep->warm_start.count; i++)
+        all = check_warm_folder(reader, node->kind == YAML_SEQUENCE ? node->items[i] : node, sweep->warm_start.items[i]) && all;
+    if (reader->problems->count || !all)
         return;
     sweep->warm_history = json_array();
     for (size_t i = 0; i < sweep->warm_start.count; i++) {
@@ -277,6 +304,8 @@ void sweep_read_search(SweepReader *reader, const YamlNode *root)
         order = sweep_read_choice(reader, node, "order", orders, "arrival or logical");
     bool looks_back = sweep->method == SEARCH_TPE || sweep->early_termination.rule != TERMINATION_NONE;
     sweep->order_logical = order == 1 || !looks_back;
+    if ((node = yaml_get(root, "search")) && node->kind == YAML_MAPPING && reader->knows_method && !sweep_waits_in_order(sweep))
+        refuse_key(reader, node, "search", "lag", "goes with order logical, and method tpe or early_terminate");
 }
 
 static void check_count(SweepReader *reader, const YamlNode *parameters, const YamlNode *method)

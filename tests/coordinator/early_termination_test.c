@@ -451,6 +451,24 @@ static void what_is_never_promoted_ends_once_and_can_still_win(void **state)
     harness_close(&harness);
 }
 
+static void a_trial_that_somebody_paused_is_promoted_and_still_waits(void **state)
+{
+    (void)state;
+    Harness harness;
+    harness_open(&harness, "early_terminate: {type: asha, eta: 2}\n" RANDOM_SEARCH_OF(3));
+    harness_hello(&harness, 1, "host-1-a");
+    harness_report(&harness, 1, harness_sent(&harness, 1, MESSAGE_ASSIGN)->assign.id, 1, 0.9);
+    AssignmentId second = harness_sent(&harness, 1, MESSAGE_ASSIGN)->assign.id;
+    harness_control(&harness, CONTROL_PAUSE, false, 0);
+    harness_report(&harness, 1, second, 1, 0.3);
+    assert_int_equal(harness_journaled(&harness, RECORD_PROMOTED), 1);
+    assert_int_equal(harness_sent(&harness, 1, MESSAGE_ASSIGN)->assign.id.trial, 2);
+    harness_control(&harness, CONTROL_RESUME, false, 0);
+    harness_hello(&harness, 2, "host-2-a");
+    assert_int_equal(harness_sent(&harness, 2, MESSAGE_ASSIGN)->assign.id.trial, 0);
+    harness_close(&harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -462,6 +480,7 @@ int main(void)
         cmocka_unit_test(the_best_at_its_rung_goes_on_without_leaving_its_worker),
         cmocka_unit_test(a_crash_between_a_report_and_its_decision_lets_nobody_run_past_the_rung),
         cmocka_unit_test(the_seeds_of_a_configuration_are_at_a_rung_together),
+        cmocka_unit_test(a_trial_that_somebody_paused_is_promoted_and_still_waits),
         cmocka_unit_test(what_is_never_promoted_ends_once_and_can_still_win),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,10 +3,10 @@
 
     parity_tpe.py PROGRAM [--curves [--seeds 100] [--trials 50] [--functions 0-19]]
 
-Without --curves: on fresh random histories the log-densities of the good and of the bad trials equal Optuna's to 1e-9, and 40 dimensions of
-Sobol's sequence equal scipy's, and shares of variance are within 0.08 of fANOVA's. With --curves: on fixed objective functions the best value so far, over seeds, lies within Optuna's band, with
-multivariate on and off. PROGRAM: tests/coordinator/search_program.c. Runs itself again with NERSWEEP_PEERS_PYTHON or .peers/bin/python where
-the current interpreter has no optuna; exit code 77: skipped."""
+Without --curves: on fresh random histories the log-densities of the good and of the bad trials equal Optuna's to 1e-9, 40 dimensions of Sobol's
+sequence equal scipy's, and shares of variance are within 0.08 of fANOVA's. With --curves: on fixed objective functions the best value so far,
+over seeds, lies within Optuna's band, with multivariate on and off. PROGRAM: tests/coordinator/search_program.c. Runs itself
+again with NERSWEEP_PEERS_PYTHON or .peers/bin/python where the current interpreter has no optuna; exit code 77: skipped."""
 import argparse
 import importlib.util
 import json

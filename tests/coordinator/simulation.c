@@ -476,8 +476,8 @@ char *simulation_run(const Sweep *sweep, const SimulationOptions *options, Simul
     coordinator_start(&world);
     for (; world.core->state == SWEEP_RUNNING; world.now_ms += STEP_MS) {
         if (world.now_ms > TIME_LIMIT_MS)
-            fail_msg("seed %" PRIu64 ": the sweep does not end: %zu of %zu trials", options->seed, world.core->state_counts[WORK_ENDED],
-                     world.core->trials.count);
+            fail_msg("seed %" PRIu64 ": the sweep does not end: %zu of %zu trials", options->seed,
+                     world.core->state_counts[WORK_ENDED], world.core->trials.count);
         deliver_to_workers(&world);
         for (int i = 0; i < options->workers; i++)
             worker_live(&world, i);

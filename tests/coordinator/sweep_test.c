@@ -188,6 +188,7 @@ static void what_is_said_of_the_search_is_checked(void **state)
         {"method: tpe\nrun_cap: 3\nsearch: {sobol: true}\n", "6:10: search: sobol goes with method random alone"},
         {"method: random\nrun_cap: 3\nsearch: {startup_trials: 4}\n", "6:10: search: startup_trials goes with method tpe alone"},
         {"method: random\nrun_cap: 3\nsearch: {lag: -1}\n", "6:15: search: lag"},
+        {"method: tpe\nrun_cap: 3\nsearch: {lag: 3}\n", "6:10: search: lag goes with order logical"},
         {"method: random\nrun_cap: 3\nearly_terminate: {type: ahsa}\n", "6:25: early_terminate.type: expected asha, hyperband"},
         {"method: random\nrun_cap: 3\nearly_terminate: {min_iter: 2}\n", "early_terminate: the key type is missing"},
         {"method: random\nrun_cap: 3\nearly_terminate: {type: asha, eta: 1}\n", "6:36: early_terminate: eta"},

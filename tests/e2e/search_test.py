@@ -70,7 +70,7 @@ def a_paused_trial_goes_on_with_the_same_bits(folder):
     """Every evaluation is what the same trial has without early termination, also across a pause; what was stopped can be pulled."""
     plain, paused = write(folder, PLAIN, "plain"), write(folder, ARRIVAL, "paused")
     run("run", plain)
-    run("run", paused, "--workers", "1")
+    run("run", paused, "--workers", "1", "--set", "storage.save_total_limit=1")
     whole, cut = support.status(plain)["trials"], support.status(paused)["trials"]
     assert len(whole) == len(cut) == 6
     resumed = stopped = 0
@@ -109,6 +109,10 @@ def an_earlier_sweep_is_learnt_from(folder):
     run("run", sweep, "--set", "run_cap=2")
     now = support.status(sweep)
     assert now["state"] == "done" and len(now["trials"]) == 2, now
+    os.rename(earlier, earlier + "-gone")  # what was learnt is in the journal: the sweep can be gone on with
+    run("run", sweep, "--set", "run_cap=3")
+    assert len(support.status(sweep)["trials"]) == 3
+    assert "a folder that warm_start names is gone" in run("run", sweep, "--new", code=1).stderr
     fresh = write(folder, "method: tpe\nsearch: {{startup_trials: 6}}\n", "fresh")
     run("run", fresh, "--set", "run_cap=1")
     assert support.status(fresh)["trials"][0]["parameters"] != now["trials"][0]["parameters"]
