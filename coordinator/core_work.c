@@ -200,7 +200,7 @@ static void end_if_done(CoreStep *step, bool *test, uint32_t *winner)
         end_sweep(step, TRIAL_FAILED, 0, reason);
         free(reason);
     } else if (!core->settings.has_test || (core->test.state == WORK_ENDED && core->test_trial == *winner)) {
-        end_sweep(step, TRIAL_COMPLETED, *winner, "");
+        end_sweep(step, TRIAL_COMPLETED, *winner, core->budget_spent ? "its budget is used up" : "");
     } else {
         *test = true;
     }

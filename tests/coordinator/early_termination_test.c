@@ -166,6 +166,24 @@ static int count_idle(const Group *group)
     return idle;
 }
 
+static void greet_again(Group *group, int worker)
+{
+    char name[32];
+    snprintf(name, sizeof name, "host-%d-a", worker);
+    harness_hello_with(&group->harness, (uint8_t)(worker + 1), name, group->id[worker]);
+    assert_null(harness_sent(&group->harness, (uint8_t)(worker + 1), MESSAGE_RELEASE));
+    assert_null(harness_sent(&group->harness, (uint8_t)(worker + 1), MESSAGE_ASSIGN));
+}
+
+/* Another coordinator reads the journal: nobody loses work, and it decides as the one before would have. */
+static void restart(Group *group)
+{
+    harness_start(&group->harness);
+    assert_int_equal(harness_journaled(&group->harness, RECORD_PROMOTED), 0);
+    for (int w = 0; w < WORKERS; w++)
+        greet_again(group, w);
+}
+
 static size_t run_asha_history(const char *text, Reference *reference, uint32_t seed)
 {
     Group group;
@@ -176,6 +194,8 @@ static size_t run_asha_history(const char *text, Reference *reference, uint32_t 
         compare_jobs(&group, reference, 1);
     }
     for (int worker; (worker = pick_worker(&group)) >= 0;) {
+        if (draw(&group) < 0.05)
+            restart(&group);
         int configuration = (int)group.id[worker].trial, idle = count_idle(&group);
         double score = report_next(&group, worker);
         double *best = &reference->best[configuration];
