@@ -426,6 +426,26 @@ static void a_crash_between_a_report_and_its_decision_lets_nobody_run_past_the_r
     harness_close(&harness);
 }
 
+static void a_crash_before_the_end_at_max_iter_lets_nobody_run_past_it(void **state)
+{
+    (void)state;
+    Harness harness;
+    harness_open(&harness, "early_terminate: {type: asha, eta: 2, max_iter: 2}\n" RANDOM_SEARCH_OF(2));
+    harness_hello(&harness, 1, "host-1-a");
+    harness_report(&harness, 1, harness_sent(&harness, 1, MESSAGE_ASSIGN)->assign.id, 1, 0.3);
+    AssignmentId second = harness_sent(&harness, 1, MESSAGE_ASSIGN)->assign.id;
+    harness_report(&harness, 1, second, 1, 0.9);
+    harness_report(&harness, 1, second, 2, 0.8);
+    for (size_t decided = harness_journaled(&harness, RECORD_TRIAL_ENDED) + harness_journaled(&harness, RECORD_ASSIGNED);
+         decided > 0; decided--)
+        text_free(&harness.journal.items[--harness.journal.count]); /* the report alone was durable */
+    harness_start(&harness);
+    assert_int_equal(harness.core->trials.items[1].outcome, TRIAL_COMPLETED);
+    assert_int_equal(harness.core->trials.items[0].outcome, TRIAL_STOPPED);
+    assert_int_equal(harness_journaled(&harness, RECORD_TRIAL_ENDED), 2);
+    harness_close(&harness);
+}
+
 static void the_seeds_of_a_configuration_are_at_a_rung_together(void **state)
 {
     (void)state;
@@ -499,6 +519,7 @@ int main(void)
         cmocka_unit_test(a_trial_pauses_at_its_rung_and_goes_on_from_its_checkpoint),
         cmocka_unit_test(the_best_at_its_rung_goes_on_without_leaving_its_worker),
         cmocka_unit_test(a_crash_between_a_report_and_its_decision_lets_nobody_run_past_the_rung),
+        cmocka_unit_test(a_crash_before_the_end_at_max_iter_lets_nobody_run_past_it),
         cmocka_unit_test(the_seeds_of_a_configuration_are_at_a_rung_together),
         cmocka_unit_test(a_trial_that_somebody_paused_is_promoted_and_still_waits),
         cmocka_unit_test(what_is_never_promoted_ends_once_and_can_still_win),
