@@ -97,6 +97,8 @@ typedef struct CoreSettings {
     SearchBudget budget;
 } CoreSettings;
 
+typedef ARRAY(double *) PointArray; /* values of sampler_point; NULL: none of this space */
+
 typedef struct SweepCore {
     const Sweep *sweep; /* NULL: only for reading, nothing is decided */
     /* durable */
@@ -125,9 +127,8 @@ typedef struct SweepCore {
     /* volatile */
     char *sweep_folder, *data_json;
     ARRAY(WorkerSlot) workers;
-    size_t first_open; /* no trial before it is open */
-    ARRAY(double *)
-    points, warm_points; /* of configurations, of the warm history: sampler_point's values, read when first needed */
+    size_t first_open;              /* no trial before it is open */
+    PointArray points, warm_points; /* of configurations, of the warm history; read when first needed */
     bool stopping;
     int64_t tick_ns; /* of the last tick; 0: none yet */
     int64_t wall_ms; /* of the event in hand */

@@ -72,6 +72,27 @@ static int64_t grid_count(const Sweep *sweep)
     return count;
 }
 
+/* The parameter's choice in configuration *rest of those that are left; *rest becomes its number among those with this choice. */
+static int64_t grid_choose(const Sweep *sweep, size_t parameter, int64_t *choices, int64_t *rest)
+{
+    int64_t last = (int64_t)sweep->parameters[parameter].values.count - 1, value = 0, below;
+    if (!is_asked_for(sweep, parameter)) {
+        choices[parameter] = 0;
+        below = grid_count_from(sweep, parameter + 1, choices);
+        value = *rest / below < last ? *rest / below : last;
+        *rest -= value * below;
+        return value;
+    }
+    for (; value < last; value++) {
+        choices[parameter] = value;
+        below = grid_count_from(sweep, parameter + 1, choices);
+        if (*rest < below)
+            break;
+        *rest -= below;
+    }
+    return value;
+}
+
 /* The cartesian product in the file's order, the last parameter fastest; without those whose conditions do not hold. */
 static Status grid_propose(const Sweep *sweep, uint32_t configuration, const TpeHistory *past, TrainingOptions *options,
                            Diagnostic *diagnostic)
@@ -81,23 +102,11 @@ static Status grid_propose(const Sweep *sweep, uint32_t configuration, const Tpe
     (void)past;
     for (size_t i = 0; i < sweep->parameter_count; i++) {
         const SweepParameter *parameter = &sweep->parameters[i];
-        int64_t value = 0, below;
         choices[i] = -1;
         if (!grid_active(sweep, i, choices))
             continue;
-        for (;; value++) {
-            choices[i] = value;
-            below = grid_count_from(sweep, i + 1, choices);
-            if (!is_asked_for(sweep, i))
-                value = rest / below < (int64_t)parameter->values.count ? rest / below : (int64_t)parameter->values.count - 1;
-            if (!is_asked_for(sweep, i) || rest < below || value == (int64_t)parameter->values.count - 1)
-                break;
-            rest -= below;
-        }
-        if (!is_asked_for(sweep, i))
-            rest -= value * below;
-        choices[i] = value;
-        TRY(option_set(parameter->option, options, parameter->values.items[value], diagnostic));
+        choices[i] = grid_choose(sweep, i, choices, &rest);
+        TRY(option_set(parameter->option, options, parameter->values.items[choices[i]], diagnostic));
     }
 out:
     free(choices);
