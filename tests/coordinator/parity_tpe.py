@@ -212,7 +212,7 @@ def rank_difference(ours, theirs):
 
 
 def check_curves(program, goldens, arguments):
-    """Our median is within the quartiles of Optuna's seeds after every trial, and the ranks of the last values tell no difference."""
+    """After every trial our seeds' ranks among Optuna's tell no difference; with 100 seeds or more our median is also within its quartiles."""
     import numpy as np
     import optuna
     failures, compared = [], 0
@@ -225,11 +225,12 @@ def check_curves(program, goldens, arguments):
             low, high = np.quantile(theirs, [0.25, 0.75], axis=0)
             median = np.median(ours, axis=0)
             outside = int(((median < low) | (median > high))[START_UP:].sum())
-            z = rank_difference(ours[:, -1], theirs[:, -1])
+            z = max((rank_difference(ours[:, t], theirs[:, t]) for t in range(START_UP, arguments.trials)), key=abs)
             compared += 1
             print(f"{name:14} {'joint' if multivariate else 'apart'}: median {median[-1]:.4g}, Optuna {np.median(theirs[:, -1]):.4g} "
-                  f"[{low[-1]:.4g}, {high[-1]:.4g}], outside after {outside} trials, z {z:+.2f}", flush=True)
-            if outside or abs(z) > 4:  # four standard deviations: by chance once in 16,000 comparisons
+                  f"[{low[-1]:.4g}, {high[-1]:.4g}], outside after {outside} trials, largest z {z:+.2f}", flush=True)
+            # Four standard deviations: by chance once in 16,000 comparisons. Quartiles of fewer seeds are too uncertain to be a band.
+            if abs(z) > 4 or (outside and arguments.seeds >= 100):
                 failures.append(name)
     print(f"{compared} curves of {arguments.seeds} seeds and {arguments.trials} trials, {len(failures)} out of Optuna's band")
     assert not failures, failures

@@ -24,7 +24,7 @@ typedef struct Packet {
 
 typedef struct SimulatedWorker {
     uint32_t life; /* rises with each death */
-    int64_t alive_from_ms, frozen_until_ms;
+    int64_t alive_from_ms, frozen_until_ms, cut_off_until_ms;
     bool greeted;
     int64_t hello_ms, heartbeat_ms, heard_ms, send_ms;
     uint64_t progress;
@@ -46,6 +46,7 @@ typedef struct World {
     SweepCore *core;
     uint64_t epoch;
     int64_t now_ms, coordinator_from_ms; /* it runs from then on */
+    int64_t wall_ahead_ms;               /* of now_ms */
     uint32_t draws;
     SimulatedWorker *workers;
     ARRAY(Packet) packets;
@@ -68,11 +69,11 @@ static bool happens(World *world, double per_second)
 
 static void post(World *world, int worker, bool to_coordinator, Message *message)
 {
-    int copies = 1;
-    if (world->options->drop > 0 && chance(world) < world->options->drop) {
+    int copies = world->now_ms < world->workers[worker].cut_off_until_ms ? 0 : 1;
+    if (copies && world->options->drop > 0 && chance(world) < world->options->drop) {
         copies = 0;
         simulation_counts.dropped++;
-    } else if (world->options->repeat > 0 && chance(world) < world->options->repeat) {
+    } else if (copies && world->options->repeat > 0 && chance(world) < world->options->repeat) {
         copies = 2;
         simulation_counts.repeated++;
     }
@@ -245,7 +246,8 @@ static void worker_speak(World *world, int index)
     SimulatedWorker *worker = &world->workers[index];
     if ((!worker->greeted || world->now_ms - worker->heard_ms > 4000) && world->now_ms - worker->hello_ms >= RESEND_MS) {
         Message message = {.type = MESSAGE_HELLO};
-        snprintf(message.hello.worker, sizeof message.hello.worker, "host-%d-%" PRIu32, 1000 + index, worker->life);
+        snprintf(message.hello.worker, sizeof message.hello.worker, "host-%d-%" PRIu32,
+                 1000 + (world->options->twins ? index / 2 : index), world->options->twins ? 0 : worker->life);
         strcpy(message.hello.host, "host");
         message.hello.pid = 1000 + index;
         message.hello.ranks = message.hello.threads_per_rank = 1;
@@ -287,6 +289,10 @@ static void worker_live(World *world, int index)
         simulation_counts.workers_frozen++;
         worker->frozen_until_ms = world->now_ms + 30000;
         return;
+    }
+    if (happens(world, world->options->partition)) {
+        simulation_counts.partitions++;
+        worker->cut_off_until_ms = world->now_ms + 5000 + (int64_t)(chance(world) * 25000);
     }
     worker_train(world, worker);
     worker_speak(world, index);
@@ -343,7 +349,7 @@ static void carry_out(World *world, CoreActions *actions, bool torn)
 static void step(World *world, CoreEvent *event, CoreActions *actions)
 {
     Diagnostic diagnostic = {0};
-    event->wall_ms = world->now_ms;
+    event->wall_ms = world->now_ms + world->wall_ahead_ms;
     if (sweep_core_step(world->core, event, world->now_ms * 1000000, actions, &diagnostic) != STATUS_OK)
         fail_msg("%s", diagnostic.message);
 }
@@ -380,6 +386,10 @@ static void coordinator_round(World *world)
     if (happens(world, world->options->coordinator_pause)) {
         simulation_counts.pauses++;
         world->coordinator_from_ms = world->now_ms + 25000;
+    }
+    if (happens(world, world->options->clock_jump)) {
+        simulation_counts.jumps++;
+        world->wall_ahead_ms += (int64_t)((chance(world) - 0.5) * 4 * 3600 * 1000);
     }
     if (world->now_ms < world->coordinator_from_ms)
         return;

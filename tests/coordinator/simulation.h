@@ -1,5 +1,6 @@
-/* A seeded world around the core: workers that train, die, freeze and lie still; a network that drops, doubles, delays and reorders; a
- * coordinator that is killed between and within its journal writes. The same seed gives the same run. */
+/* A seeded world around the core: workers that train, die, freeze, lie still and take each other's names; a network that drops, doubles, delays,
+ * reorders and parts; a coordinator that is killed between and within its journal writes; a wall clock that jumps. The same seed gives the same
+ * run. */
 #ifndef NERSWEEP_TESTS_COORDINATOR_SIMULATION_H
 #define NERSWEEP_TESTS_COORDINATOR_SIMULATION_H
 
@@ -12,6 +13,9 @@ typedef struct SimulationOptions {
     int64_t delay_limit_ms;                          /* each takes up to so long: they overtake one another */
     double worker_kill, worker_freeze, worker_fault; /* per worker and second */
     double coordinator_kill, coordinator_pause;      /* per second */
+    double partition;  /* per worker and second: it is cut off for longer than a lease, and trains on */
+    double clock_jump; /* per second: the wall clock goes up to two hours forth or back */
+    bool twins;        /* two workers each say the same name */
 } SimulationOptions;
 
 /* The journal: encoded records, durable ones only. */
@@ -26,7 +30,8 @@ char *simulation_run(const Sweep *sweep, const SimulationOptions *options, Simul
 
 /* How often things happened, so that a test can say that they did. */
 typedef struct SimulationCounts {
-    uint64_t dropped, repeated, workers_killed, workers_frozen, faults, coordinators_killed, pauses, torn_batches, stale_releases;
+    uint64_t dropped, repeated, workers_killed, workers_frozen, faults, coordinators_killed, pauses, torn_batches, stale_releases,
+        partitions, jumps;
 } SimulationCounts;
 extern SimulationCounts simulation_counts;
 

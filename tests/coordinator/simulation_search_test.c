@@ -75,6 +75,9 @@ static SimulationOptions storm(uint64_t seed)
         .worker_fault = 0.02,
         .coordinator_kill = 0.03,
         .coordinator_pause = 0.01,
+        .partition = 0.01,
+        .clock_jump = 0.01,
+        .twins = seed % 5 == 0,
     };
 }
 
@@ -119,9 +122,11 @@ static void in_the_logical_order_nothing_that_happens_changes_the_outcome(void *
         simulated_journal_free(&journal);
     }
     const SimulationCounts *counts = &simulation_counts;
-    print_message("%" PRIu64 " seeds: %d workers killed, %d coordinators (%d in a write)\n", seeds, (int)counts->workers_killed,
-                  (int)counts->coordinators_killed, (int)counts->torn_batches);
+    print_message("%" PRIu64 " seeds: %d workers killed, %d cut off, %d coordinators killed (%d in a write), %d clocks jumped\n",
+                  seeds, (int)counts->workers_killed, (int)counts->partitions, (int)counts->coordinators_killed,
+                  (int)counts->torn_batches, (int)counts->jumps);
     assert_true(counts->workers_killed > seeds && counts->coordinators_killed > seeds / 2 && counts->torn_batches > seeds / 8);
+    assert_true(counts->partitions > seeds && counts->jumps > seeds / 4);
     for (int i = 0; i < LOGICAL_COUNT; i++) {
         free(expected[i]);
         sweep_destroy(&sweeps[i]);
