@@ -389,7 +389,9 @@ static void sweep_event_text(const SweepCore *core, const Record *record, Text *
 Json *sweep_core_event_json(const SweepCore *core, const Record *record)
 {
     const char *name = event_name(record->type);
-    if (!name)
+    bool silent =
+        record->type == RECORD_PROMOTED && core->settings.termination.rule == TERMINATION_MEDIAN; /* after each evaluation */
+    if (!name || silent)
         return NULL;
     Json *json = json_object();
     Text text = {0};
