@@ -21,8 +21,10 @@ static void read_points(SweepCore *core)
 {
     size_t seeds = core->settings.seeds.count;
     while (core->points.count < core->configurations.count) {
-        double *point = read_point(core, core->trials.items[core->points.count * seeds].parameters);
+        Json *parameters = sweep_core_parameters(core, (uint32_t)(core->points.count * seeds));
+        double *point = read_point(core, parameters);
         array_push(&core->points, point);
+        json_destroy(&parameters);
     }
     for (size_t i = core->warm_points.count; i < json_count(core->warm_history); i++) {
         double *point = read_point(core, json_get(json_at(core->warm_history, i), "parameters"));
@@ -104,10 +106,10 @@ Status core_create_trial(CoreStep *step, Diagnostic *diagnostic)
     TrainingOptions options;
     Record record = {
         .type = RECORD_TRIAL_CREATED, .id = {number, 0}, .configuration = number / seeds, .seed_index = number % seeds};
-    Status status = record.seed_index
-                        ? sampler_other_seed(core->sweep, record.seed_index,
-                                             core->trials.items[number - record.seed_index].options_json, &options, diagnostic)
-                        : propose(core, record.configuration, &options, diagnostic);
+    char *first_options = record.seed_index ? sweep_core_options(core, number - record.seed_index) : NULL;
+    Status status = first_options ? sampler_other_seed(core->sweep, record.seed_index, first_options, &options, diagnostic)
+                                  : propose(core, record.configuration, &options, diagnostic);
+    free(first_options);
     if (status != STATUS_OK)
         return status;
     Json *json = options_to_json(training_option_table(), &options);

@@ -76,14 +76,15 @@ static void collect(const SweepCore *core, const AxisArray *axes, DoubleArray *p
 {
     for (uint32_t c = 0; c < core->configurations.count && scores->count < IMPORTANCE_POINT_LIMIT; c++) {
         ConfigurationResult result = sweep_core_configuration_result(core, c);
-        const Json *parameters = core->trials.items[c * core->settings.seeds.count].parameters;
         if (result.outcome != CONFIGURATION_COMPLETE)
             continue;
+        Json *parameters = sweep_core_parameters(core, c * (uint32_t)core->settings.seeds.count);
         for (size_t a = 0; a < axes->count; a++) {
             double place = place_on(&axes->items[a], json_get(parameters, axes->items[a].name));
             array_push(points, place);
         }
         array_push(scores, result.score);
+        json_destroy(&parameters);
     }
 }
 

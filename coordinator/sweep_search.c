@@ -222,12 +222,16 @@ static void add_warm_history(const SweepCore *core, const Sweep *sweep, Json *hi
 {
     double *values = memory_allocate(sweep->parameter_count + 1, sizeof *values);
     for (uint32_t c = 0; c * core->settings.seeds.count < core->trials.count && json_count(history) < WARM_HISTORY_LIMIT; c++) {
-        const Json *parameters = core->trials.items[c * core->settings.seeds.count].parameters;
         ConfigurationResult result = sweep_core_configuration_result(core, c);
-        if (result.outcome != CONFIGURATION_COMPLETE || !sampler_point(sweep, parameters, values))
+        if (result.outcome != CONFIGURATION_COMPLETE)
             continue;
-        Json *entry = json_object();
-        json_set(entry, "parameters", json_copy(parameters));
+        Json *entry = json_object(), *parameters = sweep_core_parameters(core, c * (uint32_t)core->settings.seeds.count);
+        if (!sampler_point(sweep, parameters, values)) {
+            json_destroy(&parameters);
+            json_destroy(&entry);
+            continue;
+        }
+        json_set(entry, "parameters", parameters);
         json_set(entry, "score", json_real(result.score));
         json_append(history, entry);
     }

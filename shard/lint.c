@@ -287,7 +287,7 @@ static Status file_add(Linter *linter, const char *path, LintRole role, int32_t 
     file->readable = true;
     TRY(file_survey(linter, number, &problem));
 out:
-    if (status == STATUS_INVALID_INPUT && failure_is_problem(linter, number, &problem))
+    if ((status == STATUS_INVALID_INPUT || status == STATUS_UNSUPPORTED) && failure_is_problem(linter, number, &problem))
         return STATUS_OK;
     if (status != STATUS_OK && diagnostic)
         *diagnostic = problem;

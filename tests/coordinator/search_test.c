@@ -135,10 +135,11 @@ static double run_search(const char *text, double *last_ten)
         AssignmentId id = harness_sent(&harness, 1, MESSAGE_ASSIGN)->assign.id;
         TrainingOptions options;
         Json *json = NULL;
-        const char *options_json = harness.core->trials.items[id.trial].options_json;
+        char *options_json = sweep_core_options(harness.core, id.trial);
         assert_int_equal(json_parse(&json, options_json, strlen(options_json), "options", NULL), STATUS_OK);
         assert_int_equal(options_from_json(training_option_table(), &options, json, "options", NULL), STATUS_OK);
         json_destroy(&json);
+        free(options_json);
         double score = objective(&options);
         best = fmax(best, score);
         *last_ten += t >= total - 10 ? score / 10 : 0;
@@ -242,7 +243,7 @@ static void an_earlier_sweep_is_known_from_the_journal_even_when_it_is_gone(void
     assert_true(json_number_value(json_get(json_at(harness.core->warm_history, 3), "score"), 0) == 0.4);
     harness_hello(&harness, 1, "host-1-a");
     assert_non_null(harness_sent(&harness, 1, MESSAGE_ASSIGN));
-    char *proposed = memory_copy_string(harness.core->trials.items[0].options_json);
+    char *proposed = sweep_core_options(harness.core, 0);
     assert_int_equal(folder_remove_tree(folder, NULL), STATUS_OK);
     /* The journal before the first trial, read again: the same proposal, four known ones are enough for a model. */
     while (harness.journal.count > 3)
@@ -251,7 +252,9 @@ static void an_earlier_sweep_is_known_from_the_journal_even_when_it_is_gone(void
     harness_start(&harness);
     assert_int_equal(harness_journaled(&harness, RECORD_WARM_STARTED), 0);
     harness_hello(&harness, 1, "host-1-a");
-    assert_string_equal(harness.core->trials.items[0].options_json, proposed);
+    char *again = sweep_core_options(harness.core, 0);
+    assert_string_equal(again, proposed);
+    free(again);
     TrainingOptions random;
     assert_int_equal(sampler_trial_options(harness.sweep, 0, 0, NULL, &random, NULL), STATUS_OK);
     Json *json = options_to_json(training_option_table(), &random);
