@@ -6,13 +6,18 @@
 #include "core/io/file.h"
 
 typedef struct ShardFlags {
-    StringArray train, dev, test;
+    StringArray train, dev, test, pseudo, weak;
     char *model, *vocab, *out, *words, *format;
+    int64_t threads;
     bool cased, lowercase, json;
 } ShardFlags;
 
 static const OptionDescriptor shard_descriptors[] = {
     FLAG_LIST(ShardFlags, train, "training file; may be given several times"),
+    FLAG_LIST(ShardFlags, pseudo,
+              "further training file whose labels a model gave, with a column of weights or without; may be given several times"),
+    FLAG_LIST(ShardFlags, weak,
+              "further training file with weak labels; several ones label the same tokens and are voted on (weak_vote)"),
     FLAG_LIST(ShardFlags, dev, "[NAME=]FILE to evaluate on; may be given several times"),
     FLAG_LIST(ShardFlags, test, "test file"),
     FLAG_STRING(ShardFlags, model, "model folder, or a config.json (required)"),
@@ -22,6 +27,7 @@ static const OptionDescriptor shard_descriptors[] = {
                 "rule for words of raw text: corpus (default: the best of the others), treebank, whitespace, bert"),
     FLAG_STRING(ShardFlags, format,
                 "format of the files: conll (tsv), csv, jsonl, prodigy, labelstudio or spacy; found by content when not given"),
+    FLAG_INTEGER(ShardFlags, threads, 0, 1024, "0", "threads; 0: all processors. What is made is the same for any number"),
     FLAG_BOOLEAN(ShardFlags, cased, "keep case and accents, whatever the model folder says"),
     FLAG_BOOLEAN(ShardFlags, lowercase, "lower case, whatever the model folder says"),
     FLAG_BOOLEAN(ShardFlags, json, "print a summary as JSON"),
@@ -29,28 +35,57 @@ static const OptionDescriptor shard_descriptors[] = {
 static const OptionTable shard_table = {"Options", shard_descriptors, sizeof shard_descriptors / sizeof shard_descriptors[0],
                                         sizeof(ShardFlags)};
 
-static void print_summary(const ShardStore *store, bool as_json)
+/* The counts of a split that are worth a line of their own. */
+static Json *split_summary(const Json *split)
+{
+    static const char *const counts[] = {"sequences", "sentences", "tokens", "pieces", "windows"};
+    Json *summary = json_object();
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        json_set(summary, counts[i], json_copy(json_get(split, counts[i])));
+    static const char *const kinds[] = {"pseudo", "weak"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (json_integer_value(json_get(json_get(split, kinds[i]), "sentences"), 0) > 0)
+            json_set(summary, kinds[i], split_summary(json_get(split, kinds[i])));
+    static const char *const losses[] = {"unlabelled_tokens", "dropped", "zero_piece_tokens"};
+    for (size_t i = 0; i < sizeof losses / sizeof *losses; i++)
+        if (json_integer_value(json_get(split, losses[i]), 0) > 0)
+            json_set(summary, losses[i], json_copy(json_get(split, losses[i])));
+    return summary;
+}
+
+static void print_line(const char *name, const Json *split)
+{
+    printf("%-16s %10lld sequences %10lld windows\n", name, (long long)json_integer_value(json_get(split, "sequences"), 0),
+           (long long)json_integer_value(json_get(split, "windows"), 0));
+}
+
+static void print_summary(const Json *metadata, bool as_json)
 {
     Json *json = json_object(), *splits = json_object();
-    for (int32_t i = 0; i < shard_split_count(store); i++) {
-        Json *split = json_object();
-        json_set(split, "sequences", json_integer(shard_sequence_count(store, i)));
-        json_set(split, "windows", json_integer(shard_window_count(store, i)));
-        json_set(splits, shard_split_name(store, i), split);
-        if (!as_json)
-            printf("%-16s %10lld sequences %10lld windows\n", shard_split_name(store, i), (long long)shard_sequence_count(store, i),
-                   (long long)shard_window_count(store, i));
+    const Json *given = json_get(metadata, "splits");
+    for (size_t i = 0; i < json_count(given); i++) {
+        const char *name = json_string_value(json_get(json_at(given, i), "name"));
+        Json *split = split_summary(json_at(given, i));
+        if (!as_json) {
+            print_line(name, split);
+            if (json_get(split, "pseudo"))
+                print_line("  pseudo-labelled", json_get(split, "pseudo"));
+            if (json_get(split, "weak"))
+                print_line("  weakly labelled", json_get(split, "weak"));
+        }
+        json_set(splits, name, split);
     }
-    json_set(json, "identity", json_string(shard_store_identity(store)));
-    json_set(json, "scheme", json_string(label_scheme_name(shard_store_scheme(store))));
-    json_set(json, "words", json_string(words_rule_name(shard_store_words(store))));
-    json_set(json, "labels", json_integer(label_set_count(shard_store_labels(store))));
+    const char *scheme = json_string_value(json_get(metadata, "scheme")), *words = json_string_value(json_get(metadata, "words"));
+    size_t labels = json_count(json_get(metadata, "labels"));
+    json_set(json, "identity", json_copy(json_get(metadata, "identity")));
+    json_set(json, "scheme", json_string(scheme));
+    json_set(json, "words", json_string(words));
+    json_set(json, "labels", json_integer((int64_t)labels));
     json_set(json, "splits", splits);
     if (as_json)
         command_print_json(&json, JSON_COMPACT);
     else
-        printf("scheme %s, %d labels, words rule %s\n", label_scheme_name(shard_store_scheme(store)),
-               label_set_count(shard_store_labels(store)), words_rule_name(shard_store_words(store)));
+        printf("scheme %s, %zu labels, words rule %s\n", scheme, labels, words);
     json_destroy(&json);
 }
 
@@ -76,8 +111,9 @@ static Status shard(const ShardFlags *flags, const DataOptions *data, CorpusForm
     Status status = STATUS_OK;
     ShardSourceArray sources = {0};
     StringArray names = {0};
-    ShardStore *store = NULL;
-    TRY(shards_sources(&flags->train, &flags->dev, &flags->test, &sources, &names, diagnostic));
+    Json *metadata = NULL;
+    ShardFiles files = {&flags->train, &flags->pseudo, &flags->weak, &flags->dev, &flags->test};
+    TRY(shards_sources(files, &sources, &names, diagnostic));
     ShardRequest request = {.model = flags->model,
                             .vocab = flags->vocab,
                             .lowercase = flags->cased       ? 0
@@ -85,15 +121,16 @@ static Status shard(const ShardFlags *flags, const DataOptions *data, CorpusForm
                                                             : -1,
                             .words = flags->words,
                             .format = format,
+                            .threads = (int32_t)flags->threads,
                             .options = data,
                             .sources = sources.items,
                             .source_count = sources.count,
                             .interrupted = command_catch_interrupts()};
     TRY(shards_build(&request, flags->out, diagnostic));
-    TRY(shard_store_open(&store, flags->out, diagnostic));
-    print_summary(store, flags->json);
+    TRY(shard_store_describe(flags->out, &metadata, diagnostic));
+    print_summary(metadata, flags->json);
 out:
-    shard_store_close(&store);
+    json_destroy(&metadata);
     array_free(&sources);
     string_array_free(&names);
     return status;

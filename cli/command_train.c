@@ -18,7 +18,7 @@ static const char *const precision_names[] = {"auto", "fp32", NULL};
 
 typedef struct TrainFlags {
     char *model, *vocab, *out, *words, *metric_dataset, *backend;
-    StringArray train, dev, test;
+    StringArray train, dev, test, pseudo, weak;
     int64_t ranks, threads;
     int precision;
     bool cased, lowercase, no_eval, json;
@@ -28,6 +28,10 @@ static const OptionDescriptor train_descriptors[] = {
     FLAG_STRING(TrainFlags, model, "model folder, or a config.json with --vocab: random weights (required)"),
     FLAG_STRING(TrainFlags, vocab, "vocab.txt, when it is not the model folder's"),
     FLAG_LIST(TrainFlags, train, "training file; may be given several times (required)"),
+    FLAG_LIST(TrainFlags, pseudo,
+              "further training file whose labels a model gave, with a column of weights or without; may be given several times"),
+    FLAG_LIST(TrainFlags, weak,
+              "further training file with weak labels; several ones label the same tokens and are voted on (weak_vote)"),
     FLAG_LIST(TrainFlags, dev, "[NAME=]FILE to evaluate on; may be given several times"),
     FLAG_LIST(TrainFlags, test, "file to score the best checkpoint on at the end"),
     FLAG_STRING(TrainFlags, out, "folder of the trained model (required); the same command again goes on"),
@@ -192,6 +196,7 @@ static Status train(const TrainFlags *flags, const TrainingOptions *training, co
     Status status = STATUS_OK;
     const volatile int *interrupted = command_catch_interrupts();
     ShardSourceArray sources = {0};
+    ShardFiles files = {&flags->train, &flags->pseudo, &flags->weak, &flags->dev, &flags->test};
     StringArray splits = {0};
     bool random_weights = !path_is_folder(flags->model);
     char *vocab = flags->vocab ? memory_copy_string(flags->vocab) : path_join(flags->model, "vocab.txt");
@@ -201,7 +206,7 @@ static Status train(const TrainFlags *flags, const TrainingOptions *training, co
         TRY(copy_file(flags->model, places->start_model, "config.json", diagnostic));
         TRY(copy_file(vocab, places->start_model, "vocab.txt", diagnostic));
     }
-    TRY(shards_sources(&flags->train, &flags->dev, &flags->test, &sources, &splits, diagnostic));
+    TRY(shards_sources(files, &sources, &splits, diagnostic));
     ShardRequest request = {.model = flags->model,
                             .vocab = flags->vocab,
                             .lowercase = flags->cased       ? 0

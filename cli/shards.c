@@ -70,6 +70,8 @@ Status shards_build(const ShardRequest *request, const char *folder, Diagnostic 
                         .source_count = request->source_count,
                         .vocab_path = tokenizer.vocab_path,
                         .lowercase = tokenizer.lowercase,
+                        .lowercase_given = request->lowercase >= 0,
+                        .threads = request->threads,
                         .model_vocab_size = config.vocab_size,
                         .max_positions = config.max_position_embeddings,
                         .options = options,
@@ -87,6 +89,16 @@ Status shards_build(const ShardRequest *request, const char *folder, Diagnostic 
         LOG_INFO("shards in %s: %lld sentences, %lld tokens, %lld pieces in %lld windows; words agree on %.1f%%", folder,
                  (long long)summary.sentences, (long long)summary.tokens, (long long)summary.pieces, (long long)summary.windows,
                  summary.words_agreement * 100);
+    if (summary.reused_sentences > 0)
+        LOG_INFO("%lld sentences of unchanged files were taken over", (long long)summary.reused_sentences);
+    if (summary.pseudo_sentences > 0)
+        LOG_INFO("%lld sentences have pseudo-labels, of weight %g", (long long)summary.pseudo_sentences, options.pseudo_weight);
+    if (summary.weak_sentences + summary.dropped > 0)
+        LOG_INFO(
+            "%lld sentences have weak labels, of weight %g; their sources agree on no label for %lld tokens, nor on any of %lld "
+            "further sequences",
+            (long long)summary.weak_sentences, options.weak_weight, (long long)summary.unlabelled_tokens,
+            (long long)summary.dropped);
 out:
     progress_end(&progress);
     tokenizer_files_free(&tokenizer);
@@ -106,33 +118,36 @@ void shards_split_name(const char *argument, char **name, const char **path)
     *path = equals + 1;
 }
 
-static Status add_source(ShardSourceArray *sources, StringArray *names, char *split, const char *path, Diagnostic *diagnostic)
+static Status add_source(ShardSourceArray *sources, StringArray *names, char *split, const char *path, ShardSourceKind kind,
+                         Diagnostic *diagnostic)
 {
     array_push(names, split);
-    if (sources->count >= SHARD_SPLIT_LIMIT)
-        return FAIL(diagnostic, STATUS_LIMIT, "more than %d data files are given", SHARD_SPLIT_LIMIT);
+    if (sources->count >= SHARD_INPUT_LIMIT)
+        return FAIL(diagnostic, STATUS_LIMIT, "more than %d data files are given", SHARD_INPUT_LIMIT);
     if (!path_exists(path))
         return FAIL(diagnostic, STATUS_NOT_FOUND, "%s: there is no such file (%s)", path, split);
-    array_push(sources, ((ShardSource){split, path}));
+    array_push(sources, ((ShardSource){split, path, kind}));
     return STATUS_OK;
 }
 
-Status shards_sources(const StringArray *train, const StringArray *dev, const StringArray *test, ShardSourceArray *sources,
-                      StringArray *names, Diagnostic *diagnostic)
+Status shards_sources(ShardFiles files, ShardSourceArray *sources, StringArray *names, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    for (size_t i = 0; i < train->count; i++)
-        TRY(add_source(sources, names, memory_copy_string("train"), train->items[i], diagnostic));
-    for (size_t i = 0; i < dev->count; i++) {
+    const StringArray *of_train[] = {[SHARD_GOLD] = files.train, [SHARD_PSEUDO] = files.pseudo, [SHARD_WEAK] = files.weak};
+    for (int kind = SHARD_GOLD; kind <= SHARD_WEAK; kind++)
+        for (size_t i = 0; i < of_train[kind]->count; i++)
+            TRY(add_source(sources, names, memory_copy_string("train"), of_train[kind]->items[i], (ShardSourceKind)kind,
+                           diagnostic));
+    for (size_t i = 0; i < files.dev->count; i++) {
         char *name = NULL;
         const char *path = NULL;
-        shards_split_name(dev->items[i], &name, &path);
+        shards_split_name(files.dev->items[i], &name, &path);
         char *split = memory_format("dev:%s", name ? name : "dev");
         free(name);
-        TRY(add_source(sources, names, split, path, diagnostic));
+        TRY(add_source(sources, names, split, path, SHARD_GOLD, diagnostic));
     }
-    for (size_t i = 0; i < test->count; i++)
-        TRY(add_source(sources, names, memory_copy_string("test"), test->items[i], diagnostic));
+    for (size_t i = 0; i < files.test->count; i++)
+        TRY(add_source(sources, names, memory_copy_string("test"), files.test->items[i], SHARD_GOLD, diagnostic));
 out:
     return status;
 }

@@ -11,6 +11,7 @@ typedef struct ShardRequest {
     int lowercase;     /* 1, 0, or -1: as the model folder says */
     const char *words; /* or NULL */
     CorpusFormat format;
+    int32_t threads; /* 0: all processors */
     const DataOptions *options;
     const ShardSource *sources;
     size_t source_count;
@@ -22,9 +23,11 @@ NODISCARD Status shards_build(const ShardRequest *request, const char *folder, D
 /* Splits "NAME=FILE" or "FILE": name (owned) is NULL when there is none. A '=' inside an existing file's name is part of it. */
 void shards_split_name(const char *argument, char **name, const char **path);
 
-/* Sources out of the flags --train F..., --dev [NAME=]F..., --test F...; split names are owned by `names`. */
+/* Sources out of the flags --train F..., --pseudo F..., --weak F..., --dev [NAME=]F..., --test F...; split names are owned by `names`. */
 typedef ARRAY(ShardSource) ShardSourceArray;
-NODISCARD Status shards_sources(const StringArray *train, const StringArray *dev, const StringArray *test,
-                                ShardSourceArray *sources, StringArray *names, Diagnostic *diagnostic);
+typedef struct ShardFiles {
+    const StringArray *train, *pseudo, *weak, *dev, *test;
+} ShardFiles;
+NODISCARD Status shards_sources(ShardFiles files, ShardSourceArray *sources, StringArray *names, Diagnostic *diagnostic);
 
 #endif

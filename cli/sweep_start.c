@@ -78,13 +78,17 @@ static Status build_shards(const Sweep *sweep, const char *folder, const volatil
     ShardSourceArray sources = {0};
     StringArray names = {0};
     for (size_t i = 0; i < sweep->train.count; i++)
-        array_push(&sources, ((ShardSource){"train", sweep->train.items[i].path}));
+        array_push(&sources, ((ShardSource){"train", sweep->train.items[i].path, SHARD_GOLD}));
+    for (size_t i = 0; i < sweep->pseudo.count; i++)
+        array_push(&sources, ((ShardSource){"train", sweep->pseudo.items[i].path, SHARD_PSEUDO}));
+    for (size_t i = 0; i < sweep->weak.count; i++)
+        array_push(&sources, ((ShardSource){"train", sweep->weak.items[i].path, SHARD_WEAK}));
     for (size_t i = 0; i < sweep->dev.count; i++) {
         array_push(&names, memory_format("dev:%s", sweep->dev.items[i].name));
-        array_push(&sources, ((ShardSource){names.items[i], sweep->dev.items[i].path}));
+        array_push(&sources, ((ShardSource){names.items[i], sweep->dev.items[i].path, SHARD_GOLD}));
     }
     for (size_t i = 0; i < sweep->test.count; i++)
-        array_push(&sources, ((ShardSource){"test", sweep->test.items[i].path}));
+        array_push(&sources, ((ShardSource){"test", sweep->test.items[i].path, SHARD_GOLD}));
     char *shards = path_join(folder, "shards");
     ShardRequest request = {.model = sweep->model,
                             .lowercase = -1,

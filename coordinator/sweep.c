@@ -224,8 +224,9 @@ static void read_corpora(SweepReader *reader, const YamlNode *data, const char *
 }
 
 static const char *const words_rules[] = {"corpus", "treebank", "whitespace", "bert", NULL};
-static const OptionDescriptor split_keys[] = {{.name = "train"}, {.name = "dev"}, {.name = "test"}, {.name = "words"}};
-static const OptionTable split_table = {"data", split_keys, 4, 0};
+static const OptionDescriptor split_keys[] = {{.name = "train"}, {.name = "dev"},    {.name = "test"},
+                                              {.name = "words"}, {.name = "pseudo"}, {.name = "weak"}};
+static const OptionTable split_table = {"data", split_keys, sizeof split_keys / sizeof *split_keys, 0};
 
 static void read_data(SweepReader *reader, const YamlNode *node)
 {
@@ -238,6 +239,8 @@ static void read_data(SweepReader *reader, const YamlNode *node)
     read_corpora(reader, node, "train", &sweep->train, true);
     read_corpora(reader, node, "dev", &sweep->dev, true);
     read_corpora(reader, node, "test", &sweep->test, false);
+    read_corpora(reader, node, "pseudo", &sweep->pseudo, false);
+    read_corpora(reader, node, "weak", &sweep->weak, false);
     const YamlNode *words = yaml_get(node, "words");
     int rule = words ? sweep_read_choice(reader, words, "data.words", words_rules, "corpus, treebank, whitespace or bert") : 0;
     if (rule >= 0) {
@@ -543,6 +546,8 @@ void sweep_destroy(Sweep **destroyed)
     free_corpora(&sweep->train);
     free_corpora(&sweep->dev);
     free_corpora(&sweep->test);
+    free_corpora(&sweep->pseudo);
+    free_corpora(&sweep->weak);
     options_free(data_option_table(), &sweep->data);
     free(sweep->words);
     free(sweep->metric_dataset);

@@ -72,6 +72,7 @@ typedef struct Sweep {
     char *text;                        /* its bytes */
     char *model;                       /* absolute folder */
     ARRAY(NamedPath) train, dev, test; /* dev names default to "dev" */
+    ARRAY(NamedPath) pseudo, weak;     /* further training files: labels by a model, or by sources to be voted on */
     DataOptions data;
     char *words; /* rule for words, default "corpus" */
     SearchMethod method;

@@ -104,6 +104,8 @@ static Json *data_json(const Sweep *sweep)
     json_set(data, "train", corpora_json(sweep->train.items, sweep->train.count));
     json_set(data, "dev", corpora_json(sweep->dev.items, sweep->dev.count));
     json_set(data, "test", corpora_json(sweep->test.items, sweep->test.count));
+    json_set(data, "pseudo", corpora_json(sweep->pseudo.items, sweep->pseudo.count));
+    json_set(data, "weak", corpora_json(sweep->weak.items, sweep->weak.count));
     json_set(data, "words", json_string(sweep->words));
     return data;
 }

@@ -43,10 +43,9 @@ void casing_counts_free(CasingCounts *counts)
     *counts = (CasingCounts){0};
 }
 
-Status casing_check(const CasingCounts *counts, const Wordpiece *wordpiece, const char *vocab_path, bool lowercase,
-                    Diagnostic *diagnostic)
+CasingEvidence casing_evidence(const CasingCounts *counts, const Wordpiece *wordpiece)
 {
-    long found = 0, capitalised = 0, only_small = 0;
+    CasingEvidence evidence = {0};
     for (size_t i = 0; counts->words && i < CASING_CAPACITY; i++) {
         if (counts->words[i].count < FREQUENT_COUNT)
             continue;
@@ -54,10 +53,16 @@ Status casing_check(const CasingCounts *counts, const Wordpiece *wordpiece, cons
         memcpy(small, counts->words[i].text, sizeof small);
         small[0] = (char)(small[0] - 'A' + 'a');
         bool has_capital = wordpiece_find(wordpiece, counts->words[i].text) >= 0, has_small = wordpiece_find(wordpiece, small) >= 0;
-        found += has_capital || has_small;
-        capitalised += has_capital;
-        only_small += has_small && !has_capital;
+        evidence.found += has_capital || has_small;
+        evidence.capitalised += has_capital;
+        evidence.only_small += has_small && !has_capital;
     }
+    return evidence;
+}
+
+Status casing_check(const CasingEvidence *evidence, const char *vocab_path, bool lowercase, Diagnostic *diagnostic)
+{
+    long found = (long)evidence->found, capitalised = (long)evidence->capitalised, only_small = (long)evidence->only_small;
     if (found < EVIDENCE_MINIMUM)
         return STATUS_OK;
     /* An uncased vocabulary holds no capital letter at all; a cased one has most frequent names with theirs. */

@@ -18,9 +18,16 @@ typedef struct CasingCounts {
 void casing_counts_add(CasingCounts *counts, const char *token, size_t size);
 void casing_counts_free(CasingCounts *counts);
 
+/* What the frequent capitalised words of a text say about a vocabulary; of several texts: the sums. */
+typedef struct CasingEvidence {
+    int64_t found;       /* in the vocabulary, in either case */
+    int64_t capitalised; /* found with their capital letter */
+    int64_t only_small;  /* found in lower case only */
+} CasingEvidence;
+CasingEvidence casing_evidence(const CasingCounts *counts, const Wordpiece *wordpiece);
+
 /* STATUS_MISMATCH says how many of the frequent capitalised words the vocabulary has only in the other case. Nothing is concluded from
  * fewer than 20 such words. */
-NODISCARD Status casing_check(const CasingCounts *counts, const Wordpiece *wordpiece, const char *vocab_path, bool lowercase,
-                              Diagnostic *diagnostic);
+NODISCARD Status casing_check(const CasingEvidence *evidence, const char *vocab_path, bool lowercase, Diagnostic *diagnostic);
 
 #endif

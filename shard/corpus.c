@@ -243,7 +243,7 @@ Status corpus_reader_next(CorpusReader *reader, const CorpusSentence **sentence,
     for (;;) {
         bool more, usable = true;
         corpus_reader_reset(reader);
-        reader->sentence = (CorpusSentence){0};
+        reader->sentence = (CorpusSentence){.weight = 1};
         Status status = reader->operations->next(reader, &more, diagnostic);
         if (status == STATUS_OK && !more)
             counts_say(reader);

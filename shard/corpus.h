@@ -94,6 +94,7 @@ typedef struct CorpusSentence {
     size_t text_size;
     const CorpusSpan *spans; /* of text, as they stand in the file */
     size_t span_count;
+    float weight; /* in the loss: 1, or what a column of weights says */
 } CorpusSentence;
 
 typedef struct CorpusOptions {
@@ -103,6 +104,7 @@ typedef struct CorpusOptions {
     const char *sentence_column;         /* CSV: header name or number, or NULL */
     CorpusFormat format;
     const char *label_list; /* JSONL with ids as tags: the labels by id, separated by commas; or NULL */
+    bool weight_column;     /* CoNLL: a last column of numbers is the weight of the sentence, when the label has a column besides */
     bool keep_text;         /* text formats: no tokens but the file's own, no labels, spans may overlap */
     /* For text formats; the defaults (zero) are treebank words, IOB2, errors. */
     bool words_given, scheme_given;

@@ -113,6 +113,25 @@ static Status token_append(CorpusReader *reader, const CorpusLine *line, const C
     return corpus_reader_append(reader, token, label_size, diagnostic);
 }
 
+/* The weight of the sentence, which each of its lines repeats. */
+static Status weight_take(CorpusReader *reader, const CorpusLine *line, const CorpusFields *fields, Diagnostic *diagnostic)
+{
+    int index = ((const ConllSource *)reader->source)->layout.weight_index;
+    const char *field = fields->starts[index];
+    long column = (long)(field - line->bytes) + 1;
+    float weight;
+    if (!corpus_layout_weight(field, fields->sizes[index], &weight))
+        return corpus_reader_error(reader, NULL, line->number, column, "weight", diagnostic,
+                                   "the weight is \"%.*s\": expected a number above 0 and up to 1",
+                                   (int)(fields->sizes[index] < 32 ? fields->sizes[index] : 32), field);
+    if (reader->tokens.count > 1 && weight != reader->sentence.weight)
+        return corpus_reader_error(reader, NULL, line->number, column, "weight", diagnostic,
+                                   "the weight is %g, and that of the sentence's first token is %g: a sentence has one weight",
+                                   (double)weight, (double)reader->sentence.weight);
+    reader->sentence.weight = weight;
+    return STATUS_OK;
+}
+
 /* A line with columns. *ends: a -DOCSTART- in the token column ends the sentence. */
 static Status line_read(CorpusReader *reader, const CorpusLine *line, bool *ends, Diagnostic *diagnostic)
 {
@@ -137,7 +156,8 @@ static Status line_read(CorpusReader *reader, const CorpusLine *line, bool *ends
         *ends = true;
         return STATUS_OK;
     }
-    return token_append(reader, line, &fields, diagnostic);
+    Status status = token_append(reader, line, &fields, diagnostic);
+    return status == STATUS_OK && layout->weight_index >= 0 ? weight_take(reader, line, &fields, diagnostic) : status;
 }
 
 static Status conll_next(CorpusReader *reader, bool *more, Diagnostic *diagnostic)

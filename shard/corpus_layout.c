@@ -1,5 +1,6 @@
 #include "shard/corpus_layout.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/spans/labels.h"
@@ -10,7 +11,8 @@ typedef struct LayoutCounts {
     long columns[2][CORPUS_COLUMN_LIMIT + 2];     /* lines by their number of columns */
     long hash_tokens[2][CORPUS_COLUMN_LIMIT + 2]; /* "# " lines whose label column holds a label, by number of columns */
     long hash_lines;
-    long first_line; /* of content */
+    long weights[2][CORPUS_COLUMN_LIMIT + 2]; /* lines whose last column is a weight, by number of columns */
+    long first_line;                          /* of content */
 } LayoutCounts;
 
 void corpus_layout_split(bool tabs, const CorpusLine *line, CorpusFields *fields)
@@ -78,6 +80,17 @@ static bool is_tab_comment(const CorpusLine *line)
            !field_is_label(&fields, fields.count - 1);
 }
 
+bool corpus_layout_weight(const char *field, size_t size, float *weight)
+{
+    char text[32], *end;
+    if (size == 0 || size >= sizeof text || strspn(field, "0123456789.eE+-") < size)
+        return false;
+    memcpy(text, field, size);
+    text[size] = '\0';
+    *weight = strtof(text, &end);
+    return *end == '\0' && *weight > 0 && *weight <= 1;
+}
+
 static void counts_add(LayoutCounts *counts, const CorpusLine *line, CorpusOptions options)
 {
     bool hash = line->size >= 2 && line->bytes[0] == '#' && (line->bytes[1] == ' ' || is_tab_comment(line));
@@ -90,6 +103,8 @@ static void counts_add(LayoutCounts *counts, const CorpusLine *line, CorpusOptio
             counts->hash_tokens[tabs][count] += field_is_label(&fields, column_index(options.label_column, -1, fields.count));
         else
             counts->columns[tabs][count]++;
+        if (!hash && options.weight_column && fields.count <= CORPUS_COLUMN_LIMIT && fields.count > 2)
+            counts->weights[tabs][count] += corpus_layout_weight(fields.starts[count - 1], fields.sizes[count - 1], &(float){0});
         if (tabs && !hash) {
             counts->tab_lines += fields.count > 1;
             counts->other_lines += fields.count <= 1;
@@ -131,7 +146,10 @@ Status corpus_layout_find(CorpusLayout *layout, const char *path, CorpusOptions 
             layout->columns = count;
     layout->comments = counts.hash_lines > 0 && counts.hash_tokens[layout->tabs][layout->columns] == 0;
     layout->token_index = column_index(options.token_column, 1, layout->columns);
-    layout->label_index = column_index(options.label_column, -1, layout->columns);
+    bool weighted = counts.weights[layout->tabs][layout->columns] > 0 &&
+                    counts.weights[layout->tabs][layout->columns] == columns[layout->columns];
+    layout->weight_index = weighted ? layout->columns - 1 : -1;
+    layout->label_index = column_index(options.label_column, -1, layout->columns - weighted);
     if (layout->token_index < 0 || layout->label_index < 0) {
         bool token = layout->token_index < 0;
         return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, path, counts.first_line, 0,

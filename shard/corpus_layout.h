@@ -12,6 +12,7 @@ typedef struct CorpusLayout {
     bool comments;                /* lines that begin with "# " and are not shaped like a token's are comments */
     int columns;                  /* 2 .. CORPUS_COLUMN_LIMIT */
     int token_index, label_index; /* from 0, below columns */
+    int weight_index;             /* of the column of weights, or -1 */
 } CorpusLayout;
 
 /* A line taken apart; count may be over CORPUS_COLUMN_LIMIT, then only the first ones are here. */
@@ -26,6 +27,8 @@ typedef struct CorpusFields {
 /* Reads the first CORPUS_LAYOUT_BYTES of the file. The commonest number of columns is the file's. STATUS_INVALID_INPUT when options name a
  * column that these lines do not have. */
 NODISCARD Status corpus_layout_find(CorpusLayout *layout, const char *path, CorpusOptions options, Diagnostic *diagnostic);
+/* A field that is a weight: a number above 0 and up to 1. */
+bool corpus_layout_weight(const char *field, size_t size, float *weight);
 void corpus_layout_split(bool tabs, const CorpusLine *line, CorpusFields *fields);
 bool corpus_layout_is_comment(const CorpusLayout *layout, const CorpusLine *line, const CorpusFields *fields,
                               bool between_sentences);

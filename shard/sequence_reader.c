@@ -3,34 +3,115 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/spans/labels.h"
+#include "shard/weak_labels.h"
 
 struct SequenceReader {
-    CorpusReader *corpus;
+    CorpusReader *corpus; /* or NULL */
+    WeakReader *weak;
     char *path;
+    float weight;
     bool documents;
-    const CorpusSentence *ahead; /* read, not yet used */
+    const CorpusSentence *ahead; /* read, not yet used; documents only */
     bool ahead_read;
-    Arena *arena; /* texts of a document */
-    size_t bytes;
-    ARRAY(const char *) texts;
-    ARRAY(size_t) sizes;
-    ARRAY(const char *) labels;
-    ARRAY(const char *) labels_written;
-    ARRAY(CorpusToken) tokens;
-    Int32Array sentence_starts;
-    Sequence sequence;
+    int64_t dropped;
 };
 
-Status sequence_reader_open(SequenceReader **reader, const char *path, CorpusOptions options, bool documents,
+/* ---- batches ---- */
+
+void sequence_batch_clear(SequenceBatch *batch)
+{
+    text_clear(&batch->bytes);
+    batch->text_offsets.count = batch->text_sizes.count = batch->labels.count = batch->labels_written.count = 0;
+    batch->places.count = batch->sentence_starts.count = batch->sequences.count = 0;
+    label_set_destroy(&batch->names);
+    batch->names = label_set_create();
+}
+
+void sequence_batch_free(SequenceBatch *batch)
+{
+    text_free(&batch->bytes);
+    array_free(&batch->text_offsets);
+    array_free(&batch->text_sizes);
+    array_free(&batch->labels);
+    array_free(&batch->labels_written);
+    array_free(&batch->places);
+    array_free(&batch->sentence_starts);
+    array_free(&batch->sequences);
+    label_set_destroy(&batch->names);
+    *batch = (SequenceBatch){0};
+}
+
+size_t sequence_batch_cost(const SequenceBatch *batch)
+{
+    enum { TOKEN_COST = 128 }; /* places and offsets here, pieces and windows later */
+    return batch->bytes.size * 4 + batch->labels.count * TOKEN_COST;
+}
+
+int32_t sequence_batch_sentence(const SequenceBatch *batch, int32_t index, int32_t *first)
+{
+    bool last = (size_t)index + 1 == batch->sentence_starts.count;
+    *first = batch->sentence_starts.items[index];
+    return (last ? (int32_t)batch->labels.count : batch->sentence_starts.items[index + 1]) - *first;
+}
+
+/* Most labels are the label before. */
+static int32_t label_id(SequenceBatch *batch, const char *label)
+{
+    if (!label)
+        return SEQUENCE_UNLABELLED;
+    int32_t last = batch->labels_written.count ? batch->labels_written.items[batch->labels_written.count - 1] : SEQUENCE_UNLABELLED;
+    return last >= 0 && strcmp(label_set_name(batch->names, last), label) == 0 ? last : label_set_add(batch->names, label);
+}
+
+/* IOB1 begins a span with I- where no span of the type ends right before. The end of a sentence ends a span, and the joined document does not
+ * show it: B- says so instead. */
+static int32_t label_after_break(SequenceBatch *batch, int32_t label)
+{
+    LabelParts before, now;
+    int32_t last = batch->labels.items[batch->labels.count - 1];
+    if (last < 0 || label < 0 || !label_split(label_set_name(batch->names, last), &before) ||
+        !label_split(label_set_name(batch->names, label), &now))
+        return label;
+    if (now.prefix != PREFIX_I || (before.prefix != PREFIX_B && before.prefix != PREFIX_I) || strcmp(before.type, now.type) != 0)
+        return label;
+    char *begins = memory_format("B-%s", now.type);
+    int32_t id = label_set_add(batch->names, begins);
+    free(begins);
+    return id;
+}
+
+static void sentence_append(SequenceBatch *batch, const CorpusSentence *sentence, bool goes_on)
+{
+    array_push(&batch->sentence_starts, (int32_t)batch->labels.count);
+    for (int32_t i = 0; i < sentence->token_count; i++) {
+        const CorpusToken *token = &sentence->tokens[i];
+        int32_t written = label_id(batch, token->label);
+        int32_t label = i == 0 && goes_on ? label_after_break(batch, written) : written;
+        array_push(&batch->text_offsets, (uint32_t)batch->bytes.size);
+        array_push(&batch->text_sizes, (uint32_t)token->text_size);
+        text_append(&batch->bytes, token->text, token->text_size + 1);
+        array_push(&batch->labels, label);
+        array_push(&batch->labels_written, written);
+        array_push(&batch->places, ((TokenPlace){token->line, (int32_t)token->label_column}));
+    }
+}
+
+/* ---- reading ---- */
+
+Status sequence_reader_open(SequenceReader **reader, const SequenceFiles *files, CorpusOptions options, bool documents,
                             Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
+    ASSERT(files->path_count > 0 && (files->weak || files->path_count == 1));
     *reader = memory_allocate(1, sizeof **reader);
-    (*reader)->path = memory_copy_string(path);
+    (*reader)->path = memory_copy_string(files->paths[0]);
+    (*reader)->weight = files->weight;
     (*reader)->documents = documents;
-    (*reader)->arena = arena_create(1 << 16);
-    TRY(corpus_reader_open(&(*reader)->corpus, path, options, NULL, NULL, diagnostic));
+    options.weight_column = files->weight_columns;
+    if (files->weak)
+        TRY(weak_reader_open(&(*reader)->weak, files->paths, files->path_count, options, files->vote, diagnostic));
+    else
+        TRY(corpus_reader_open(&(*reader)->corpus, files->paths[0], options, NULL, NULL, diagnostic));
 out:
     if (status != STATUS_OK)
         sequence_reader_close(reader);
@@ -42,13 +123,7 @@ void sequence_reader_close(SequenceReader **reader)
     if (!*reader)
         return;
     corpus_reader_close(&(*reader)->corpus);
-    arena_destroy(&(*reader)->arena);
-    array_free(&(*reader)->texts);
-    array_free(&(*reader)->sizes);
-    array_free(&(*reader)->labels);
-    array_free(&(*reader)->labels_written);
-    array_free(&(*reader)->tokens);
-    array_free(&(*reader)->sentence_starts);
+    weak_reader_close(&(*reader)->weak);
     free((*reader)->path);
     free(*reader);
     *reader = NULL;
@@ -57,93 +132,93 @@ void sequence_reader_close(SequenceReader **reader)
 uint64_t sequence_reader_bytes_done(const SequenceReader *reader)
 {
     uint64_t done, total;
+    if (reader->weak)
+        return weak_reader_bytes_done(reader->weak);
     corpus_reader_progress(reader->corpus, &done, &total);
     return done;
 }
 
-/* IOB1 begins a span with I- where no span of the type ends right before. The end of a sentence ends a span, and the joined document does not
- * show it: B- says so instead. */
-static const char *label_after_break(SequenceReader *reader, const char *label)
+int64_t sequence_reader_dropped(const SequenceReader *reader)
 {
-    LabelParts before, now;
-    if (reader->labels.count == 0 || !label_split(reader->labels.items[reader->labels.count - 1], &before) ||
-        !label_split(label, &now))
-        return label;
-    if (now.prefix != PREFIX_I || (before.prefix != PREFIX_B && before.prefix != PREFIX_I) || strcmp(before.type, now.type) != 0)
-        return label;
-    char *begins = arena_copy_bytes(reader->arena, label, strlen(label));
-    begins[0] = 'B';
-    return begins;
+    return reader->dropped;
 }
 
-static Status sentence_append(SequenceReader *reader, const CorpusSentence *sentence, Diagnostic *diagnostic)
+static Status sentence_next(SequenceReader *reader, const CorpusSentence **sentence, Diagnostic *diagnostic)
 {
-    if (reader->tokens.count + (size_t)sentence->token_count > CORPUS_SENTENCE_LIMIT || reader->bytes > CORPUS_SENTENCE_BYTES)
-        return FAIL_AT(
-            diagnostic, STATUS_LIMIT, reader->path, sentence->line, 1,
-            "the document that begins in line %ld has over %d tokens or %d bytes: separate documents by -DOCSTART- lines, or use "
-            "unit sentence",
-            reader->sequence.line, CORPUS_SENTENCE_LIMIT, CORPUS_SENTENCE_BYTES);
-    if (reader->tokens.count == 0)
-        reader->sequence.line = sentence->line;
-    array_push(&reader->sentence_starts, (int32_t)reader->tokens.count);
-    for (int32_t i = 0; i < sentence->token_count; i++) {
-        CorpusToken token = sentence->tokens[i];
-        if (reader->documents) {
-            size_t label_size = strlen(token.label);
-            reader->bytes += token.text_size + label_size;
-            token.text = arena_copy_bytes(reader->arena, token.text, token.text_size);
-            token.label = arena_copy_bytes(reader->arena, token.label, label_size);
-        }
-        const char *label = i == 0 ? label_after_break(reader, token.label) : token.label;
-        array_push(&reader->texts, token.text);
-        array_push(&reader->sizes, token.text_size);
-        array_push(&reader->labels, label);
-        array_push(&reader->labels_written, token.label);
-        array_push(&reader->tokens, token);
-    }
-    return STATUS_OK;
+    return reader->weak ? weak_reader_next(reader->weak, sentence, diagnostic)
+                        : corpus_reader_next(reader->corpus, sentence, diagnostic);
 }
 
-Status sequence_reader_next(SequenceReader *reader, const Sequence **sequence, Diagnostic *diagnostic)
+static Status document_check(const SequenceReader *reader, const SequenceBatch *batch, const Sequence *sequence,
+                             const CorpusSentence *sentence, Diagnostic *diagnostic)
 {
-    *sequence = NULL;
-    arena_reset(reader->arena);
-    reader->bytes = 0;
-    reader->texts.count = reader->sizes.count = reader->labels.count = reader->labels_written.count = reader->tokens.count =
-        reader->sentence_starts.count = 0;
-    if (!reader->ahead_read) {
-        reader->ahead_read = true;
-        Status status = corpus_reader_next(reader->corpus, &reader->ahead, diagnostic);
-        if (status != STATUS_OK)
-            return status;
-    }
-    if (!reader->ahead)
+    size_t tokens = batch->labels.count - (size_t)sequence->first_token;
+    size_t bytes = tokens > 0 ? batch->bytes.size - batch->text_offsets.items[sequence->first_token] : 0;
+    if (tokens + (size_t)sentence->token_count <= CORPUS_SENTENCE_LIMIT && bytes <= CORPUS_SENTENCE_BYTES)
         return STATUS_OK;
-    int32_t sentences = 0;
+    return FAIL_AT(
+        diagnostic, STATUS_LIMIT, reader->path, sentence->line, 1,
+        "the document that begins in line %lld has over %d tokens or %d bytes: separate documents by -DOCSTART- lines, or "
+        "use unit sentence",
+        (long long)sequence->line, CORPUS_SENTENCE_LIMIT, CORPUS_SENTENCE_BYTES);
+}
+
+/* Takes the sequence out of the batch again when none of its tokens has a label. */
+static void sequence_finish(SequenceReader *reader, SequenceBatch *batch, Sequence *sequence, double weight_sum)
+{
+    sequence->token_count = (int32_t)batch->labels.count - sequence->first_token;
+    sequence->sentence_count = (int32_t)batch->sentence_starts.count - sequence->first_sentence;
+    sequence->weight = reader->weight * (float)(weight_sum / sequence->token_count);
+    size_t first = (size_t)sequence->first_token, labelled = first;
+    while (labelled < batch->labels.count && batch->labels.items[labelled] == SEQUENCE_UNLABELLED)
+        labelled++;
+    if (labelled < batch->labels.count) {
+        array_push(&batch->sequences, *sequence);
+        return;
+    }
+    reader->dropped++;
+    batch->bytes.size = batch->text_offsets.items[first];
+    batch->text_offsets.count = batch->text_sizes.count = batch->labels.count = batch->labels_written.count = first;
+    batch->places.count = first;
+    batch->sentence_starts.count = (size_t)sequence->first_sentence;
+}
+
+/* Appends one sequence. *more = false at the end. */
+static Status sequence_next(SequenceReader *reader, SequenceBatch *batch, bool *more, Diagnostic *diagnostic)
+{
+    const CorpusSentence *sentence = reader->ahead;
+    Status status = reader->ahead_read ? STATUS_OK : sentence_next(reader, &sentence, diagnostic);
+    *more = sentence != NULL;
+    reader->ahead = sentence;
+    reader->ahead_read = status == STATUS_OK && reader->documents;
+    if (status != STATUS_OK || !sentence)
+        return status;
+    Sequence sequence = {.line = sentence->line,
+                         .first_token = (int32_t)batch->labels.count,
+                         .first_sentence = (int32_t)batch->sentence_starts.count};
+    double weight_sum = 0;
     do {
-        Status status = sentence_append(reader, reader->ahead, diagnostic);
+        status = document_check(reader, batch, &sequence, reader->ahead, diagnostic);
         if (status != STATUS_OK)
             return status;
-        sentences++;
-        if (!reader->documents) {
-            reader->ahead_read = false; /* the next is read when it is asked for: this one's texts are still in use */
+        sentence_append(batch, reader->ahead, batch->labels.count > (size_t)sequence.first_token);
+        weight_sum += (double)reader->ahead->weight * reader->ahead->token_count;
+        if (!reader->documents)
             break;
-        }
-        status = corpus_reader_next(reader->corpus, &reader->ahead, diagnostic);
+        status = sentence_next(reader, &reader->ahead, diagnostic);
         if (status != STATUS_OK)
             return status;
     } while (reader->ahead && !reader->ahead->document_start);
-    array_push(&reader->sentence_starts, (int32_t)reader->tokens.count);
-    reader->sequence = (Sequence){.texts = reader->texts.items,
-                                  .sizes = reader->sizes.items,
-                                  .labels = reader->labels.items,
-                                  .labels_written = reader->labels_written.items,
-                                  .tokens = reader->tokens.items,
-                                  .token_count = (int32_t)reader->tokens.count,
-                                  .sentence_starts = reader->sentence_starts.items,
-                                  .sentence_count = sentences,
-                                  .line = reader->sequence.line};
-    *sequence = &reader->sequence;
+    sequence_finish(reader, batch, &sequence, weight_sum);
     return STATUS_OK;
+}
+
+Status sequence_reader_fill(SequenceReader *reader, SequenceBatch *batch, Diagnostic *diagnostic)
+{
+    bool more = true;
+    Status status = STATUS_OK;
+    sequence_batch_clear(batch);
+    while (status == STATUS_OK && more && batch->labels.count < SEQUENCE_BATCH_TOKENS)
+        status = sequence_next(reader, batch, &more, diagnostic);
+    return status;
 }

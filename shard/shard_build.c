@@ -1,59 +1,98 @@
-/* Builds a shard store in two passes over the corpus files: labels, scheme, words and casing first, then the records. */
-#include <errno.h>
+/* Builds a shard store in two passes over the corpus files: labels, scheme, words and casing first, then the records. Both go through a
+ * pipeline of threads; inputs that the store of before has as well are taken over from it. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/log.h"
 #include "core/io/file.h"
-#include "core/io/hash.h"
-#include "shard/casing.h"
-#include "shard/sequence_reader.h"
-#include "shard/shard_metadata.h"
+#include "shard/pipeline.h"
+#include "shard/shard_inputs.h"
+#include "shard/shard_survey.h"
 #include "shard/shard_writer.h"
 
-enum { MISSING_LABELS_SHOWN = 10 };
+enum { MISSING_LABELS_SHOWN = 10, COPY_POLL_SEQUENCES = 1024 };
 #define UNKNOWN_SHARE_LIMIT 0.10
 #define MAP_SIZE_SMALLEST ((size_t)8 << 30) /* sparse; more than some tools and limits let a process map would buy nothing */
+#define BATCHES_COST_LIMIT ((size_t)48 << 20)
+#define SLOT_KEPT_BYTES ((size_t)8 << 20) /* a slot that has grown over it is given back after a long sequence */
 
-/* One corpus file. */
-typedef struct Input {
-    const char *path;
-    int32_t split;
-    char sha256[SHA256_HEX_SIZE];
-    uint64_t size_bytes;
-    struct timespec modified;
-} Input;
+typedef ARRAY(const char *) Strings;
+typedef ARRAY(size_t) Sizes;
+
+/* A batch on its way, and what is made of it. */
+typedef struct BuildSlot {
+    SequenceBatch batch;
+    int64_t first_sentence; /* of the batch, in its input */
+    InputSurvey survey;
+    ShardRecords records;
+    ShardCounts counts;
+    int32_t violation; /* first token that the scheme does not allow, or -1 */
+    AlignedPieces pieces;
+    WindowArray windows;
+    Int32Array gold, token_labels;          /* of one sequence */
+    Int32Array gold_of_name, label_of_name; /* [names of the batch] */
+    Strings texts, labels;                  /* of one sequence, or sentence */
+    Sizes sizes;
+} BuildSlot;
 
 typedef struct Builder {
     const ShardBuild *build;
-    ARRAY(Input) inputs;   /* ordered by split */
-    uint64_t bytes_total;  /* of both passes */
-    uint64_t bytes_before; /* of the files that are done */
+    BuildInputArray inputs;             /* ordered by split; metadata.inputs has the same order */
+    uint64_t input_bytes, bytes_before; /* of all files; of what is done, in both passes */
     Wordpiece *wordpiece;
     ShardMetadata metadata;
-    SchemeGuess guess;
-    WordsAgreement agreement;
-    CasingCounts casing;
+    InputSurvey total; /* of gold training files */
     ShardWriter *writer;
-    AlignedPieces pieces;
-    WindowArray windows;
-    Int32Array gold, token_labels;
-    size_t scheme_warned; /* inputs up to this one were warned about, or had no reason */
+    ShardStore *old;       /* the store that is there, while anything may be taken over from it */
+    Int32Array old_inputs; /* [inputs] the same input in the old store, or -1 */
+    int64_t reused_sentences;
+    int32_t threads;
+    BuildSlot *slots; /* [slot_count] */
+    void **slot_pointers;
+    size_t slot_count;
 } Builder;
+
+/* One input on its way through the pipeline. */
+typedef struct Pass {
+    Builder *builder;
+    size_t input;
+    SequenceReader *reader;
+    int64_t sentences, sequences;
+    CasingCounts casing;
+    bool violation_said;
+} Pass;
+
+static void slot_free(BuildSlot *slot)
+{
+    sequence_batch_free(&slot->batch);
+    input_survey_free(&slot->survey);
+    shard_records_free(&slot->records);
+    aligned_pieces_free(&slot->pieces);
+    array_free(&slot->windows);
+    array_free(&slot->gold);
+    array_free(&slot->token_labels);
+    array_free(&slot->gold_of_name);
+    array_free(&slot->label_of_name);
+    array_free(&slot->texts);
+    array_free(&slot->labels);
+    array_free(&slot->sizes);
+    *slot = (BuildSlot){0};
+}
 
 static void builder_free(Builder *builder)
 {
     shard_writer_abandon(&builder->writer);
+    shard_store_close(&builder->old);
     wordpiece_close(&builder->wordpiece);
     shard_metadata_free(&builder->metadata);
-    casing_counts_free(&builder->casing);
-    aligned_pieces_free(&builder->pieces);
-    array_free(&builder->windows);
-    array_free(&builder->gold);
-    array_free(&builder->token_labels);
-    array_free(&builder->inputs);
+    input_survey_free(&builder->total);
+    build_inputs_free(&builder->inputs);
+    array_free(&builder->old_inputs);
+    for (size_t i = 0; i < builder->slot_count; i++)
+        slot_free(&builder->slots[i]);
+    free(builder->slots);
+    free(builder->slot_pointers);
 }
 
 static Status build_validate(const ShardBuild *build, Diagnostic *diagnostic)
@@ -86,103 +125,14 @@ static Status build_validate(const ShardBuild *build, Diagnostic *diagnostic)
     return STATUS_OK;
 }
 
-/* Number of the split of this name; a new one when it is not there. */
-static int32_t split_number(Builder *builder, const char *given)
-{
-    char *name = shard_split_full_name(given);
-    ShardSplitArray *splits = &builder->metadata.splits;
-    for (size_t i = 0; i < splits->count; i++) {
-        if (strcmp(splits->items[i].name, name) == 0) {
-            free(name);
-            return (int32_t)i;
-        }
-    }
-    ShardSplit split = {.name = name};
-    array_push(splits, split);
-    return (int32_t)splits->count - 1;
-}
-
-/* Whether anything has changed is told by one hash a file, and brat's corpora are pairs of files. */
-static Status input_format_check(const ShardBuild *build, const char *path, Diagnostic *diagnostic)
-{
-    CorpusFormat format = build->format;
-    Status status = format == CORPUS_AUTO ? corpus_format_detect(path, &format, diagnostic) : STATUS_OK;
-    if (status == STATUS_OK && format == CORPUS_BRAT)
-        return FAIL(
-            diagnostic, STATUS_UNSUPPORTED,
-            "%s is in brat's format, of two files for each text: make one of them, nersweep convert %s corpus.jsonl --to prodigy",
-            path, path);
-    return status;
-}
-
-/* Looks at every file once: its hash says whether anything changed. */
-static Status inputs_hash(Builder *builder, Diagnostic *diagnostic)
-{
-    const ShardBuild *build = builder->build;
-    for (size_t i = 0; i < build->source_count; i++)
-        split_number(builder, build->sources[i].split);
-    if (builder->metadata.splits.count > SHARD_SPLIT_LIMIT)
-        return FAIL(diagnostic, STATUS_LIMIT, "%zu splits are more than the %d that a store may have",
-                    builder->metadata.splits.count, SHARD_SPLIT_LIMIT);
-    for (int32_t split = 0; split < (int32_t)builder->metadata.splits.count; split++)
-        for (size_t i = 0; i < build->source_count; i++) {
-            Input input = {.path = build->sources[i].path, .split = split};
-            if (split_number(builder, build->sources[i].split) != split)
-                continue;
-            struct stat found;
-            if (stat(input.path, &found) != 0)
-                return FAIL(diagnostic, status_from_errno(errno), "cannot read the corpus file %s: %s", input.path,
-                            strerror(errno));
-            if (!S_ISREG(found.st_mode))
-                return FAIL(diagnostic, STATUS_INVALID_INPUT,
-                            "%s is not a regular file: expected a corpus in one file; for a folder of brat annotations see "
-                            "nersweep convert",
-                            input.path);
-            Status status = input_format_check(build, input.path, diagnostic);
-            if (status == STATUS_OK)
-                status = sha256_file_hex(input.path, input.sha256, diagnostic);
-            if (status != STATUS_OK)
-                return status;
-            input.size_bytes = (uint64_t)found.st_size;
-            input.modified = found.st_mtim;
-            builder->bytes_total += 2 * input.size_bytes;
-            array_push(&builder->inputs, input);
-        }
-    for (size_t i = 0; i < builder->metadata.splits.count; i++)
-        if (strcmp(builder->metadata.splits.items[i].name, "train") == 0)
-            return STATUS_OK;
-    return FAIL(diagnostic, STATUS_USAGE, "there is no training file: the labels come from it");
-}
-
-static Status inputs_unchanged(const Builder *builder, Diagnostic *diagnostic)
-{
-    for (size_t i = 0; i < builder->inputs.count; i++) {
-        const Input *input = &builder->inputs.items[i];
-        struct stat found;
-        if (stat(input->path, &found) != 0 || (uint64_t)found.st_size != input->size_bytes ||
-            found.st_mtim.tv_sec != input->modified.tv_sec || found.st_mtim.tv_nsec != input->modified.tv_nsec)
-            return FAIL(diagnostic, STATUS_INVALID_INPUT, "%s was changed while it was read: try again when nobody writes it",
-                        input->path);
-    }
-    return STATUS_OK;
-}
-
 static Json *build_json(const Builder *builder)
 {
     const ShardBuild *build = builder->build;
-    Json *json = json_object(), *inputs = json_array();
-    for (size_t i = 0; i < builder->inputs.count; i++) {
-        const Input *input = &builder->inputs.items[i];
-        Json *item = json_object();
-        json_set(item, "split", json_string(builder->metadata.splits.items[input->split].name));
-        json_set(item, "path", json_string(input->path));
-        json_set(item, "sha256", json_string(input->sha256));
-        json_set(item, "size_bytes", json_integer((int64_t)input->size_bytes));
-        json_append(inputs, item);
-    }
-    json_set(json, "inputs", inputs);
+    Json *json = json_object();
+    json_set(json, "inputs", build_inputs_json(&builder->inputs, &builder->metadata.splits));
     json_set(json, "vocab_sha256", json_string(wordpiece_sha256(builder->wordpiece)));
     json_set(json, "lowercase", json_boolean(build->lowercase));
+    json_set(json, "lowercase_given", json_boolean(build->lowercase_given));
     json_set(json, "words", json_string(build->words ? build->words : "corpus"));
     if (build->format != CORPUS_AUTO)
         json_set(json, "format", json_string(corpus_format_names[build->format]));
@@ -190,41 +140,130 @@ static Json *build_json(const Builder *builder)
     return json;
 }
 
-/* Has the folder what this build would make? A store that cannot be read is made again. */
-static bool is_up_to_date(const char *folder, const Json *wanted, ShardSummary *summary)
+static Status interrupted_check(const Builder *builder, Diagnostic *diagnostic)
+{
+    const ShardBuild *build = builder->build;
+    if (build->interrupted && *build->interrupted)
+        return FAIL(diagnostic, STATUS_INTERRUPTED, "interrupted: no shards were made, those that were there are as before");
+    return STATUS_OK;
+}
+
+static void progress_tell(const Builder *builder, uint64_t bytes_in_input)
+{
+    if (builder->build->progress)
+        builder->build->progress(builder->build->progress_context, builder->bytes_before + bytes_in_input,
+                                 2 * builder->input_bytes);
+}
+
+/* ---- the store that is there ---- */
+
+static bool same_texts(char *a, char *b)
+{
+    bool same = strcmp(a, b) == 0;
+    free(a);
+    free(b);
+    return same;
+}
+
+/* Finds each input in the store that is there. */
+static void old_inputs_find(Builder *builder)
+{
+    const ShardInputArray *old = &shard_store_metadata(builder->old)->inputs;
+    for (size_t i = 0; i < builder->inputs.count; i++) {
+        size_t same = 0;
+        while (same < old->count && strcmp(old->items[same].key, builder->metadata.inputs.items[i].key) != 0)
+            same++;
+        array_push(&builder->old_inputs, same < old->count ? (int32_t)same : -1);
+    }
+}
+
+static void old_forget(Builder *builder)
+{
+    for (size_t i = 0; i < builder->old_inputs.count; i++)
+        builder->old_inputs.items[i] = -1;
+    shard_store_close(&builder->old);
+}
+
+/* Has the folder what this build would make, or some of it? A store that cannot be read is made again. */
+static bool is_up_to_date(Builder *builder, const char *folder, const Json *wanted, ShardSummary *summary)
 {
     bool same = false;
-    ShardMetadata metadata = {0};
     Json *json = NULL;
     Diagnostic diagnostic = {0};
     char *path = path_join(folder, SHARD_FILE_NAME);
     if (path_exists(path)) {
-        if (shard_store_metadata(folder, &metadata, &json, &diagnostic) == STATUS_OK) {
-            char *there = shard_metadata_build_text(json_get(json, "build")), *here = shard_metadata_build_text(wanted);
-            same = strcmp(there, here) == 0;
-            free(there);
-            free(here);
-        } else {
+        if (shard_store_open_metadata(&builder->old, folder, &json, &diagnostic) != STATUS_OK) {
             LOG_WARNING("%s is made again: %s", path, diagnostic.message);
+        } else {
+            const Json *build = json_get(json, "build");
+            same = same_texts(shard_metadata_build_text(build), shard_metadata_build_text(wanted));
+            if (same) {
+                *summary = shard_metadata_summary(shard_store_metadata(builder->old));
+                shard_store_close(&builder->old);
+            } else if (!same_texts(shard_metadata_settings_text(build), shard_metadata_settings_text(wanted))) {
+                LOG_INFO("%s is made again: the vocabulary or an option differs", path);
+                shard_store_close(&builder->old);
+            }
         }
     }
-    if (same)
-        *summary = shard_metadata_summary(&metadata);
     summary->up_to_date = same;
-    shard_metadata_free(&metadata);
     json_destroy(&json);
     free(path);
     return same;
 }
 
-static Status builder_poll(const Builder *builder, uint64_t bytes_in_file, Diagnostic *diagnostic)
+static bool same_labels(const LabelSet *a, const LabelSet *b)
 {
-    const ShardBuild *build = builder->build;
-    if (build->interrupted && *build->interrupted)
-        return FAIL(diagnostic, STATUS_INTERRUPTED, "interrupted: no shards were made, those that were there are as before");
-    if (build->progress)
-        build->progress(build->progress_context, builder->bytes_before + bytes_in_file, builder->bytes_total);
-    return STATUS_OK;
+    bool same = label_set_count(a) == label_set_count(b);
+    for (int32_t id = 0; same && id < label_set_count(a); id++)
+        same = strcmp(label_set_name(a, id), label_set_name(b, id)) == 0;
+    return same;
+}
+
+/* Records hold what the labels and the scheme of all inputs have made of them: none is taken over when these are others now. */
+static void old_check(Builder *builder)
+{
+    if (!builder->old)
+        return;
+    const ShardMetadata *now = &builder->metadata, *old = shard_store_metadata(builder->old);
+    const char *what =
+        !same_labels(now->all_labels, old->all_labels) || label_set_count(now->labels) != label_set_count(old->labels)
+            ? "the labels"
+        : now->scheme != old->scheme ? "the label scheme"
+        : now->words != old->words   ? "the rule for words"
+                                     : NULL;
+    bool any = false;
+    for (size_t i = 0; i < builder->old_inputs.count; i++)
+        any |= builder->old_inputs.items[i] >= 0;
+    if (what)
+        LOG_INFO("all shards are made again: %s differ%s from before", what, strcmp(what, "the labels") ? "s" : "");
+    if (what || !any)
+        old_forget(builder);
+}
+
+/* ---- reading ---- */
+
+static Status pass_fill(void *context, void *filled, bool *more, Diagnostic *diagnostic)
+{
+    Pass *pass = context;
+    BuildSlot *slot = filled;
+    Status status = interrupted_check(pass->builder, diagnostic);
+    slot->first_sentence = pass->sentences;
+    if (status == STATUS_OK)
+        status = sequence_reader_fill(pass->reader, &slot->batch, diagnostic);
+    else
+        sequence_batch_clear(&slot->batch);
+    pass->sentences += (int64_t)slot->batch.sentence_starts.count;
+    pass->sequences += (int64_t)slot->batch.sequences.count;
+    *more = slot->batch.sequences.count > 0;
+    progress_tell(pass->builder, sequence_reader_bytes_done(pass->reader));
+    return status;
+}
+
+static size_t pass_cost(void *context, const void *slot)
+{
+    (void)context;
+    return sequence_batch_cost(&((const BuildSlot *)slot)->batch);
 }
 
 /* How every file is read. */
@@ -238,70 +277,86 @@ static Status corpus_options(const ShardBuild *build, CorpusOptions *corpus, Dia
     return status;
 }
 
-typedef Status (*SequenceVisit)(Builder *builder, size_t input, const Sequence *sequence, Diagnostic *diagnostic);
-
-/* Calls visit for every sequence of every input. */
-static Status each_sequence(Builder *builder, SequenceVisit visit, Diagnostic *diagnostic)
+/* Sends one input through the pipeline. */
+static Status pass_run(Pass *pass, Status (*work)(void *, void *, Diagnostic *), Status (*finish)(void *, void *, Diagnostic *),
+                       Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    SequenceReader *reader = NULL;
+    Builder *builder = pass->builder;
+    const BuildInput *input = &builder->inputs.items[pass->input];
     CorpusOptions corpus;
-    bool documents = builder->build->options.unit == UNIT_DOCUMENT;
+    Strings paths = {0};
+    for (size_t i = 0; i < input->files.count; i++)
+        array_push(&paths, input->files.items[i].path);
+    SequenceFiles files = {.paths = paths.items,
+                           .path_count = paths.count,
+                           .weak = input->kind == SHARD_WEAK,
+                           .vote = builder->build->options.weak_vote,
+                           .weight = (float)input->weight,
+                           .weight_columns = input->kind == SHARD_PSEUDO};
+    PipelineStages stages = {pass, pass_fill, work, finish, pass_cost, BATCHES_COST_LIMIT};
     TRY(corpus_options(builder->build, &corpus, diagnostic));
-    for (size_t i = 0; i < builder->inputs.count; i++) {
-        TRY(sequence_reader_open(&reader, builder->inputs.items[i].path, corpus, documents, diagnostic));
-        for (int64_t read = 0;; read++) {
-            const Sequence *sequence;
-            TRY(builder_poll(builder, sequence_reader_bytes_done(reader), diagnostic));
-            TRY(sequence_reader_next(reader, &sequence, diagnostic));
-            if (!sequence && read == 0)
-                status = FAIL_AT(diagnostic, STATUS_INVALID_INPUT, builder->inputs.items[i].path, 1, 0,
-                                 "the file holds no labelled token: expected one token and its label a line");
-            if (status != STATUS_OK)
-                goto out;
-            if (!sequence)
-                break;
-            TRY(visit(builder, i, sequence, diagnostic));
-        }
-        sequence_reader_close(&reader);
-        builder->bytes_before += builder->inputs.items[i].size_bytes;
-    }
+    TRY(sequence_reader_open(&pass->reader, &files, corpus, builder->build->options.unit == UNIT_DOCUMENT, diagnostic));
+    TRY(pipeline_run(&stages, builder->slot_pointers, builder->slot_count, builder->threads, diagnostic));
+    if (pass->sequences == 0 && sequence_reader_dropped(pass->reader) == 0)
+        TRY(FAIL_AT(diagnostic, STATUS_INVALID_INPUT, paths.items[0], 1, 0,
+                    "the file holds no labelled token: expected one token and its label a line"));
 out:
-    sequence_reader_close(&reader);
+    array_free(&paths);
     return status;
 }
+
+static const char *input_path(const Pass *pass)
+{
+    return pass->builder->inputs.items[pass->input].files.items[0].path;
+}
+
+/* ---- first pass: what must be known before the first record is written ---- */
 
 static bool is_train(const Builder *builder, size_t input)
 {
     return strcmp(builder->metadata.splits.items[builder->inputs.items[input].split].name, "train") == 0;
 }
 
-/* First pass: what must be known before the first record is written. */
-static Status sequence_survey(Builder *builder, size_t input, const Sequence *sequence, Diagnostic *diagnostic)
+static bool is_gold_train(const Builder *builder, size_t input)
 {
-    bool train = is_train(builder, input);
-    LabelSet *labels = train ? builder->metadata.labels : builder->metadata.all_labels;
-    for (int32_t i = 0; i < sequence->token_count; i++) {
-        LabelParts parts;
-        if (label_set_find(labels, sequence->labels[i]) >= 0)
-            continue;
-        if (!label_split(sequence->labels[i], &parts))
-            return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, builder->inputs.items[input].path, sequence->tokens[i].line,
-                           sequence->tokens[i].label_column,
-                           "\"%.64s\" is no label: expected O, or B-, I-, E-, S-, L- or U- and a type [unknown-prefix]",
-                           sequence->labels[i]);
-        label_set_add(labels, sequence->labels[i]);
-    }
-    if (!train)
-        return STATUS_OK;
-    for (int32_t s = 0; s < sequence->sentence_count; s++) {
-        int32_t start = sequence->sentence_starts[s], count = sequence->sentence_starts[s + 1] - start;
-        scheme_guess_add(&builder->guess, sequence->labels_written + start, count);
-        words_agreement_add(&builder->agreement, sequence->texts + start, count);
-    }
-    for (int32_t i = 0; i < sequence->token_count; i++)
-        casing_counts_add(&builder->casing, sequence->texts[i], sequence->sizes[i]);
-    return STATUS_OK;
+    return is_train(builder, input) && builder->inputs.items[input].kind == SHARD_GOLD;
+}
+
+static Status survey_work(void *context, void *worked, Diagnostic *diagnostic)
+{
+    const Pass *pass = context;
+    BuildSlot *slot = worked;
+    input_survey_free(&slot->survey);
+    return input_survey_add(&slot->survey, &slot->batch, !is_gold_train(pass->builder, pass->input), slot->first_sentence,
+                            input_path(pass), diagnostic);
+}
+
+static Status survey_finish(void *context, void *worked, Diagnostic *diagnostic)
+{
+    Pass *pass = context;
+    const BuildSlot *slot = worked;
+    input_survey_join(&pass->builder->metadata.inputs.items[pass->input].survey, &slot->survey);
+    if (is_gold_train(pass->builder, pass->input)) /* here, in the order of the input: there is room for so many words only */
+        survey_casing_add(&pass->casing, &slot->batch, slot->first_sentence);
+    return interrupted_check(pass->builder, diagnostic);
+}
+
+static Status input_survey_make(Builder *builder, size_t input, Diagnostic *diagnostic)
+{
+    Pass pass = {.builder = builder, .input = input};
+    InputSurvey *survey = &builder->metadata.inputs.items[input].survey;
+    Status status = STATUS_OK;
+    if (builder->old && builder->old_inputs.items[input] >= 0)
+        input_survey_join(survey, &shard_store_metadata(builder->old)->inputs.items[builder->old_inputs.items[input]].survey);
+    else
+        status = pass_run(&pass, survey_work, survey_finish, diagnostic);
+    if (status == STATUS_OK && pass.casing.words)
+        survey->casing = casing_evidence(&pass.casing, builder->wordpiece);
+    builder->bytes_before += builder->inputs.items[input].size_bytes;
+    casing_counts_free(&pass.casing);
+    sequence_reader_close(&pass.reader);
+    return status;
 }
 
 /* Labels that only the other splits have get ids after the training labels', and are named. */
@@ -335,139 +390,250 @@ static void words_choose(Builder *builder)
 {
     const ShardBuild *build = builder->build;
     ShardMetadata *metadata = &builder->metadata;
-    metadata->words = words_agreement_best(&builder->agreement);
+    metadata->words = words_agreement_best(&builder->total.agreement);
     if (build->words && strcmp(build->words, "corpus") != 0) {
         bool known = words_rule_parse(build->words, &metadata->words);
         ASSERT(known); /* build_validate */
     }
-    int64_t tokens = builder->agreement.tokens;
-    metadata->words_agreement = tokens > 0 ? (double)builder->agreement.agreed[metadata->words] / (double)tokens : 0;
+    int64_t tokens = builder->total.agreement.tokens;
+    metadata->words_agreement = tokens > 0 ? (double)builder->total.agreement.agreed[metadata->words] / (double)tokens : 0;
 }
 
 static Status survey(Builder *builder, Diagnostic *diagnostic)
 {
     const ShardBuild *build = builder->build;
-    builder->metadata.labels = label_set_create();
-    builder->metadata.all_labels = label_set_create();
-    Status status = each_sequence(builder, sequence_survey, diagnostic);
-    if (status == STATUS_OK)
-        status = casing_check(&builder->casing, builder->wordpiece, build->vocab_path, build->lowercase, diagnostic);
+    ShardMetadata *metadata = &builder->metadata;
+    metadata->labels = label_set_create();
+    metadata->all_labels = label_set_create();
+    for (size_t i = 0; i < builder->inputs.count; i++) {
+        Status status = input_survey_make(builder, i, diagnostic);
+        if (status != STATUS_OK)
+            return status;
+        const InputSurvey *found = &metadata->inputs.items[i].survey;
+        for (int32_t id = 0; found->labels && id < label_set_count(found->labels); id++)
+            label_set_add(is_train(builder, i) ? metadata->labels : metadata->all_labels, label_set_name(found->labels, id));
+        if (is_gold_train(builder, i))
+            input_survey_join(&builder->total, found);
+    }
+    Status status = casing_check(&builder->total.casing, build->vocab_path, build->lowercase, diagnostic);
     if (status != STATUS_OK)
         return status;
     labels_join(builder);
     words_choose(builder);
-    builder->metadata.scheme = scheme_guess_result(&builder->guess);
+    metadata->scheme = scheme_guess_result(&builder->total.guess);
     if (build->options.scheme[0] && strcmp(build->options.scheme, "auto") != 0) {
-        bool known = label_scheme_parse(build->options.scheme, &builder->metadata.scheme);
+        bool known = label_scheme_parse(build->options.scheme, &metadata->scheme);
         ASSERT(known); /* build_validate */
     }
     return STATUS_OK;
 }
 
-/* Labels that the scheme does not allow are read as the default mode reads them, with a warning for the first one of a file. */
-static Status scheme_check(Builder *builder, size_t input, const Sequence *sequence, Diagnostic *diagnostic)
+/* ---- second pass: sequences become records ---- */
+
+static Status violation_fail(const Pass *pass, const BuildSlot *slot, Diagnostic *diagnostic)
 {
-    const char *scheme = label_scheme_name(builder->metadata.scheme);
-    for (int32_t s = 0; s < sequence->sentence_count; s++) {
-        int32_t start = sequence->sentence_starts[s];
-        int32_t violation = scheme_first_violation(builder->metadata.scheme, sequence->labels_written + start,
-                                                   sequence->sentence_starts[s + 1] - start);
-        if (violation < 0)
-            continue;
-        const CorpusToken *token = &sequence->tokens[start + violation];
-        const char *path = builder->inputs.items[input].path;
-        if (builder->build->options.strict)
-            return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, path, token->line, token->label_column,
-                           "\"%.64s\" is not allowed here by the scheme %s: mend it, or go on without strict", token->label,
-                           scheme);
-        if (builder->scheme_warned <= input)
-            LOG_WARNING("%s:%ld:%ld: \"%.64s\" is not allowed here by the scheme %s; `nersweep lint` lists all such places", path,
-                        token->line, token->label_column, token->label, scheme);
-        builder->scheme_warned = input + 1;
-        break;
+    const TokenPlace *place = &slot->batch.places.items[slot->violation];
+    return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, input_path(pass), (long)place->line, place->label_column,
+                   "\"%.64s\" is not allowed here by the scheme %s: mend it, or go on without strict",
+                   label_set_name(slot->batch.names, slot->batch.labels_written.items[slot->violation]),
+                   label_scheme_name(pass->builder->metadata.scheme));
+}
+
+/* Labels that the scheme does not allow are read as the default mode reads them, with a warning for the first one of a file. Voted labels are
+ * spelt as different files spell them. */
+static Status scheme_check(const Pass *pass, BuildSlot *slot, Diagnostic *diagnostic)
+{
+    const SequenceBatch *batch = &slot->batch;
+    slot->violation = -1;
+    if (pass->builder->inputs.items[pass->input].kind == SHARD_WEAK)
+        return STATUS_OK;
+    for (size_t s = 0; s < batch->sentence_starts.count && slot->violation < 0; s++) {
+        int32_t first, count = sequence_batch_sentence(batch, (int32_t)s, &first);
+        slot->labels.count = 0;
+        for (int32_t i = first; i < first + count; i++)
+            array_push(&slot->labels, label_set_name(batch->names, batch->labels_written.items[i]));
+        int32_t violation = scheme_first_violation(pass->builder->metadata.scheme, slot->labels.items, count);
+        slot->violation = violation < 0 ? -1 : first + violation;
     }
-    return STATUS_OK;
+    return slot->violation >= 0 && pass->builder->build->options.strict ? violation_fail(pass, slot, diagnostic) : STATUS_OK;
 }
 
 /* The place of the token that cannot be aligned, found again one by one. */
-static Status align_fail(Builder *builder, size_t input, const Sequence *sequence, Status status, Diagnostic *diagnostic)
+static Status align_fail(const Pass *pass, BuildSlot *slot, const Sequence *sequence, Status status, Diagnostic *diagnostic)
 {
-    const CorpusToken *guilty = &sequence->tokens[0];
+    const Builder *builder = pass->builder;
+    int32_t guilty = 0;
     for (int32_t i = 0; i < sequence->token_count; i++) {
-        aligned_pieces_clear(&builder->pieces);
-        if (align_tokens(builder->wordpiece, sequence->texts + i, sequence->sizes + i, builder->token_labels.items + i, 1,
-                         builder->metadata.labels, builder->metadata.scheme, &builder->build->options, &builder->pieces,
+        aligned_pieces_clear(&slot->pieces);
+        if (align_tokens(builder->wordpiece, slot->texts.items + i, slot->sizes.items + i, slot->token_labels.items + i, 1,
+                         builder->metadata.labels, builder->metadata.scheme, &builder->build->options, &slot->pieces,
                          NULL) != STATUS_OK) {
-            guilty = &sequence->tokens[i];
+            guilty = i;
             break;
         }
     }
     Diagnostic found = diagnostic ? *diagnostic : (Diagnostic){0};
-    return FAIL_AT(diagnostic, status, builder->inputs.items[input].path, guilty->line, 1, "%s", found.message);
+    return FAIL_AT(diagnostic, status, input_path(pass), (long)slot->batch.places.items[sequence->first_token + guilty].line, 1,
+                   "%s", found.message);
 }
 
-static void counts_add(Builder *builder, ShardSplit *split, const Sequence *sequence)
+static void counts_take(const Builder *builder, BuildSlot *slot, const Sequence *sequence)
 {
+    ShardCounts *counts = &slot->counts;
     int32_t unk = wordpiece_specials(builder->wordpiece)->unk;
-    split->sequences++;
-    split->sentences += sequence->sentence_count;
-    split->tokens += sequence->token_count;
-    split->windows += (int64_t)builder->windows.count;
-    split->pieces += (int64_t)builder->pieces.ids.count;
-    split->zero_piece_tokens += builder->pieces.zero_piece_tokens;
-    int64_t unknown = 0;
-    for (size_t i = 0; i < builder->pieces.ids.count; i++)
-        unknown += builder->pieces.ids.items[i] == unk;
+    counts->sequences++;
+    counts->sentences += sequence->sentence_count;
+    counts->tokens += sequence->token_count;
+    counts->windows += (int64_t)slot->windows.count;
+    counts->pieces += (int64_t)slot->pieces.ids.count;
+    counts->zero_piece_tokens += slot->pieces.zero_piece_tokens;
+    for (size_t i = 0; i < slot->pieces.ids.count; i++)
+        counts->unk_pieces += slot->pieces.ids.items[i] == unk;
     if (builder->build->options.zero_piece == ZERO_PIECE_UNK)
-        unknown -= builder->pieces.zero_piece_tokens;
-    split->unk_pieces += unknown;
+        counts->unk_pieces -= slot->pieces.zero_piece_tokens;
+    for (int32_t i = sequence->first_token; i < sequence->first_token + sequence->token_count; i++)
+        counts->unlabelled_tokens += slot->batch.labels.items[i] == SEQUENCE_UNLABELLED;
 }
 
-/* Second pass: one sequence becomes records. */
-static Status sequence_write(Builder *builder, size_t input, const Sequence *sequence, Diagnostic *diagnostic)
+/* Tokens and labels of one sequence as aligning and the store want them. */
+static Status sequence_take(const Pass *pass, BuildSlot *slot, const Sequence *sequence, Diagnostic *diagnostic)
 {
+    const SequenceBatch *batch = &slot->batch;
+    int32_t outside = label_set_find(pass->builder->metadata.all_labels, "O");
+    slot->texts.count = slot->sizes.count = slot->gold.count = slot->token_labels.count = 0;
+    for (int32_t i = sequence->first_token; i < sequence->first_token + sequence->token_count; i++) {
+        int32_t name = batch->labels.items[i];
+        array_push(&slot->texts, batch->bytes.bytes + batch->text_offsets.items[i]);
+        array_push(&slot->sizes, batch->text_sizes.items[i]);
+        array_push(&slot->gold, name < 0 ? outside : slot->gold_of_name.items[name]);
+        array_push(&slot->token_labels, name < 0 ? -1 : slot->label_of_name.items[name]);
+        if (slot->gold.items[slot->gold.count - 1] < 0)
+            return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, input_path(pass), (long)batch->places.items[i].line,
+                           batch->places.items[i].label_column,
+                           "the file was changed while it was read: the label \"%.64s\" is new",
+                           name < 0 ? "O" : label_set_name(batch->names, name));
+    }
+    return STATUS_OK;
+}
+
+static Status write_work(void *context, void *worked, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    const Pass *pass = context;
+    const Builder *builder = pass->builder;
     const ShardMetadata *metadata = &builder->metadata;
     const DataOptions *options = &builder->build->options;
-    ShardSplit *split = &metadata->splits.items[builder->inputs.items[input].split];
-    Status status = scheme_check(builder, input, sequence, diagnostic);
-    if (status != STATUS_OK)
-        return status;
-    builder->gold.count = builder->token_labels.count = 0;
-    for (int32_t i = 0; i < sequence->token_count; i++) {
-        array_push(&builder->gold, label_set_find(metadata->all_labels, sequence->labels[i]));
-        array_push(&builder->token_labels, label_set_find(metadata->labels, sequence->labels[i]));
-        if (builder->gold.items[i] < 0)
-            return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, builder->inputs.items[input].path, sequence->tokens[i].line,
-                           sequence->tokens[i].label_column, "the file was changed while it was read: the label \"%.64s\" is new",
-                           sequence->labels[i]);
+    BuildSlot *slot = worked;
+    slot->counts = (ShardCounts){0};
+    slot->gold_of_name.count = slot->label_of_name.count = 0;
+    shard_records_clear(&slot->records);
+    for (int32_t name = 0; name < label_set_count(slot->batch.names); name++) {
+        array_push(&slot->gold_of_name, label_set_find(metadata->all_labels, label_set_name(slot->batch.names, name)));
+        array_push(&slot->label_of_name, label_set_find(metadata->labels, label_set_name(slot->batch.names, name)));
     }
-    aligned_pieces_clear(&builder->pieces);
-    status = align_tokens(builder->wordpiece, sequence->texts, sequence->sizes, builder->token_labels.items, sequence->token_count,
-                          metadata->labels, metadata->scheme, options, &builder->pieces, diagnostic);
-    if (status != STATUS_OK)
-        return align_fail(builder, input, sequence, status, diagnostic);
-    builder->windows.count = 0;
-    windows_cut(builder->pieces.token_index.items, (int32_t)builder->pieces.ids.count, options->max_seq_length, options->stride,
-                &builder->windows);
-    counts_add(builder, split, sequence);
-    return shard_writer_add(builder->writer, builder->inputs.items[input].split, (uint32_t)input, sequence, builder->gold.items,
-                            &builder->pieces, &builder->windows, wordpiece_specials(builder->wordpiece), metadata->labels,
-                            diagnostic);
+    TRY(scheme_check(pass, slot, diagnostic));
+    for (size_t s = 0; s < slot->batch.sequences.count; s++) {
+        const Sequence *sequence = &slot->batch.sequences.items[s];
+        TRY(sequence_take(pass, slot, sequence, diagnostic));
+        aligned_pieces_clear(&slot->pieces);
+        status = align_tokens(builder->wordpiece, slot->texts.items, slot->sizes.items, slot->token_labels.items,
+                              sequence->token_count, metadata->labels, metadata->scheme, options, &slot->pieces, diagnostic);
+        if (status != STATUS_OK)
+            return align_fail(pass, slot, sequence, status, diagnostic);
+        slot->windows.count = 0;
+        windows_cut(slot->pieces.token_index.items, (int32_t)slot->pieces.ids.count, options->max_seq_length, options->stride,
+                    &slot->windows);
+        counts_take(builder, slot, sequence);
+        shard_records_add(&slot->records, builder->inputs.items[pass->input].source, &slot->batch, sequence, slot->gold.items,
+                          &slot->pieces, &slot->windows, wordpiece_specials(builder->wordpiece));
+    }
+out:
+    return status;
+}
+
+static Status write_finish(void *context, void *worked, Diagnostic *diagnostic)
+{
+    Pass *pass = context;
+    Builder *builder = pass->builder;
+    BuildSlot *slot = worked;
+    Status status = interrupted_check(builder, diagnostic);
+    if (slot->violation >= 0 && !pass->violation_said) {
+        const TokenPlace *place = &slot->batch.places.items[slot->violation];
+        const char *label = label_set_name(slot->batch.names, slot->batch.labels_written.items[slot->violation]);
+        LOG_WARNING("%s:%ld:%ld: \"%.64s\" is not allowed here by the scheme %s; `nersweep lint` lists all such places",
+                    input_path(pass), (long)place->line, (long)place->label_column, label,
+                    label_scheme_name(builder->metadata.scheme));
+        pass->violation_said = true;
+    }
+    if (status == STATUS_OK)
+        status = shard_writer_add(builder->writer, builder->inputs.items[pass->input].split, &slot->records, diagnostic);
+    shard_counts_add(&builder->metadata.inputs.items[pass->input].counts, &slot->counts);
+    if (slot->records.bytes.capacity + slot->batch.bytes.capacity > SLOT_KEPT_BYTES)
+        slot_free(slot);
+    return status;
+}
+
+static Status input_write(Builder *builder, size_t input, Diagnostic *diagnostic)
+{
+    Pass pass = {.builder = builder, .input = input};
+    ShardCounts *counts = &builder->metadata.inputs.items[input].counts;
+    *counts = (ShardCounts){0};
+    Status status = pass_run(&pass, write_work, write_finish, diagnostic);
+    counts->dropped = pass.reader ? sequence_reader_dropped(pass.reader) : 0;
+    if (status == STATUS_OK && counts->dropped > 0)
+        LOG_WARNING("%lld sequences of weak labels are left out: their sources agree on none of their tokens",
+                    (long long)counts->dropped);
+    sequence_reader_close(&pass.reader);
+    return status;
+}
+
+/* Takes the records of an input over from the store of before. */
+static Status input_copy(Builder *builder, size_t input, Diagnostic *diagnostic)
+{
+    const ShardInputArray *old = &shard_store_metadata(builder->old)->inputs;
+    int32_t from = builder->old_inputs.items[input], split = old->items[from].split;
+    int64_t first = 0, count = old->items[from].counts.sequences;
+    for (int32_t i = 0; i < from; i++)
+        first += old->items[i].split == split ? old->items[i].counts.sequences : 0;
+    if (first + count > shard_sequence_count(builder->old, split))
+        return FAIL(diagnostic, STATUS_CORRUPT, "the inputs have more sequences than their split");
+    for (int64_t i = first; i < first + count; i++) {
+        Status status = (i - first) % COPY_POLL_SEQUENCES == 0 ? interrupted_check(builder, diagnostic) : STATUS_OK;
+        if (status == STATUS_OK)
+            status = shard_writer_copy(builder->writer, builder->inputs.items[input].split, builder->inputs.items[input].source,
+                                       builder->old, split, i, diagnostic);
+        if (status != STATUS_OK)
+            return status;
+    }
+    builder->metadata.inputs.items[input].counts = old->items[from].counts;
+    builder->reused_sentences += old->items[from].counts.sentences;
+    return STATUS_OK;
+}
+
+static void splits_count(Builder *builder)
+{
+    for (size_t i = 0; i < builder->inputs.count; i++) {
+        const ShardInput *input = &builder->metadata.inputs.items[i];
+        ShardSplit *split = &builder->metadata.splits.items[input->split];
+        shard_counts_add(&split->counts, &input->counts);
+        if (builder->inputs.items[i].kind != SHARD_GOLD)
+            shard_counts_add(builder->inputs.items[i].kind == SHARD_PSEUDO ? &split->pseudo : &split->weak, &input->counts);
+    }
 }
 
 static Status unknown_check(const Builder *builder, Diagnostic *diagnostic)
 {
     for (size_t i = 0; i < builder->metadata.splits.count; i++) {
         const ShardSplit *split = &builder->metadata.splits.items[i];
-        if (split->pieces == 0 || (double)split->unk_pieces <= UNKNOWN_SHARE_LIMIT * (double)split->pieces)
+        if (split->counts.pieces == 0 || (double)split->counts.unk_pieces <= UNKNOWN_SHARE_LIMIT * (double)split->counts.pieces)
             continue;
-        double share = 100.0 * (double)split->unk_pieces / (double)split->pieces;
+        double share = 100.0 * (double)split->counts.unk_pieces / (double)split->counts.pieces;
         if (strcmp(split->name, "train") == 0)
             return FAIL(diagnostic, STATUS_MISMATCH,
                         "%.1f%% of the training pieces are [UNK] (%lld of %lld, over %.0f%%): does %s belong to this model, is its "
                         "casing (%s) right, and "
                         "is it made for this language?",
-                        share, (long long)split->unk_pieces, (long long)split->pieces, 100 * UNKNOWN_SHARE_LIMIT,
+                        share, (long long)split->counts.unk_pieces, (long long)split->counts.pieces, 100 * UNKNOWN_SHARE_LIMIT,
                         builder->build->vocab_path, builder->build->lowercase ? "lower-cased" : "as written");
         LOG_WARNING("%.1f%% of the pieces of %s are [UNK]: is it of the same kind as the training files?", share, split->name);
     }
@@ -479,18 +645,42 @@ static size_t map_size(const Builder *builder)
     const DataOptions *options = &builder->build->options;
     uint64_t overlap = (uint64_t)((options->max_seq_length - 2) / (options->max_seq_length - 2 - options->stride)) + 1;
     uint64_t size =
-        builder->bytes_total * 32 * overlap; /* a byte may be a piece, a piece is 12 bytes in every window that has it */
+        2 * builder->input_bytes * 32 * overlap; /* a byte may be a piece, a piece is 12 bytes in every window that has it */
     return size > MAP_SIZE_SMALLEST ? (size_t)size : MAP_SIZE_SMALLEST;
+}
+
+static Status inputs_write(Builder *builder, const char *folder, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    TRY(shard_writer_begin(&builder->writer, folder, map_size(builder), builder->metadata.labels, diagnostic));
+    builder->bytes_before = builder->input_bytes;
+    builder->reused_sentences = 0;
+    for (size_t i = 0; i < builder->inputs.count; i++) {
+        bool copied = builder->old && builder->old_inputs.items[i] >= 0;
+        TRY(copied ? input_copy(builder, i, diagnostic) : input_write(builder, i, diagnostic));
+        builder->bytes_before += builder->inputs.items[i].size_bytes;
+        progress_tell(builder, 0);
+    }
+out:
+    return status;
 }
 
 static Status write_all(Builder *builder, const char *folder, Json **build, Diagnostic *diagnostic)
 {
     Json *metadata = NULL;
-    Status status = STATUS_OK;
-    TRY(shard_writer_begin(&builder->writer, folder, map_size(builder), diagnostic));
-    TRY(each_sequence(builder, sequence_write, diagnostic));
+    Status status = inputs_write(builder, folder, diagnostic);
+    if (status == STATUS_CORRUPT && builder->old) {
+        LOG_WARNING("all shards are made again, the old ones are damaged: %s", diagnostic ? diagnostic->message : "");
+        shard_writer_abandon(&builder->writer);
+        old_forget(builder);
+        status = inputs_write(builder, folder, diagnostic);
+    }
+    if (status != STATUS_OK)
+        goto out;
+    splits_count(builder);
     TRY(unknown_check(builder, diagnostic));
-    TRY(inputs_unchanged(builder, diagnostic));
+    TRY(build_inputs_unchanged(&builder->inputs, diagnostic));
+    TRY(interrupted_check(builder, diagnostic));
     metadata = shard_metadata_json(&builder->metadata, *build);
     *build = NULL;
     TRY(shard_writer_commit(&builder->writer, metadata, diagnostic));
@@ -499,27 +689,59 @@ out:
     return status;
 }
 
-/* With the folder locked. */
-static Status build_locked(Builder *builder, const char *folder, ShardSummary *summary, Diagnostic *diagnostic)
+/* ---- the whole ---- */
+
+static void slots_make(Builder *builder)
 {
-    const ShardBuild *build = builder->build;
+    builder->threads = builder->build->threads > 0 ? builder->build->threads : pipeline_processors();
+    builder->slot_count = pipeline_slot_count(builder->threads);
+    builder->slots = memory_allocate(builder->slot_count, sizeof *builder->slots);
+    builder->slot_pointers = memory_allocate(builder->slot_count, sizeof *builder->slot_pointers);
+    for (size_t i = 0; i < builder->slot_count; i++)
+        builder->slot_pointers[i] = &builder->slots[i];
+}
+
+static Status builder_prepare(Builder *builder, Diagnostic *diagnostic)
+{
     Status status = STATUS_OK;
-    Json *wanted = NULL;
-    TRY(inputs_hash(builder, diagnostic));
+    const ShardBuild *build = builder->build;
+    ShardMetadata *metadata = &builder->metadata;
+    TRY(build_inputs_hash(&builder->inputs, &metadata->splits, build, diagnostic));
+    for (size_t i = 0; i < builder->inputs.count; i++) {
+        const BuildInput *input = &builder->inputs.items[i];
+        ShardInput made = {.key = build_input_key(input, &metadata->splits, &build->options), .split = input->split};
+        array_push(&metadata->inputs, made);
+        builder->input_bytes += input->size_bytes;
+    }
     WordpieceOptions wordpiece = {.lowercase = build->lowercase};
     TRY(wordpiece_open(&builder->wordpiece, build->vocab_path, wordpiece, diagnostic));
     if (build->model_vocab_size > 0)
         TRY(wordpiece_check_model(builder->wordpiece, build->model_vocab_size, diagnostic));
-    memcpy(builder->metadata.vocab_sha256, wordpiece_sha256(builder->wordpiece), SHA256_HEX_SIZE);
-    builder->metadata.lowercase = build->lowercase;
-    builder->metadata.vocab_size = wordpiece_vocab_size(builder->wordpiece);
-    builder->metadata.options = build->options;
+    memcpy(metadata->vocab_sha256, wordpiece_sha256(builder->wordpiece), SHA256_HEX_SIZE);
+    metadata->lowercase = build->lowercase;
+    metadata->vocab_size = wordpiece_vocab_size(builder->wordpiece);
+    metadata->options = build->options;
+out:
+    return status;
+}
+
+/* With the folder locked. */
+static Status build_locked(Builder *builder, const char *folder, ShardSummary *summary, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    Json *wanted = NULL;
+    TRY(builder_prepare(builder, diagnostic));
     wanted = build_json(builder);
-    if (is_up_to_date(folder, wanted, summary))
+    if (is_up_to_date(builder, folder, wanted, summary))
         goto out;
+    if (builder->old)
+        old_inputs_find(builder);
+    slots_make(builder);
     TRY(survey(builder, diagnostic));
+    old_check(builder);
     TRY(write_all(builder, folder, &wanted, diagnostic));
     *summary = shard_metadata_summary(&builder->metadata);
+    summary->reused_sentences = builder->reused_sentences;
 out:
     json_destroy(&wanted);
     return status;

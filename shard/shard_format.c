@@ -33,8 +33,13 @@ void shard_record_finish(Text *record)
 {
     static const char zeros[RECORD_ALIGNMENT];
     text_append(record, zeros, (RECORD_ALIGNMENT - record->size % RECORD_ALIGNMENT) % RECORD_ALIGNMENT);
-    uint64_t checksum = checksum64(record->bytes + sizeof checksum, record->size - sizeof checksum);
-    memcpy(record->bytes, &checksum, sizeof checksum);
+    shard_record_seal((unsigned char *)record->bytes, record->size);
+}
+
+void shard_record_seal(unsigned char *record, size_t size)
+{
+    uint64_t checksum = checksum64(record + sizeof checksum, size - sizeof checksum);
+    memcpy(record, &checksum, sizeof checksum);
 }
 
 Status shard_record_check(KvBytes value, const char *path, const char *what, int64_t index, const unsigned char **content,

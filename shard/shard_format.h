@@ -39,7 +39,7 @@ typedef struct ShardSequenceHeader {
     int32_t token_count;
     int32_t window_count;
     uint32_t text_size;
-    uint32_t source; /* index of the input file in the metadata */
+    uint32_t source; /* index of the input among those of its split */
 } ShardSequenceHeader;
 
 /* key: [SHARD_KEY_SIZE] */
@@ -49,6 +49,8 @@ void shard_key(unsigned char *key, int32_t split, int64_t index);
 void shard_record_begin(Text *record);
 void shard_record_append(Text *record, const void *bytes, size_t size);
 void shard_record_finish(Text *record);
+/* Puts the checksum into a value of size bytes, a multiple of 8. */
+void shard_record_seal(unsigned char *record, size_t size);
 
 /* Checks alignment, size and checksum of a value. *content: its bytes after the checksum. */
 NODISCARD Status shard_record_check(KvBytes value, const char *path, const char *what, int64_t index, const unsigned char **content,

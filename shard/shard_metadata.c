@@ -8,17 +8,53 @@
 #define FORMAT_NAME "nersweep shards"
 enum { LABEL_LIMIT = 100000 };
 
-/* The counts of a split by the name that they have in the metadata. */
+#define COUNT(field)                         \
+    {                                        \
+#field, offsetof(ShardCounts, field) \
+    }
+/* Counts by the name that they have in the metadata. */
 static const struct {
     const char *key;
     size_t offset;
-} split_counts[] = {
-    {"sequences", offsetof(ShardSplit, sequences)},   {"sentences", offsetof(ShardSplit, sentences)},
-    {"tokens", offsetof(ShardSplit, tokens)},         {"pieces", offsetof(ShardSplit, pieces)},
-    {"windows", offsetof(ShardSplit, windows)},       {"zero_piece_tokens", offsetof(ShardSplit, zero_piece_tokens)},
-    {"unk_pieces", offsetof(ShardSplit, unk_pieces)},
-};
-enum { SPLIT_COUNTS = sizeof split_counts / sizeof *split_counts };
+} count_fields[] = {COUNT(sequences),  COUNT(sentences),         COUNT(tokens),
+                    COUNT(pieces),     COUNT(windows),           COUNT(zero_piece_tokens),
+                    COUNT(unk_pieces), COUNT(unlabelled_tokens), COUNT(dropped)};
+#undef COUNT
+enum { COUNT_FIELDS = sizeof count_fields / sizeof *count_fields };
+_Static_assert(COUNT_FIELDS * sizeof(int64_t) == sizeof(ShardCounts), "every count is in the metadata");
+
+void shard_counts_add(ShardCounts *counts, const ShardCounts *more)
+{
+    for (int k = 0; k < COUNT_FIELDS; k++)
+        *(int64_t *)(void *)((char *)counts + count_fields[k].offset) +=
+            *(const int64_t *)(const void *)((const char *)more + count_fields[k].offset);
+}
+
+static void counts_set(Json *json, const ShardCounts *counts)
+{
+    for (int k = 0; k < COUNT_FIELDS; k++)
+        json_set(json, count_fields[k].key,
+                 json_integer(*(const int64_t *)(const void *)((const char *)counts + count_fields[k].offset)));
+}
+
+static Json *counts_json(const ShardCounts *counts)
+{
+    Json *json = json_object();
+    counts_set(json, counts);
+    return json;
+}
+
+static Status counts_parse(ShardCounts *counts, const Json *json, const char *path, Diagnostic *diagnostic)
+{
+    for (int k = 0; k < COUNT_FIELDS; k++) {
+        /* Sequences and windows are numbered by 32 bits; so are at most 2^20 tokens each. */
+        Status status = json_require_integer(json, count_fields[k].key, path, 0, INT64_MAX / 2,
+                                             (int64_t *)(void *)((char *)counts + count_fields[k].offset), diagnostic);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
 
 char *shard_split_full_name(const char *name)
 {
@@ -32,6 +68,11 @@ void shard_metadata_free(ShardMetadata *metadata)
     for (size_t i = 0; i < metadata->splits.count; i++)
         free(metadata->splits.items[i].name);
     array_free(&metadata->splits);
+    for (size_t i = 0; i < metadata->inputs.count; i++) {
+        free(metadata->inputs.items[i].key);
+        input_survey_free(&metadata->inputs.items[i].survey);
+    }
+    array_free(&metadata->inputs);
     *metadata = (ShardMetadata){0};
 }
 
@@ -40,6 +81,21 @@ static Json *labels_json(const LabelSet *labels)
     Json *array = json_array();
     for (int32_t id = 0; id < label_set_count(labels); id++)
         json_append(array, json_string(label_set_name(labels, id)));
+    return array;
+}
+
+static Json *inputs_json(const ShardMetadata *metadata)
+{
+    Json *array = json_array();
+    for (size_t i = 0; i < metadata->inputs.count; i++) {
+        const ShardInput *input = &metadata->inputs.items[i];
+        Json *json = json_object();
+        json_set(json, "key", json_string(input->key));
+        json_set(json, "split", json_integer(input->split));
+        counts_set(json, &input->counts);
+        json_set(json, "survey", input_survey_json(&input->survey));
+        json_append(array, json);
+    }
     return array;
 }
 
@@ -59,14 +115,13 @@ Json *shard_metadata_json(const ShardMetadata *metadata, Json *build)
     for (size_t i = 0; i < metadata->splits.count; i++) {
         Json *split = json_object();
         json_set(split, "name", json_string(metadata->splits.items[i].name));
-        for (int k = 0; k < SPLIT_COUNTS; k++) {
-            int64_t count;
-            memcpy(&count, (const char *)&metadata->splits.items[i] + split_counts[k].offset, sizeof count);
-            json_set(split, split_counts[k].key, json_integer(count));
-        }
+        counts_set(split, &metadata->splits.items[i].counts);
+        json_set(split, "pseudo", counts_json(&metadata->splits.items[i].pseudo));
+        json_set(split, "weak", counts_json(&metadata->splits.items[i].weak));
         json_append(splits, split);
     }
     json_set(json, "splits", splits);
+    json_set(json, "inputs", inputs_json(metadata));
     char identity[SHA256_HEX_SIZE];
     shard_metadata_identity(json, identity);
     json_set(json, "identity", json_string(identity));
@@ -96,6 +151,21 @@ static Json *build_without_paths(const Json *build)
 char *shard_metadata_build_text(const Json *build)
 {
     Json *copy = build_without_paths(build);
+    char *text = json_text(copy, JSON_CANONICAL);
+    json_destroy(&copy);
+    return text;
+}
+
+char *shard_metadata_settings_text(const Json *build)
+{
+    static const char *const of_inputs[] = {"pseudo_weight", "weak_weight", "weak_vote"};
+    Json *copy = copy_without(build, "inputs"), *options = json_copy(json_get(build, "options"));
+    for (size_t i = 0; i < sizeof of_inputs / sizeof *of_inputs; i++) {
+        Json *without = copy_without(options, of_inputs[i]);
+        json_destroy(&options);
+        options = without;
+    }
+    json_set(copy, "options", options);
     char *text = json_text(copy, JSON_CANONICAL);
     json_destroy(&copy);
     return text;
@@ -164,14 +234,41 @@ static Status parse_splits(ShardMetadata *metadata, const Json *json, const char
             return status;
         ShardSplit split = {.name = memory_copy_string(name)};
         array_push(&metadata->splits, split);
-        for (int k = 0; k < SPLIT_COUNTS; k++) {
-            int64_t value;
-            /* Sequences and windows are numbered by 32 bits; so are at most 2^20 tokens each. */
-            status = json_require_integer(json_at(splits, i), split_counts[k].key, path, 0, INT64_MAX / 2, &value, diagnostic);
-            if (status != STATUS_OK)
-                return status;
-            memcpy((char *)&metadata->splits.items[i] + split_counts[k].offset, &value, sizeof value);
-        }
+        ShardSplit *there = &metadata->splits.items[i];
+        status = counts_parse(&there->counts, json_at(splits, i), path, diagnostic);
+        if (status == STATUS_OK)
+            status = counts_parse(&there->pseudo, json_get(json_at(splits, i), "pseudo"), path, diagnostic);
+        if (status == STATUS_OK)
+            status = counts_parse(&there->weak, json_get(json_at(splits, i), "weak"), path, diagnostic);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+static Status parse_inputs(ShardMetadata *metadata, const Json *json, const char *path, Diagnostic *diagnostic)
+{
+    const Json *inputs = json_get(json, "inputs");
+    size_t count = json_is_array(inputs) ? json_count(inputs) : 0;
+    if (count == 0 || count > SHARD_INPUT_LIMIT)
+        return FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: \"inputs\" is not a list of 1 to %d inputs", path, SHARD_INPUT_LIMIT);
+    for (size_t i = 0; i < count; i++) {
+        const Json *item = json_at(inputs, i);
+        const char *key;
+        int64_t split;
+        Status status = json_require_string(item, "key", path, &key, diagnostic);
+        if (status == STATUS_OK)
+            status = json_require_integer(item, "split", path, 0, (int64_t)metadata->splits.count - 1, &split, diagnostic);
+        if (status != STATUS_OK)
+            return status;
+        ShardInput input = {.key = memory_copy_string(key), .split = (int32_t)split};
+        array_push(&metadata->inputs, input);
+        ShardInput *there = &metadata->inputs.items[i];
+        status = counts_parse(&there->counts, item, path, diagnostic);
+        if (status == STATUS_OK)
+            status = input_survey_parse(&there->survey, json_get(item, "survey"), path, diagnostic);
+        if (status != STATUS_OK)
+            return status;
     }
     return STATUS_OK;
 }
@@ -194,6 +291,7 @@ static Status parse_names(ShardMetadata *metadata, const Json *json, const char 
     if (strcmp(metadata->identity, identity) != 0)
         TRY_FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: the metadata was changed: its identity is not %.64s", path, identity);
     metadata->lowercase = json_boolean_value(json_get(build, "lowercase"), false);
+    metadata->lowercase_given = json_boolean_value(json_get(build, "lowercase_given"), false);
     TRY(options_from_json(data_option_table(), &metadata->options, json_get(build, "options"), path, diagnostic));
 out:
     return status;
@@ -228,6 +326,7 @@ Status shard_metadata_parse(ShardMetadata *metadata, const char *text, size_t si
     metadata->words_agreement = json_number_value(json_get(parsed, "words_agreement"), 0);
     TRY(as_corrupt(parse_all_labels(metadata, parsed, path, diagnostic), path, diagnostic));
     TRY(as_corrupt(parse_splits(metadata, parsed, path, diagnostic), path, diagnostic));
+    TRY(as_corrupt(parse_inputs(metadata, parsed, path, diagnostic), path, diagnostic));
     if (json) {
         *json = parsed;
         parsed = NULL;
@@ -244,12 +343,16 @@ ShardSummary shard_metadata_summary(const ShardMetadata *metadata)
     ShardSummary summary = {.words_agreement = metadata->words_agreement};
     for (size_t i = 0; i < metadata->splits.count; i++) {
         const ShardSplit *split = &metadata->splits.items[i];
-        summary.sentences += split->sentences;
-        summary.tokens += split->tokens;
-        summary.pieces += split->pieces;
-        summary.windows += split->windows;
-        summary.zero_piece_tokens += split->zero_piece_tokens;
-        summary.unk_pieces += split->unk_pieces;
+        summary.sentences += split->counts.sentences;
+        summary.tokens += split->counts.tokens;
+        summary.pieces += split->counts.pieces;
+        summary.windows += split->counts.windows;
+        summary.zero_piece_tokens += split->counts.zero_piece_tokens;
+        summary.unk_pieces += split->counts.unk_pieces;
+        summary.unlabelled_tokens += split->counts.unlabelled_tokens;
+        summary.dropped += split->counts.dropped;
+        summary.pseudo_sentences += split->pseudo.sentences;
+        summary.weak_sentences += split->weak.sentences;
     }
     return summary;
 }

@@ -77,13 +77,13 @@ static Status counts_check(const ShardStore *store, Diagnostic *diagnostic)
     TRY(kv_count(store->transaction, store->infos, &infos, diagnostic));
     for (size_t i = 0; i < store->metadata.splits.count; i++) {
         const ShardSplit *split = &store->metadata.splits.items[i];
-        uint64_t chunks = ((uint64_t)split->windows + SHARD_INFO_CHUNK - 1) / SHARD_INFO_CHUNK;
-        if ((uint64_t)split->windows > windows || (uint64_t)split->sequences > sequences || chunks > infos) {
+        uint64_t chunks = ((uint64_t)split->counts.windows + SHARD_INFO_CHUNK - 1) / SHARD_INFO_CHUNK;
+        if ((uint64_t)split->counts.windows > windows || (uint64_t)split->counts.sequences > sequences || chunks > infos) {
             status = store_corrupt(store, "it has fewer records than its metadata says", diagnostic);
             goto out;
         }
-        windows -= (uint64_t)split->windows;
-        sequences -= (uint64_t)split->sequences;
+        windows -= (uint64_t)split->counts.windows;
+        sequences -= (uint64_t)split->counts.sequences;
         infos -= chunks;
     }
     if (windows || sequences || infos)
@@ -102,7 +102,7 @@ static Status info_check(const ShardStore *store, const ShardWindowInfo *info, D
 static Status infos_load(ShardStore *store, int32_t split, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    int64_t count = store->metadata.splits.items[split].windows;
+    int64_t count = store->metadata.splits.items[split].counts.windows;
     void *memory;
     TRY(memory_try_allocate(&memory, (size_t)count, sizeof(ShardWindowInfo), diagnostic));
     ShardWindowInfo *infos = store->split_infos[split] = memory;
@@ -127,11 +127,13 @@ out:
     return status;
 }
 
-static Status store_begin(ShardStore **store, const char *folder, Json **json, Diagnostic *diagnostic)
+Status shard_store_open_metadata(ShardStore **store, const char *folder, Json **json, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     ShardStore *opened = memory_allocate(1, sizeof *opened);
     *store = opened;
+    if (json)
+        *json = NULL;
     opened->path = path_join(folder, SHARD_FILE_NAME);
     opened->lock = memory_allocate(1, sizeof *opened->lock);
     pthread_mutex_init(opened->lock, NULL);
@@ -145,14 +147,17 @@ static Status store_begin(ShardStore **store, const char *folder, Json **json, D
     TRY(metadata_read(opened, json, diagnostic));
     TRY(counts_check(opened, diagnostic));
 out:
-    if (status != STATUS_OK)
+    if (status != STATUS_OK) {
         shard_store_close(store);
+        if (json)
+            json_destroy(json);
+    }
     return status;
 }
 
 Status shard_store_open(ShardStore **store, const char *folder, Diagnostic *diagnostic)
 {
-    Status status = store_begin(store, folder, NULL, diagnostic);
+    Status status = shard_store_open_metadata(store, folder, NULL, diagnostic);
     if (status != STATUS_OK)
         return status;
     int32_t splits = shard_split_count(*store);
@@ -182,16 +187,18 @@ void shard_store_close(ShardStore **store)
     free(closed);
 }
 
-Status shard_store_metadata(const char *folder, ShardMetadata *metadata, Json **json, Diagnostic *diagnostic)
+const ShardMetadata *shard_store_metadata(const ShardStore *store)
+{
+    return &store->metadata;
+}
+
+Status shard_store_describe(const char *folder, Json **json, Diagnostic *diagnostic)
 {
     ShardStore *store = NULL;
-    Status status = store_begin(&store, folder, json, diagnostic);
-    if (status != STATUS_OK)
-        return status;
-    *metadata = store->metadata;
-    store->metadata = (ShardMetadata){0};
+    *json = NULL;
+    Status status = shard_store_open_metadata(&store, folder, json, diagnostic);
     shard_store_close(&store);
-    return STATUS_OK;
+    return status;
 }
 
 const char *shard_store_identity(const ShardStore *store)
@@ -207,6 +214,16 @@ const char *shard_store_vocab_sha256(const ShardStore *store)
 bool shard_store_lowercase(const ShardStore *store)
 {
     return store->metadata.lowercase;
+}
+
+bool shard_store_lowercase_given(const ShardStore *store)
+{
+    return store->metadata.lowercase_given;
+}
+
+int32_t shard_store_vocab_size(const ShardStore *store)
+{
+    return store->metadata.vocab_size;
 }
 
 LabelScheme shard_store_scheme(const ShardStore *store)
@@ -262,12 +279,12 @@ int32_t shard_split_find(const ShardStore *store, const char *name)
 
 int64_t shard_window_count(const ShardStore *store, int32_t split)
 {
-    return split_at(store, split)->windows;
+    return split_at(store, split)->counts.windows;
 }
 
 int64_t shard_sequence_count(const ShardStore *store, int32_t split)
 {
-    return split_at(store, split)->sequences;
+    return split_at(store, split)->counts.sequences;
 }
 
 const ShardWindowInfo *shard_window_infos(const ShardStore *store, int32_t split)
@@ -294,6 +311,18 @@ static Status record_read(const ShardStore *store, KvTable table, const char *wh
     return status;
 }
 
+Status shard_store_window_record(const ShardStore *store, int32_t split, int64_t index, const unsigned char **content, size_t *size,
+                                 Diagnostic *diagnostic)
+{
+    return record_read(store, store->windows, "window", split, index, content, size, diagnostic);
+}
+
+Status shard_store_sequence_record(const ShardStore *store, int32_t split, int64_t index, const unsigned char **content,
+                                   size_t *size, Diagnostic *diagnostic)
+{
+    return record_read(store, store->sequences, "sequence", split, index, content, size, diagnostic);
+}
+
 static bool window_is_whole(const ShardStore *store, int32_t split, int64_t index, const ShardWindow *window)
 {
     int32_t length = window->length;
@@ -318,7 +347,7 @@ Status shard_window_read(const ShardStore *store, int32_t split, int64_t index, 
     const unsigned char *content;
     size_t size;
     *window = (ShardWindow){0};
-    Status status = record_read(store, store->windows, "window", split, index, &content, &size, diagnostic);
+    Status status = shard_store_window_record(store, split, index, &content, &size, diagnostic);
     if (status != STATUS_OK)
         return status;
     ShardWindowHeader header;
@@ -364,7 +393,7 @@ Status shard_sequence_read(const ShardStore *store, int32_t split, int64_t index
     const unsigned char *content;
     size_t size;
     *sequence = (ShardSequence){0};
-    Status status = record_read(store, store->sequences, "sequence", split, index, &content, &size, diagnostic);
+    Status status = shard_store_sequence_record(store, split, index, &content, &size, diagnostic);
     if (status != STATUS_OK)
         return status;
     ShardSequenceHeader header;

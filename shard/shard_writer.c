@@ -16,7 +16,7 @@
 
 #define TEMPORARY_PREFIX SHARD_FILE_NAME ".tmp-"
 
-enum { TRANSACTION_BYTES = 4 << 20, LOCK_WAIT_MS = 100, LOCK_WAIT_LIMIT_MS = 3600 * 1000 };
+enum { TRANSACTION_BYTES = 4 << 20, LOCK_WAIT_MS = 100, LOCK_WAIT_LIMIT_MS = 3600 * 1000, CHECKSUM_SIZE = 8 };
 
 struct ShardWriter {
     char *folder, *path, *temporary;
@@ -28,7 +28,7 @@ struct ShardWriter {
     int64_t window_count, sequence_count; /* of this split */
     ARRAY(ShardWindowInfo) chunk;         /* infos of this split that are not written yet */
     Text record;
-    Int32Array window_ids, window_labels, window_tokens;
+    int32_t outside; /* the label O, -1: there is none */
 };
 
 static bool is_stale(const char *name, bool locked)
@@ -94,12 +94,14 @@ static Status transaction_begin(ShardWriter *writer, Diagnostic *diagnostic)
     return status;
 }
 
-Status shard_writer_begin(ShardWriter **writer, const char *folder, size_t map_size_bytes, Diagnostic *diagnostic)
+Status shard_writer_begin(ShardWriter **writer, const char *folder, size_t map_size_bytes, const LabelSet *labels,
+                          Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     ShardWriter *begun = memory_allocate(1, sizeof *begun);
     *writer = begun;
     begun->folder = memory_copy_string(folder);
+    begun->outside = label_set_find(labels, "O");
     begun->path = path_join(folder, SHARD_FILE_NAME);
     begun->temporary = memory_format("%s.tmp-%ld", begun->path, (long)getpid());
     KvOptions options = {.no_sync = true, .map_size_bytes = map_size_bytes, .table_limit = SHARD_TABLE_COUNT};
@@ -111,16 +113,15 @@ out:
     return status;
 }
 
-static Status writer_put(ShardWriter *writer, KvTable table, const void *key, size_t key_size, Diagnostic *diagnostic)
+/* key: behind all others of its table. */
+static Status writer_put(ShardWriter *writer, KvTable table, KvBytes key, const void *record, size_t size, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    shard_record_finish(&writer->record);
     if (fault_point("shard.write"))
         TRY_FAIL(diagnostic, STATUS_NO_SPACE,
                  "cannot write to %s: No space left on device; free some space or choose another folder", writer->temporary);
-    TRY(kv_put(writer->transaction, table, (KvBytes){key, key_size}, (KvBytes){writer->record.bytes, writer->record.size},
-               diagnostic));
-    writer->transaction_bytes += writer->record.size + key_size;
+    TRY(kv_append(writer->transaction, table, key, (KvBytes){record, size}, diagnostic));
+    writer->transaction_bytes += size + key.size;
     if (writer->transaction_bytes >= TRANSACTION_BYTES) {
         TRY(kv_commit(&writer->transaction, diagnostic));
         TRY(transaction_begin(writer, diagnostic));
@@ -131,14 +132,16 @@ out:
     return status;
 }
 
-static Status writer_put_indexed(ShardWriter *writer, KvTable table, int64_t index, Diagnostic *diagnostic)
+static Status writer_put_indexed(ShardWriter *writer, KvTable table, int64_t index, unsigned char *record, size_t size,
+                                 Diagnostic *diagnostic)
 {
     unsigned char key[SHARD_KEY_SIZE];
     if (index > UINT32_MAX)
         return FAIL(diagnostic, STATUS_LIMIT, "a split may have at most %lu windows or sentences: split the corpus",
                     (unsigned long)UINT32_MAX);
+    shard_record_seal(record, size);
     shard_key(key, writer->split, index);
-    return writer_put(writer, table, key, sizeof key, diagnostic);
+    return writer_put(writer, table, (KvBytes){key, sizeof key}, record, size, diagnostic);
 }
 
 /* The infos gathered so far, as the chunk that the last of them is in. */
@@ -149,50 +152,44 @@ static Status chunk_flush(ShardWriter *writer, Diagnostic *diagnostic)
     shard_record_begin(&writer->record);
     shard_record_append(&writer->record, writer->chunk.items, writer->chunk.count * sizeof *writer->chunk.items);
     writer->chunk.count = 0;
-    return writer_put_indexed(writer, writer->infos, (writer->window_count - 1) / SHARD_INFO_CHUNK, diagnostic);
+    return writer_put_indexed(writer, writer->infos, (writer->window_count - 1) / SHARD_INFO_CHUNK,
+                              (unsigned char *)writer->record.bytes, writer->record.size, diagnostic);
 }
 
-static void window_push(ShardWriter *writer, int32_t id, int32_t label, int32_t token)
+static Status split_begin(ShardWriter *writer, int32_t split, Diagnostic *diagnostic)
 {
-    array_push(&writer->window_ids, id);
-    array_push(&writer->window_labels, label);
-    array_push(&writer->window_tokens, token);
+    if (split == writer->split)
+        return STATUS_OK;
+    Status status = chunk_flush(writer, diagnostic);
+    writer->split = split;
+    writer->window_count = writer->sequence_count = 0;
+    return status;
 }
 
-static ShardWindowInfo window_fill(ShardWriter *writer, const AlignedPieces *pieces, const Window *window,
-                                   const WordpieceSpecials *specials, const LabelSet *labels)
+/* record: a checksum's room and the content. */
+static Status sequence_put(ShardWriter *writer, unsigned char *record, size_t size, Diagnostic *diagnostic)
 {
-    int32_t outside = label_set_find(labels, "O");
-    ShardWindowInfo info = {.length = window->count + 2, .weight = 1};
-    writer->window_ids.count = writer->window_labels.count = writer->window_tokens.count = 0;
-    window_push(writer, specials->cls, TOKEN_LABEL_IGNORED, -1);
-    for (int32_t i = window->first; i < window->first + window->count; i++) {
-        bool owned = i >= window->owned_first && i < window->owned_end;
-        int32_t label = owned ? pieces->labels.items[i] : TOKEN_LABEL_IGNORED;
-        info.label_count += label != TOKEN_LABEL_IGNORED;
-        info.has_span |= label != TOKEN_LABEL_IGNORED && label != outside;
-        window_push(writer, pieces->ids.items[i], label, pieces->token_index.items[i]);
+    ShardSequenceHeader header;
+    memcpy(&header, record + CHECKSUM_SIZE, sizeof header);
+    header.first_window = writer->window_count;
+    memcpy(record + CHECKSUM_SIZE, &header, sizeof header);
+    return writer_put_indexed(writer, writer->sequences, writer->sequence_count++, record, size, diagnostic);
+}
+
+/* Of the sequence that was put last. */
+static Status window_put(ShardWriter *writer, unsigned char *record, size_t size, Diagnostic *diagnostic)
+{
+    ShardWindowHeader header;
+    memcpy(&header, record + CHECKSUM_SIZE, sizeof header);
+    header.sequence = writer->sequence_count - 1;
+    memcpy(record + CHECKSUM_SIZE, &header, sizeof header);
+    ShardWindowInfo info = {.length = header.length, .weight = header.weight};
+    const int32_t *labels = (const int32_t *)(const void *)(record + CHECKSUM_SIZE + sizeof header) + header.length;
+    for (int32_t i = 0; i < header.length; i++) {
+        info.label_count += labels[i] != TOKEN_LABEL_IGNORED;
+        info.has_span |= labels[i] != TOKEN_LABEL_IGNORED && labels[i] != writer->outside;
     }
-    window_push(writer, specials->sep, TOKEN_LABEL_IGNORED, -1);
-    return info;
-}
-
-static Status window_add(ShardWriter *writer, const AlignedPieces *pieces, const Window *window, const WordpieceSpecials *specials,
-                         const LabelSet *labels, Diagnostic *diagnostic)
-{
-    ShardWindowInfo info = window_fill(writer, pieces, window, specials, labels);
-    ShardWindowHeader header = {.sequence = writer->sequence_count,
-                                .length = info.length,
-                                .owned_first = window->owned_first - window->first + 1,
-                                .owned_end = window->owned_end - window->first + 1,
-                                .weight = info.weight};
-    size_t array_size = (size_t)info.length * sizeof(int32_t);
-    shard_record_begin(&writer->record);
-    shard_record_append(&writer->record, &header, sizeof header);
-    shard_record_append(&writer->record, writer->window_ids.items, array_size);
-    shard_record_append(&writer->record, writer->window_labels.items, array_size);
-    shard_record_append(&writer->record, writer->window_tokens.items, array_size);
-    Status status = writer_put_indexed(writer, writer->windows, writer->window_count, diagnostic);
+    Status status = writer_put_indexed(writer, writer->windows, writer->window_count, record, size, diagnostic);
     if (status != STATUS_OK)
         return status;
     writer->window_count++;
@@ -200,47 +197,54 @@ static Status window_add(ShardWriter *writer, const AlignedPieces *pieces, const
     return writer->chunk.count == SHARD_INFO_CHUNK ? chunk_flush(writer, diagnostic) : STATUS_OK;
 }
 
-static Status sequence_put(ShardWriter *writer, uint32_t source, const Sequence *sequence, const int32_t *gold, size_t window_count,
-                           Diagnostic *diagnostic)
+Status shard_writer_add(ShardWriter *writer, int32_t split, ShardRecords *records, Diagnostic *diagnostic)
 {
-    uint32_t text_size = 0;
-    for (int32_t i = 0; i < sequence->token_count; i++)
-        text_size += (uint32_t)sequence->sizes[i]; /* at most CORPUS_SENTENCE_BYTES and one sentence more */
-    ShardSequenceHeader header = {.first_window = writer->window_count,
-                                  .line = sequence->line,
-                                  .token_count = sequence->token_count,
-                                  .window_count = (int32_t)window_count,
-                                  .text_size = text_size,
-                                  .source = source};
-    Text *record = &writer->record;
-    shard_record_begin(record);
-    shard_record_append(record, &header, sizeof header);
-    shard_record_append(record, gold, (size_t)sequence->token_count * sizeof *gold);
-    uint32_t offset = 0;
-    shard_record_append(record, &offset, sizeof offset);
-    for (int32_t i = 0; i < sequence->token_count; i++) {
-        offset += (uint32_t)sequence->sizes[i];
-        shard_record_append(record, &offset, sizeof offset);
+    Status status = split_begin(writer, split, diagnostic);
+    for (size_t i = 0; status == STATUS_OK && i < records->places.count; i++) {
+        const RecordPlace *place = &records->places.items[i];
+        unsigned char *record = (unsigned char *)records->bytes.bytes + place->offset;
+        status = place->is_window ? window_put(writer, record, place->size, diagnostic)
+                                  : sequence_put(writer, record, place->size, diagnostic);
     }
-    for (int32_t i = 0; i < sequence->token_count; i++)
-        shard_record_append(record, sequence->texts[i], sequence->sizes[i]);
-    return writer_put_indexed(writer, writer->sequences, writer->sequence_count, diagnostic);
+    return status;
 }
 
-Status shard_writer_add(ShardWriter *writer, int32_t split, uint32_t source, const Sequence *sequence, const int32_t *gold,
-                        const AlignedPieces *pieces, const WindowArray *windows, const WordpieceSpecials *specials,
-                        const LabelSet *labels, Diagnostic *diagnostic)
+static void record_take(ShardWriter *writer, const unsigned char *content, size_t size)
+{
+    shard_record_begin(&writer->record);
+    shard_record_append(&writer->record, content, size);
+}
+
+Status shard_writer_copy(ShardWriter *writer, int32_t split, uint32_t source, const ShardStore *from, int32_t from_split,
+                         int64_t index, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    if (split != writer->split) {
-        TRY(chunk_flush(writer, diagnostic));
-        writer->split = split;
-        writer->window_count = writer->sequence_count = 0;
+    const unsigned char *content;
+    size_t size;
+    ShardSequenceHeader header;
+    TRY(split_begin(writer, split, diagnostic));
+    TRY(shard_store_sequence_record(from, from_split, index, &content, &size, diagnostic));
+    if (size < sizeof header)
+        TRY_FAIL(diagnostic, STATUS_CORRUPT, "the record of sequence %lld is too short", (long long)index);
+    memcpy(&header, content, sizeof header);
+    int64_t windows = shard_window_count(from, from_split);
+    if (header.first_window < 0 || header.first_window > windows || header.window_count < 0 ||
+        header.window_count > windows - header.first_window)
+        TRY_FAIL(diagnostic, STATUS_CORRUPT, "the windows of sequence %lld are out of range", (long long)index);
+    record_take(writer, content, size);
+    ShardSequenceHeader moved = header;
+    moved.source = source;
+    memcpy(writer->record.bytes + CHECKSUM_SIZE, &moved, sizeof moved);
+    TRY(sequence_put(writer, (unsigned char *)writer->record.bytes, writer->record.size, diagnostic));
+    for (int64_t w = header.first_window; w < header.first_window + header.window_count; w++) {
+        ShardWindowHeader window;
+        TRY(shard_store_window_record(from, from_split, w, &content, &size, diagnostic));
+        memcpy(&window, content, size < sizeof window ? size : sizeof window);
+        if (size < sizeof window || window.length < 3 || (size - sizeof window) / (3 * sizeof(int32_t)) < (size_t)window.length)
+            TRY_FAIL(diagnostic, STATUS_CORRUPT, "the record of window %lld is too short", (long long)w);
+        record_take(writer, content, size);
+        TRY(window_put(writer, (unsigned char *)writer->record.bytes, writer->record.size, diagnostic));
     }
-    TRY(sequence_put(writer, source, sequence, gold, windows->count, diagnostic));
-    for (size_t i = 0; i < windows->count; i++)
-        TRY(window_add(writer, pieces, &windows->items[i], specials, labels, diagnostic));
-    writer->sequence_count++;
 out:
     return status;
 }
@@ -255,7 +259,9 @@ Status shard_writer_commit(ShardWriter **writer, const Json *metadata, Diagnosti
     shard_record_append(&ended->record, text, strlen(text));
     while ((ended->record.size % 8) != 0)
         shard_record_append(&ended->record, " ", 1); /* padding that JSON ignores */
-    TRY(writer_put(ended, ended->metadata, "metadata", strlen("metadata"), diagnostic));
+    shard_record_finish(&ended->record);
+    TRY(writer_put(ended, ended->metadata, (KvBytes){"metadata", strlen("metadata")}, ended->record.bytes, ended->record.size,
+                   diagnostic));
     TRY(kv_commit(&ended->transaction, diagnostic));
     TRY(kv_sync(ended->environment, diagnostic));
     kv_close(&ended->environment);
@@ -285,9 +291,6 @@ void shard_writer_abandon(ShardWriter **writer)
     unlink(lock);
     free(lock);
     array_free(&ended->chunk);
-    array_free(&ended->window_ids);
-    array_free(&ended->window_labels);
-    array_free(&ended->window_tokens);
     text_free(&ended->record);
     free(ended->folder);
     free(ended->path);

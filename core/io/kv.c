@@ -327,11 +327,21 @@ Status kv_get(KvTransaction *transaction, KvTable table, KvBytes key, KvBytes *v
     return STATUS_OK;
 }
 
-Status kv_put(KvTransaction *transaction, KvTable table, KvBytes key, KvBytes value, Diagnostic *diagnostic)
+static Status put(KvTransaction *transaction, KvTable table, KvBytes key, KvBytes value, unsigned flags, Diagnostic *diagnostic)
 {
     MDB_val lmdb_key = value_of(key), lmdb_value = value_of(value);
-    int result = mdb_put(transaction->lmdb, table, &lmdb_key, &lmdb_value, 0);
+    int result = mdb_put(transaction->lmdb, table, &lmdb_key, &lmdb_value, flags);
     return result ? kv_fail_key(diagnostic, transaction, result, "write to", key.size) : STATUS_OK;
+}
+
+Status kv_put(KvTransaction *transaction, KvTable table, KvBytes key, KvBytes value, Diagnostic *diagnostic)
+{
+    return put(transaction, table, key, value, 0, diagnostic);
+}
+
+Status kv_append(KvTransaction *transaction, KvTable table, KvBytes key, KvBytes value, Diagnostic *diagnostic)
+{
+    return put(transaction, table, key, value, MDB_APPEND, diagnostic);
 }
 
 Status kv_delete(KvTransaction *transaction, KvTable table, KvBytes key, Diagnostic *diagnostic)

@@ -21,8 +21,8 @@ typedef struct KvBytes {
 typedef unsigned KvTable;
 
 typedef struct KvOptions {
-    bool read_only; /* no lock file is written, the file may lie on read-only storage */
-    bool no_sync;   /* for bulk loads that end with kv_sync and are put in place by a rename */
+    bool read_only;        /* no lock file is written, the file may lie on read-only storage */
+    bool no_sync;          /* for bulk loads that end with kv_sync and are put in place by a rename */
     size_t map_size_bytes; /* upper bound of the file's size; 0: 64 GiB, sparse. Writers only */
     unsigned table_limit;  /* named tables; 0: 16 */
 } KvOptions;
@@ -40,6 +40,8 @@ NODISCARD Status kv_table(KvTransaction *transaction, const char *name, bool cre
 /* STATUS_NOT_FOUND when absent. */
 NODISCARD Status kv_get(KvTransaction *transaction, KvTable table, KvBytes key, KvBytes *value, Diagnostic *diagnostic);
 NODISCARD Status kv_put(KvTransaction *transaction, KvTable table, KvBytes key, KvBytes value, Diagnostic *diagnostic);
+/* As kv_put, for a key behind all that the table has: fills pages to the end, which other orders leave half empty. STATUS_EXISTS when it is not. */
+NODISCARD Status kv_append(KvTransaction *transaction, KvTable table, KvBytes key, KvBytes value, Diagnostic *diagnostic);
 NODISCARD Status kv_delete(KvTransaction *transaction, KvTable table, KvBytes key, Diagnostic *diagnostic);
 NODISCARD Status kv_count(KvTransaction *transaction, KvTable table, uint64_t *count, Diagnostic *diagnostic);
 

@@ -8,9 +8,10 @@ static const char *const subword_label_rules[] = {
     [SUBWORD_IGNORE] = "ignore", [SUBWORD_INSIDE] = "inside", [SUBWORD_COPY] = "copy", NULL};
 static const char *const zero_piece_rules[] = {
     [ZERO_PIECE_UNK] = "unk", [ZERO_PIECE_DROP] = "drop", [ZERO_PIECE_ERROR] = "error", NULL};
+static const char *const weak_votes[] = {[WEAK_VOTE_MAJORITY] = "majority", [WEAK_VOTE_ABSTAIN] = "abstain", NULL};
 static const char *const schemes[] = {"auto", "IO", "IOB1", "IOB2", "BIO", "IOE1", "IOE2", "IOBES", "BILOU", NULL};
 
-enum { SEQUENCE_LIMIT = 65536 };
+enum { SEQUENCE_LIMIT = 65536, WEIGHT_LIMIT = 1000 };
 
 #define FIELD(field) .name = #field, .offset = offsetof(DataOptions, field), .size = sizeof(((DataOptions *)NULL)->field)
 
@@ -28,6 +29,12 @@ static const OptionDescriptor descriptors[] = {
     {FIELD(token_column), .type = OPTION_TEXT, .default_text = "1", .help = "column of the token, from 1, or from the end: -1"},
     {FIELD(label_column), .type = OPTION_TEXT, .default_text = "-1", .help = "column of the label, likewise"},
     {FIELD(strict), .type = OPTION_BOOLEAN, .default_text = "false", .help = "refuse what is only warned of otherwise"},
+    {FIELD(pseudo_weight), .type = OPTION_REAL, .minimum = 0, .maximum = WEIGHT_LIMIT, .minimum_exclusive = true,
+     .default_text = "1", .help = "weight in the loss of sentences with pseudo-labels, times what their file says"},
+    {FIELD(weak_weight), .type = OPTION_REAL, .minimum = 0, .maximum = WEIGHT_LIMIT, .minimum_exclusive = true, .default_text = "1",
+     .help = "weight in the loss of sentences with weak labels"},
+    {FIELD(weak_vote), .type = OPTION_CHOICE, .choices = weak_votes, .default_text = "majority",
+     .help = "sources of weak labels that must agree: more than half, or all; other tokens have no label"},
 };
 
 static const OptionTable table = {.title = "data options",

@@ -17,6 +17,7 @@ typedef enum MetricMode { METRIC_DEFAULT, METRIC_STRICT } MetricMode;
 typedef enum DecodeRule { DECODE_ARGMAX, DECODE_VITERBI } DecodeRule;
 typedef enum SubwordLabels { SUBWORD_IGNORE, SUBWORD_INSIDE, SUBWORD_COPY } SubwordLabels;
 typedef enum ShardUnit { UNIT_SENTENCE, UNIT_DOCUMENT } ShardUnit;
+typedef enum WeakVote { WEAK_VOTE_MAJORITY, WEAK_VOTE_ABSTAIN } WeakVote;
 typedef enum ZeroPiece { ZERO_PIECE_UNK, ZERO_PIECE_DROP, ZERO_PIECE_ERROR } ZeroPiece;
 
 /* What one trial trains with. */
@@ -64,6 +65,9 @@ typedef struct DataOptions {
     char token_column[32];        /* column number from 1, or a negative one from the end; default 1 */
     char label_column[32];        /* default -1 (last) */
     bool strict;                  /* warnings of lint are errors */
+    double pseudo_weight;         /* 1; of pseudo-labelled sentences in the loss */
+    double weak_weight;           /* 1; of weakly labelled sentences in the loss */
+    WeakVote weak_vote;           /* majority */
 } DataOptions;
 
 typedef enum OptionType {

@@ -46,6 +46,11 @@ static Place place_at(const char *const *labels, int32_t n, int32_t index)
     return place;
 }
 
+static bool is_outside(const Place *place)
+{
+    return place->valid && place->parts.prefix == PREFIX_O;
+}
+
 static bool in_span_of(const Place *neighbour, const Place *place)
 {
     return neighbour->valid && neighbour->parts.prefix != PREFIX_O && strcmp(neighbour->parts.type, place->parts.type) == 0;
@@ -147,7 +152,10 @@ int32_t scheme_next_violation(LabelScheme scheme, const char *const *labels, int
 {
     ASSERT(scheme >= 0 && scheme < SCHEME_COUNT && from >= 0);
     for (int32_t i = from; i < n; i++) {
-        Place before = place_at(labels, n, i - 1), here = place_at(labels, n, i), after = place_at(labels, n, i + 1);
+        Place here = place_at(labels, n, i);
+        if (is_outside(&here))
+            continue; /* most tokens, and allowed everywhere */
+        Place before = place_at(labels, n, i - 1), after = place_at(labels, n, i + 1);
         if (!scheme_allows(scheme, &before, &here, &after))
             return i;
     }
@@ -158,9 +166,12 @@ void scheme_guess_add(SchemeGuess *guess, const char *const *labels, int32_t n)
 {
     guess->sentences++;
     for (int32_t i = 0; i < n; i++) {
-        Place before = place_at(labels, n, i - 1), here = place_at(labels, n, i), after = place_at(labels, n, i + 1);
+        Place here = place_at(labels, n, i);
         if (here.valid)
             guess->prefix_seen[here.parts.prefix]++;
+        if (is_outside(&here))
+            continue;
+        Place before = place_at(labels, n, i - 1), after = place_at(labels, n, i + 1);
         guess->seen_l_or_u |= here.mapped;
         for (int scheme = 0; scheme < SCHEME_COUNT; scheme++)
             guess->invalid[scheme] += !scheme_allows((LabelScheme)scheme, &before, &here, &after);

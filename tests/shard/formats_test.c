@@ -468,7 +468,7 @@ static void shards_are_made_of_texts_and_not_of_pairs_of_files(void **state)
     assert_int_equal(shard_sequence_count(store, 0), 2);
     assert_int_equal(label_set_count(shard_store_labels(store)), 5);
     shard_store_close(&store);
-    ShardSource source = {"train", pair};
+    ShardSource source = {.split = "train", .path = pair};
     ShardBuild build = {.sources = &source, .source_count = 1, .vocab_path = vocabulary, .options = data_options()};
     assert_int_equal(shard_store_build(&build, shards, NULL, &diagnostic), STATUS_UNSUPPORTED);
     must_contain(diagnostic.message, "nersweep convert");

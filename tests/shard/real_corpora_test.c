@@ -80,7 +80,7 @@ static Status build_corpus(const char *root, const char *vocabulary, bool lowerc
     ShardSource sources[3];
     for (int i = 0; i < 3; i++) {
         paths[i] = memory_format("%s/%s.conll", root, splits[i]);
-        sources[i] = (ShardSource){splits[i], paths[i]};
+        sources[i] = (ShardSource){.split = splits[i], .path = paths[i]};
     }
     ShardBuild build = {
         .sources = sources, .source_count = 3, .vocab_path = vocabulary, .lowercase = lowercase, .options = data_options()};

@@ -539,7 +539,7 @@ static int build_elsewhere(const Project *project, const char *fault)
 
 static int builder_main(char **arguments)
 {
-    ShardSource source = {"train", arguments[0]};
+    ShardSource source = {.split = "train", .path = arguments[0]};
     ShardBuild build = {.sources = &source, .source_count = 1, .vocab_path = arguments[1], .options = data_options()};
     build.options.stride = 7;
     Diagnostic diagnostic = {0};
@@ -687,7 +687,7 @@ static void is_corrupt(Project *project, const char *part)
 
 static void metadata_that_lies_or_is_garbage_is_corrupt(void **state)
 {
-    static const char *const garbage[] = {"not json", "[]", "{}", "{\"format\": \"nersweep shards\", \"version\": 1}      "};
+    static const char *const garbage[] = {"not json", "[]", "{}", "{\"format\": \"nersweep shards\", \"version\": 2}      "};
     Project *project = small_project(*state, "metadata");
     size_t size;
     char *bytes = store_bytes(project, &size);
@@ -696,7 +696,7 @@ static void metadata_that_lies_or_is_garbage_is_corrupt(void **state)
         forge(project, SHARD_TABLE_METADATA, key, garbage[i], strlen(garbage[i]) / 8 * 8);
         is_corrupt(project, "metadata");
     }
-    const char *future = "{\"format\": \"nersweep shards\", \"version\": 2}     ";
+    const char *future = "{\"format\": \"nersweep shards\", \"version\": 3}     ";
     uint64_t digest;
     forge(project, SHARD_TABLE_METADATA, key, future, strlen(future) / 8 * 8);
     assert_int_equal(read_all(project->shards, &digest, &project->diagnostic), STATUS_UNSUPPORTED);
@@ -705,7 +705,7 @@ static void metadata_that_lies_or_is_garbage_is_corrupt(void **state)
     project_free(&project);
 }
 
-/* The metadata record of the store, changed by replacing one text with another, its identity made right again. */
+/* The metadata record of the store, changed by replacing the last place of one text with another, its identity made right again. */
 static void forge_metadata(Project *project, const char *from, const char *to)
 {
     Diagnostic diagnostic = {0};
@@ -721,6 +721,8 @@ static void forge_metadata(Project *project, const char *from, const char *to)
     must(kv_get(transaction, table, (KvBytes){"metadata", 8}, &value, &diagnostic), &diagnostic);
     char *text = memory_copy_bytes((const char *)value.bytes + 8, value.size - 8), *at = strstr(text, from);
     assert_non_null(at);
+    for (char *next = at; next; next = strstr(next + 1, from))
+        at = next; /* the last one: of the splits, not of their inputs */
     char *changed = memory_format("%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
     kv_abort(&transaction);
     kv_close(&environment);

@@ -99,7 +99,7 @@ ShardStore *store_of(const char *folder, const char *train, const char *dev)
 {
     Diagnostic diagnostic = {0};
     char *vocabulary = vocabulary_write(folder, NULL), *shards = path_join(folder, "shards");
-    ShardSource sources[2] = {{"train", train}, {"dev", dev}};
+    ShardSource sources[2] = {{.split = "train", .path = train}, {.split = "dev", .path = dev}};
     ShardBuild build = {.sources = sources, .source_count = dev ? 2 : 1, .vocab_path = vocabulary, .options = data_options()};
     build.options.max_seq_length = 32;
     build.options.stride = 8;

@@ -104,7 +104,10 @@ char *ground_make_shards(const Ground *ground, const char *name, int64_t max_seq
     char *other = take_sentences(ground, "dev.conll", 16, 9, "other.conll"),
          *test = take_sentences(ground, "test.conll", 0, 12, "test.conll");
     char *vocab = path_join(ground->model, "vocab.txt"), *folder = path_join(ground->folder, name);
-    ShardSource sources[] = {{"train", train}, {"dev:dev", dev}, {"dev:other", other}, {"test", test}};
+    ShardSource sources[] = {{.split = "train", .path = train},
+                             {.split = "dev:dev", .path = dev},
+                             {.split = "dev:other", .path = other},
+                             {.split = "test", .path = test}};
     ShardBuild build = {.sources = sources, .source_count = 4, .vocab_path = vocab, .lowercase = true};
     options_set_defaults(data_option_table(), &build.options);
     build.options.max_seq_length = max_seq_length;
