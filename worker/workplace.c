@@ -170,6 +170,40 @@ out:
     return status;
 }
 
+/* Shards whose casing was given stand as they are; others must have that of the tokenizer_config.json beside the vocabulary. */
+static Status check_casing(const Workplace *workplace, const TrainingData *data, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    TokenizerFiles tokenizer = {0};
+    bool lowercase = shard_store_lowercase(workplace->shards);
+    char *folder = data->vocab ? path_folder(data->vocab) : memory_copy_string(data->model);
+    if (shard_store_lowercase_given(workplace->shards) || (data->vocab && strcmp(path_base_name(data->vocab), "vocab.txt") != 0))
+        goto out;
+    TRY(model_folder_tokenizer(folder, &tokenizer, diagnostic));
+    if (tokenizer.lowercase_stated && tokenizer.lowercase != lowercase)
+        TRY_FAIL(diagnostic, STATUS_MISMATCH,
+                 "the shards in %s were made of %s text, but the tokenizer_config.json in %s has do_lower_case %s: make them "
+                 "again, or with "
+                 "%s",
+                 data->shards, lowercase ? "lower-cased" : "cased", folder, tokenizer.lowercase ? "true" : "false",
+                 lowercase ? "--lowercase" : "--cased");
+out:
+    tokenizer_files_free(&tokenizer);
+    free(folder);
+    return status;
+}
+
+/* A classifier of the right size for labels of other names, or in another order, would be taken for what it is not. */
+static bool has_other_labels(const BertConfig *config, const LabelSet *labels)
+{
+    if (config->label_count != label_set_count(labels))
+        return false; /* does not fit anyway */
+    for (int32_t i = 0; i < config->label_count; i++)
+        if (strcmp(config->labels[i], label_set_name(labels, i)) != 0)
+            return true;
+    return false;
+}
+
 static Status take_labels(Workplace *workplace, Diagnostic *diagnostic)
 {
     const LabelSet *labels = shard_store_labels(workplace->shards);
@@ -183,6 +217,7 @@ static Status take_labels(Workplace *workplace, Diagnostic *diagnostic)
                     " pieces, but the model in %s has only %d positions: make the shards with --max-seq-length %d",
                     max_seq_length, workplace->model_folder, workplace->config.max_position_embeddings,
                     workplace->config.max_position_embeddings);
+    workplace->other_labels = has_other_labels(&workplace->config, labels);
     const char **names = memory_allocate((size_t)count, sizeof *names);
     for (int32_t i = 0; i < count; i++)
         names[i] = label_set_name(labels, i);
@@ -219,6 +254,7 @@ static Status take_data(Workplace *workplace, const TrainingData *data, Diagnost
     TRY(take_labels(workplace, diagnostic));
     TRY(make_work_folder(workplace, diagnostic));
     TRY(take_vocabulary(workplace, data, diagnostic));
+    TRY(check_casing(workplace, data, diagnostic));
     TRY(store_open(&workplace->store, data->store, file_system_posix(), diagnostic));
     workplace->notes = prediction_notes_of_shards(workplace->shards);
 out:
@@ -276,6 +312,11 @@ Status workplace_start_model(const Workplace *workplace, const TrainingOptions *
         TRY(model_initialize(*model, options->seed, false, diagnostic));
     else
         TRY(model_folder_load(*model, workplace->model_folder, MODEL_HEAD_INITIALIZE, options->seed, diagnostic));
+    if (workplace->other_labels && !workplace->random_weights) {
+        LOG_INFO("the classifier in %s is for other labels: a new one starts from seed %llu", workplace->model_folder,
+                 (unsigned long long)options->seed);
+        TRY(model_initialize(*model, options->seed, true, diagnostic));
+    }
     size_t count = model_layout(*model)->float_count;
     TRY(memory_try_allocate(&values, count, sizeof(float), diagnostic));
     TRY(model_parameters_get(*model, values, diagnostic));

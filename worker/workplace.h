@@ -33,6 +33,7 @@ typedef struct Workplace {
     BertConfig config; /* of the start model, with the shards' labels */
     char *model_folder;
     bool random_weights;
+    bool other_labels; /* the start model's classifier is for other labels than the shards': it is not used */
     char *work_folder; /* temporary, removed by workplace_close; holds vocab.txt */
     int work_lock;     /* held while we live, so that others can tell what a killed worker left */
     Json *notes;       /* for nersweep.json */
@@ -46,7 +47,7 @@ typedef struct WorkplaceOptions {
 /* Only the backend: tells the coordinator what computes here before any data is known. */
 NODISCARD Status workplace_open(Workplace *workplace, Communicator *communicator, const WorkplaceOptions *options,
                                 Diagnostic *diagnostic);
-/* Collective. Errors: STATUS_MISMATCH when shards and model do not fit (vocabulary, labels, max_seq_length), naming both. */
+/* Collective. Errors: STATUS_MISMATCH when shards and model do not fit (vocabulary, casing, max_seq_length), naming both. */
 NODISCARD Status workplace_set_data(Workplace *workplace, const TrainingData *data, Diagnostic *diagnostic);
 void workplace_close(Workplace *workplace);
 

@@ -700,7 +700,7 @@ static void metadata_that_lies_or_is_garbage_is_corrupt(void **state)
     uint64_t digest;
     forge(project, SHARD_TABLE_METADATA, key, future, strlen(future) / 8 * 8);
     assert_int_equal(read_all(project->shards, &digest, &project->diagnostic), STATUS_UNSUPPORTED);
-    must_contain(project->diagnostic.message, "format 2");
+    must_contain(project->diagnostic.message, "format 3");
     free(bytes);
     project_free(&project);
 }

@@ -119,6 +119,25 @@ char *ground_make_shards(const Ground *ground, const char *name, int64_t max_seq
     return folder;
 }
 
+char *ground_make_weighted_shards(const Ground *ground, const char *name, const char *pseudo, double weight)
+{
+    Diagnostic diagnostic = {0};
+    char *gold = take_sentences(ground, "train.conll", 0, 4, "gold.conll"), *labelled = path_join(ground->folder, "pseudo.conll");
+    char *vocab = path_join(ground->model, "vocab.txt"), *folder = path_join(ground->folder, name);
+    write_text(labelled, pseudo);
+    ShardSource sources[] = {{.split = "train", .path = gold}, {.split = "train", .path = labelled, .kind = SHARD_PSEUDO}};
+    ShardBuild build = {
+        .sources = sources, .source_count = pseudo[0] ? 2 : 1, .vocab_path = vocab, .lowercase = true, .lowercase_given = true};
+    options_set_defaults(data_option_table(), &build.options);
+    build.options.max_seq_length = 128;
+    build.options.pseudo_weight = weight;
+    must(shard_store_build(&build, folder, NULL, &diagnostic), &diagnostic);
+    free(gold);
+    free(labelled);
+    free(vocab);
+    return folder;
+}
+
 int ground_setup(void **state)
 {
     log_set_level(LOG_ERROR);

@@ -32,6 +32,10 @@ int ground_teardown(void **state);
  * the caller. */
 char *ground_make_shards(const Ground *ground, const char *name, int64_t max_seq_length);
 
+/* The first few sentences for training, and sentences with pseudo-labels of this weight (CoNLL with a column of weights, "" for none). The casing
+ * is given. The folder is freed by the caller. */
+char *ground_make_weighted_shards(const Ground *ground, const char *name, const char *pseudo, double weight);
+
 /* Options for a few quick steps; overrides: "name=value" separated by spaces. */
 TrainingOptions ground_options(const char *overrides);
 

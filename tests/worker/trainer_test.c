@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/io/file.h"
@@ -663,6 +664,119 @@ static void shards_are_copied_once_when_they_may_not_be_read_where_they_are(void
     free(again);
 }
 
+static void shards_of_another_casing_are_refused_unless_it_was_asked_for(void **state)
+{
+    const Ground *ground = *state;
+    Workplace workplace;
+    Diagnostic diagnostic = {0};
+    WorkplaceOptions place = {.backend = "reference", .threads = 1};
+    Communicator *communicator = communicator_alone();
+    char *store = path_join(ground->folder, "refused"), *config = path_join(ground->model, "tokenizer_config.json");
+    TrainingData data = {.model = ground->model, .random_weights = true, .shards = ground->shards, .store = store};
+    must(file_write_durable(file_system_posix(), config, "{\"do_lower_case\": false}", 24, &diagnostic), &diagnostic);
+    must(workplace_open(&workplace, communicator, &place, &diagnostic), &diagnostic);
+    assert_int_equal(workplace_set_data(&workplace, &data, &diagnostic), STATUS_MISMATCH);
+    assert_non_null(strstr(diagnostic.message, "do_lower_case false"));
+    data.shards = ground_make_weighted_shards(ground, "casing_given", "", 1);
+    must(workplace_set_data(&workplace, &data, &diagnostic), &diagnostic);
+    workplace_close(&workplace);
+    communicator_close(&communicator);
+    unlink(config);
+    free(data.shards);
+    free(config);
+    free(store);
+}
+
+static void a_classifier_for_other_labels_is_not_used(void **state)
+{
+    const Ground *ground = *state;
+    Diagnostic diagnostic = {0};
+    Workplace workplace;
+    Communicator *communicator = communicator_alone();
+    ground_workplace(ground, communicator, "other_labels", &workplace);
+    TrainingOptions options = ground_options("");
+    char *folder = path_join(ground->folder, "labelled"), hex[2][17];
+    Model *model = NULL;
+    must(folder_create(file_system_posix(), folder, &diagnostic), &diagnostic);
+    must(workplace_start_model(&workplace, &options, &model, hex[0], &diagnostic), &diagnostic);
+    FloatArray values = {0};
+    array_reserve(&values, model_layout(model)->float_count);
+    must(model_parameters_get(model, values.items, &diagnostic), &diagnostic);
+    for (int swapped = 0; swapped < 2; swapped++) {
+        BertConfig config = {0};
+        bert_config_copy(&config, &workplace.config);
+        if (swapped) { /* the same labels, the first two in the other order */
+            char *first = config.labels[0];
+            config.labels[0] = config.labels[1];
+            config.labels[1] = first;
+        }
+        must(model_folder_write(folder, &config, model_layout(model), values.items, ground->model, true, 200, NULL,
+                                file_system_posix(), &diagnostic),
+             &diagnostic);
+        Workplace other;
+        Ground labelled = {.folder = ground->folder, .model = folder, .shards = ground->shards};
+        WorkplaceOptions place = {.backend = "reference", .threads = 1};
+        TrainingData data = {.model = folder, .shards = labelled.shards, .store = workplace.work_folder};
+        must(workplace_open(&other, communicator, &place, &diagnostic), &diagnostic);
+        must(workplace_set_data(&other, &data, &diagnostic), &diagnostic);
+        Model *started = NULL;
+        options.seed = 7; /* another head, where there is a new one */
+        must(workplace_start_model(&other, &options, &started, hex[1], &diagnostic), &diagnostic);
+        assert_int_equal(strcmp(hex[0], hex[1]) == 0, !swapped);
+        model_destroy(&started);
+        workplace_close(&other);
+        bert_config_free(&config);
+    }
+    array_free(&values);
+    model_destroy(&model);
+    workplace_close(&workplace);
+    communicator_close(&communicator);
+    free(folder);
+}
+
+/* Losses of a run in which every step sees all windows: their order is of no importance. */
+static void run_weighted(const Ground *ground, const char *name, const char *pseudo, double weight, Run *run)
+{
+    Ground weighted = *ground;
+    weighted.shards = ground_make_weighted_shards(ground, name, pseudo, weight);
+    run_trial(&weighted,
+              &(Wish){.store = name,
+                      .options = "per_device_train_batch_size=64 hidden_dropout=0 attention_dropout=0 classifier_dropout=0 "
+                                 "max_steps=6 learning_rate=0.01 weight_decay=0.01",
+                      .no_evaluation = true},
+              run);
+    must(run->status, &run->diagnostic);
+    assert_int_equal(run->losses.count, 6);
+    free(weighted.shards);
+}
+
+static double largest_difference(const Run *a, const Run *b)
+{
+    double largest = 0;
+    for (size_t i = 0; i < a->losses.count; i++)
+        largest = fmax(largest, fabs((double)a->losses.items[i] - (double)b->losses.items[i]));
+    return largest;
+}
+
+static void two_copies_of_half_the_weight_train_as_one(void **state)
+{
+#define SENTENCES(weight) "Leiden\tB-LOC\t" weight "\nlies\tO\t" weight "\n\nBram\tB-PER\t" weight "\n"
+    Run once, halves, doubled, heavy;
+    run_weighted(*state, "once", SENTENCES("1"), 1, &once);
+    run_weighted(*state, "halves", SENTENCES("0.5") "\n" SENTENCES("0.5"), 1, &halves);
+    run_weighted(*state, "heavy", SENTENCES("0.25") "\n" SENTENCES("0.25"), 2, &heavy);
+    run_weighted(*state, "doubled", SENTENCES("1") "\n" SENTENCES("1"), 1, &doubled);
+    /* Sums in another order: rounding only. The losses after the first depend on the gradients of all steps before. */
+    assert_true(largest_difference(&once, &halves) < 2e-6);
+    assert_true(largest_difference(&once, &heavy) < 2e-6);
+    assert_true(largest_difference(&once, &doubled) > 1e-3); /* weights that are not taken would give this */
+    run_free(&once);
+    run_free(&halves);
+    run_free(&heavy);
+    run_free(&doubled);
+#undef SENTENCES
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -689,6 +803,9 @@ int main(void)
         cmocka_unit_test(ties_keep_the_earlier_checkpoint_and_the_threshold_counts),
         cmocka_unit_test(shards_of_another_vocabulary_are_refused_by_name),
         cmocka_unit_test(shards_that_are_too_long_for_the_model_are_refused),
+        cmocka_unit_test(shards_of_another_casing_are_refused_unless_it_was_asked_for),
+        cmocka_unit_test(a_classifier_for_other_labels_is_not_used),
+        cmocka_unit_test(two_copies_of_half_the_weight_train_as_one),
         cmocka_unit_test(shards_are_copied_once_when_they_may_not_be_read_where_they_are),
     };
     return cmocka_run_group_tests(tests, ground_setup, ground_teardown);
