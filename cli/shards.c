@@ -89,6 +89,9 @@ Status shards_build(const ShardRequest *request, const char *folder, Diagnostic 
         LOG_INFO("shards in %s: %lld sentences, %lld tokens, %lld pieces in %lld windows; words agree on %.1f%%", folder,
                  (long long)summary.sentences, (long long)summary.tokens, (long long)summary.pieces, (long long)summary.windows,
                  summary.words_agreement * 100);
+    if (!summary.up_to_date)
+        LOG_INFO("%.1f s for the hashes of the files, %.1f s for their labels and words, %.1f s for the records", summary.hash_s,
+                 summary.survey_s, summary.write_s);
     if (summary.reused_sentences > 0)
         LOG_INFO("%lld sentences of unchanged files were taken over", (long long)summary.reused_sentences);
     if (summary.pseudo_sentences > 0)

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/io/file.h"
 #include "shard/pipeline.h"
@@ -725,12 +726,20 @@ out:
     return status;
 }
 
+static double seconds_now(void)
+{
+    const Clock *clock = clock_system();
+    return (double)clock->monotonic_ns(clock->context) / 1e9;
+}
+
 /* With the folder locked. */
 static Status build_locked(Builder *builder, const char *folder, ShardSummary *summary, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     Json *wanted = NULL;
+    double start_s = seconds_now();
     TRY(builder_prepare(builder, diagnostic));
+    double hashed_s = seconds_now();
     wanted = build_json(builder);
     if (is_up_to_date(builder, folder, wanted, summary))
         goto out;
@@ -739,9 +748,13 @@ static Status build_locked(Builder *builder, const char *folder, ShardSummary *s
     slots_make(builder);
     TRY(survey(builder, diagnostic));
     old_check(builder);
+    double surveyed_s = seconds_now();
     TRY(write_all(builder, folder, &wanted, diagnostic));
     *summary = shard_metadata_summary(&builder->metadata);
     summary->reused_sentences = builder->reused_sentences;
+    summary->hash_s = hashed_s - start_s;
+    summary->survey_s = surveyed_s - hashed_s;
+    summary->write_s = seconds_now() - surveyed_s;
 out:
     json_destroy(&wanted);
     return status;

@@ -1,96 +1,84 @@
 #include "shard/shard_records.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/token_block.h"
 
+enum { RECORD_ALIGNMENT = 8, CHECKSUM_SIZE = 8 };
+
 void shard_records_clear(ShardRecords *records)
 {
-    text_clear(&records->bytes);
-    records->places.count = 0;
+    records->bytes.count = records->places.count = 0;
 }
 
 void shard_records_free(ShardRecords *records)
 {
-    text_free(&records->bytes);
+    array_free(&records->bytes);
     array_free(&records->places);
 }
 
-static void append(ShardRecords *records, const void *bytes, size_t size)
+/* A new record of so many bytes of content; where they go. What is not written is zero. */
+static unsigned char *record_new(ShardRecords *records, size_t content_size, bool is_window)
 {
-    text_append(&records->bytes, bytes, size);
-}
-
-static void append_int(ShardRecords *records, int32_t value)
-{
-    append(records, &value, sizeof value);
-}
-
-static size_t record_begin(ShardRecords *records)
-{
-    uint64_t checksum = 0;
-    size_t offset = records->bytes.size;
-    append(records, &checksum, sizeof checksum);
-    return offset;
-}
-
-static void record_end(ShardRecords *records, size_t offset, bool is_window)
-{
-    static const char zeros[8];
-    append(records, zeros, (8 - records->bytes.size % 8) % 8);
-    RecordPlace place = {.offset = offset, .size = records->bytes.size - offset, .is_window = is_window};
+    size_t size = (CHECKSUM_SIZE + content_size + RECORD_ALIGNMENT - 1) / RECORD_ALIGNMENT * RECORD_ALIGNMENT;
+    RecordPlace place = {.offset = records->bytes.count, .size = size, .is_window = is_window};
     array_push(&records->places, place);
+    array_reserve(&records->bytes, records->bytes.count + size);
+    unsigned char *record = records->bytes.items + records->bytes.count;
+    records->bytes.count += size;
+    memset(record, 0, CHECKSUM_SIZE);
+    memset(record + size - RECORD_ALIGNMENT, 0, RECORD_ALIGNMENT);
+    return record + CHECKSUM_SIZE;
 }
 
 static void sequence_record(ShardRecords *records, uint32_t source, const SequenceBatch *batch, const Sequence *sequence,
                             const int32_t *gold, size_t window_count)
 {
-    size_t first = (size_t)sequence->first_token, end = first + (size_t)sequence->token_count;
+    size_t first = (size_t)sequence->first_token, count = (size_t)sequence->token_count;
     uint32_t text_size = 0; /* at most CORPUS_SENTENCE_BYTES and one sentence more */
-    for (size_t i = first; i < end; i++)
+    for (size_t i = first; i < first + count; i++)
         text_size += batch->text_sizes.items[i];
     ShardSequenceHeader header = {.line = sequence->line,
                                   .token_count = sequence->token_count,
                                   .window_count = (int32_t)window_count,
                                   .text_size = text_size,
                                   .source = source};
-    size_t offset = record_begin(records);
-    append(records, &header, sizeof header);
-    append(records, gold, (size_t)sequence->token_count * sizeof *gold);
-    uint32_t text_offset = 0;
-    append(records, &text_offset, sizeof text_offset);
-    for (size_t i = first; i < end; i++) {
-        text_offset += batch->text_sizes.items[i];
-        append(records, &text_offset, sizeof text_offset);
+    unsigned char *at = record_new(records, sizeof header + (2 * count + 1) * sizeof(int32_t) + text_size, false);
+    memcpy(at, &header, sizeof header);
+    at += sizeof header;
+    memcpy(at, gold, count * sizeof *gold);
+    uint32_t *offsets = (uint32_t *)(void *)(at + count * sizeof *gold), offset = 0;
+    char *text = (char *)(offsets + count + 1);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t size = batch->text_sizes.items[first + i];
+        offsets[i] = offset;
+        memcpy(text + offset, batch->bytes.bytes + batch->text_offsets.items[first + i], size);
+        offset += size;
     }
-    for (size_t i = first; i < end; i++)
-        append(records, batch->bytes.bytes + batch->text_offsets.items[i], batch->text_sizes.items[i]);
-    record_end(records, offset, false);
+    offsets[count] = offset;
 }
 
 static void window_record(ShardRecords *records, float weight, const AlignedPieces *pieces, const Window *window,
                           const WordpieceSpecials *specials)
 {
-    size_t first = (size_t)window->first, count = (size_t)window->count;
+    size_t first = (size_t)window->first, count = (size_t)window->count, length = count + 2;
     ShardWindowHeader header = {.length = window->count + 2,
                                 .owned_first = window->owned_first - window->first + 1,
                                 .owned_end = window->owned_end - window->first + 1,
                                 .weight = weight};
-    size_t offset = record_begin(records);
-    append(records, &header, sizeof header);
-    append_int(records, specials->cls);
-    append(records, pieces->ids.items + first, count * sizeof *pieces->ids.items);
-    append_int(records, specials->sep);
-    append_int(records, TOKEN_LABEL_IGNORED);
-    for (int32_t i = window->first; i < window->first + window->count; i++) {
-        bool owned = i >= window->owned_first && i < window->owned_end;
-        append_int(records, owned ? pieces->labels.items[i] : TOKEN_LABEL_IGNORED);
-    }
-    append_int(records, TOKEN_LABEL_IGNORED);
-    append_int(records, -1);
-    append(records, pieces->token_index.items + first, count * sizeof *pieces->token_index.items);
-    append_int(records, -1);
-    record_end(records, offset, true);
+    unsigned char *at = record_new(records, sizeof header + 3 * length * sizeof(int32_t), true);
+    memcpy(at, &header, sizeof header);
+    int32_t *ids = (int32_t *)(void *)(at + sizeof header), *labels = ids + length, *tokens = labels + length;
+    ids[0] = specials->cls;
+    memcpy(ids + 1, pieces->ids.items + first, count * sizeof *ids);
+    ids[length - 1] = specials->sep;
+    for (size_t i = 0; i < length; i++)
+        labels[i] = TOKEN_LABEL_IGNORED;
+    size_t owned = (size_t)(window->owned_first - window->first), owned_count = (size_t)(window->owned_end - window->owned_first);
+    memcpy(labels + 1 + owned, pieces->labels.items + first + owned, owned_count * sizeof *labels);
+    tokens[0] = tokens[length - 1] = -1;
+    memcpy(tokens + 1, pieces->token_index.items + first, count * sizeof *tokens);
 }
 
 void shard_records_add(ShardRecords *records, uint32_t source, const SequenceBatch *batch, const Sequence *sequence,

@@ -14,7 +14,7 @@ typedef struct RecordPlace {
 
 /* A record of each sequence, followed by those of its windows. */
 typedef struct ShardRecords {
-    Text bytes;
+    ARRAY(unsigned char) bytes;
     ARRAY(RecordPlace) places;
 } ShardRecords;
 void shard_records_clear(ShardRecords *records);

@@ -56,6 +56,7 @@ typedef struct ShardSummary {
     int64_t sentences, tokens, pieces, windows, zero_piece_tokens, unk_pieces;
     int64_t pseudo_sentences, weak_sentences, unlabelled_tokens, dropped; /* dropped: sequences that no source agrees on */
     int64_t reused_sentences;                                             /* taken over from the store that was there */
+    double hash_s, survey_s, write_s;                                     /* the inputs' hashes; first and second pass */
     double words_agreement;                                               /* of the chosen rule, 0..1 */
 } ShardSummary;
 

@@ -202,7 +202,7 @@ Status shard_writer_add(ShardWriter *writer, int32_t split, ShardRecords *record
     Status status = split_begin(writer, split, diagnostic);
     for (size_t i = 0; status == STATUS_OK && i < records->places.count; i++) {
         const RecordPlace *place = &records->places.items[i];
-        unsigned char *record = (unsigned char *)records->bytes.bytes + place->offset;
+        unsigned char *record = records->bytes.items + place->offset;
         status = place->is_window ? window_put(writer, record, place->size, diagnostic)
                                   : sequence_put(writer, record, place->size, diagnostic);
     }
