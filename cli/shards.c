@@ -80,7 +80,6 @@ Status shards_build(const ShardRequest *request, const char *folder, Diagnostic 
                         .progress = show_progress,
                         .progress_context = &progress,
                         .interrupted = request->interrupted};
-    TRY(folder_create(file_system_posix(), folder, diagnostic));
     TRY(shard_store_build(&build, folder, &summary, diagnostic));
     progress_end(&progress);
     if (summary.up_to_date)

@@ -38,6 +38,8 @@ static void inside_name(const char *name, bool last, Text *result)
 
 void align_add_derived_labels(LabelSet *labels, SubwordLabels subword_labels)
 {
+    if (subword_labels == SUBWORD_SPECIAL)
+        label_set_add(labels, LABEL_LATER_PIECE);
     if (subword_labels != SUBWORD_INSIDE)
         return;
     Text name = {0};
@@ -66,6 +68,10 @@ static Status label_pieces(const LabelSet *labels, const DataOptions *options, i
                            Text *name, Diagnostic *diagnostic)
 {
     size_t end = pieces->ids.count;
+    int32_t special = options->subword_labels == SUBWORD_SPECIAL ? label_set_find(labels, LABEL_LATER_PIECE) : -1;
+    if (options->subword_labels == SUBWORD_SPECIAL && special < 0)
+        return FAIL(diagnostic, STATUS_MISMATCH, "subword_labels: special needs the label \"%s\", and the labels lack it",
+                    LABEL_LATER_PIECE);
     for (size_t i = first; i < end; i++) {
         int32_t given = TOKEN_LABEL_IGNORED;
         if (label >= 0 && (i == first || options->subword_labels == SUBWORD_COPY)) {
@@ -74,6 +80,8 @@ static Status label_pieces(const LabelSet *labels, const DataOptions *options, i
             Status status = inside_label(labels, label, i + 1 == end, &given, name, diagnostic);
             if (status != STATUS_OK)
                 return status;
+        } else if (label >= 0 && special >= 0) {
+            given = special;
         }
         array_push(&pieces->labels, given);
     }

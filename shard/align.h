@@ -9,8 +9,8 @@
 /* One sequence (a sentence, or a document) as pieces, without [CLS] and [SEP]. */
 typedef struct AlignedPieces {
     Int32Array ids;
-    Int32Array token_index; /* token of each piece */
-    Int32Array labels;      /* label id or TOKEN_LABEL_IGNORED */
+    Int32Array token_index;    /* token of each piece */
+    Int32Array labels;         /* label id or TOKEN_LABEL_IGNORED */
     int64_t zero_piece_tokens; /* tokens that gave no piece */
 } AlignedPieces;
 void aligned_pieces_clear(AlignedPieces *pieces);
@@ -20,11 +20,12 @@ void aligned_pieces_free(AlignedPieces *pieces);
  * or NULL (prediction). Tokens without pieces become [UNK], are dropped or refused by options->zero_piece (file and line of tokens unknown
  * here: the diagnostic names the token's index). `inside` turns B- into I- and, in IOBES/BILOU, keeps E/L on the last piece: the labels it
  * needs must be in `labels`. */
-NODISCARD Status align_tokens(const Wordpiece *wordpiece, const char *const *tokens, const size_t *token_sizes, const int32_t *token_labels,
-                              int32_t n, const LabelSet *labels, LabelScheme scheme, const DataOptions *options, AlignedPieces *pieces,
-                              Diagnostic *diagnostic);
+NODISCARD Status align_tokens(const Wordpiece *wordpiece, const char *const *tokens, const size_t *token_sizes,
+                              const int32_t *token_labels, int32_t n, const LabelSet *labels, LabelScheme scheme,
+                              const DataOptions *options, AlignedPieces *pieces, Diagnostic *diagnostic);
 
-/* Adds to a training label set what `inside` derives from its labels (I- of each type, and E- or L- where spans have an end). */
+/* Adds to a training label set what `inside` derives from its labels (I- of each type, and E- or L- where spans have an end), and the one
+ * label that `special` gives. */
 void align_add_derived_labels(LabelSet *labels, SubwordLabels subword_labels);
 
 /* A window: pieces [first, first + count) of the sequence. The loss and the context rule count piece i of the sequence in this window

@@ -202,7 +202,8 @@ static Status parse_labels(LabelSet **labels, const Json *json, const char *key,
     for (size_t i = 0; i < count; i++) {
         const char *name = json_string_value(json_at(array, i));
         LabelParts parts;
-        if (!name || !label_split(name, &parts) || label_set_add(*labels, name) != (int32_t)i)
+        bool label = name && (label_split(name, &parts) || strcmp(name, LABEL_LATER_PIECE) == 0);
+        if (!label || label_set_add(*labels, name) != (int32_t)i)
             return FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: entry %zu of \"%s\" is not a label, or there twice", path, i, key);
     }
     return STATUS_OK;

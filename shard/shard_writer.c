@@ -28,7 +28,7 @@ struct ShardWriter {
     int64_t window_count, sequence_count; /* of this split */
     ARRAY(ShardWindowInfo) chunk;         /* infos of this split that are not written yet */
     Text record;
-    int32_t outside; /* the label O, -1: there is none */
+    int32_t outside, later_piece; /* the labels that are no span, -1: there is none */
 };
 
 static bool is_stale(const char *name, bool locked)
@@ -102,6 +102,7 @@ Status shard_writer_begin(ShardWriter **writer, const char *folder, size_t map_s
     *writer = begun;
     begun->folder = memory_copy_string(folder);
     begun->outside = label_set_find(labels, "O");
+    begun->later_piece = label_set_find(labels, LABEL_LATER_PIECE);
     begun->path = path_join(folder, SHARD_FILE_NAME);
     begun->temporary = memory_format("%s.tmp-%ld", begun->path, (long)getpid());
     KvOptions options = {.no_sync = true, .map_size_bytes = map_size_bytes, .table_limit = SHARD_TABLE_COUNT};
@@ -187,7 +188,7 @@ static Status window_put(ShardWriter *writer, unsigned char *record, size_t size
     const int32_t *labels = (const int32_t *)(const void *)(record + CHECKSUM_SIZE + sizeof header) + header.length;
     for (int32_t i = 0; i < header.length; i++) {
         info.label_count += labels[i] != TOKEN_LABEL_IGNORED;
-        info.has_span |= labels[i] != TOKEN_LABEL_IGNORED && labels[i] != writer->outside;
+        info.has_span |= labels[i] != TOKEN_LABEL_IGNORED && labels[i] != writer->outside && labels[i] != writer->later_piece;
     }
     Status status = writer_put_indexed(writer, writer->windows, writer->window_count, record, size, diagnostic);
     if (status != STATUS_OK)

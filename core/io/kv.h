@@ -40,7 +40,7 @@ NODISCARD Status kv_table(KvTransaction *transaction, const char *name, bool cre
 /* STATUS_NOT_FOUND when absent. */
 NODISCARD Status kv_get(KvTransaction *transaction, KvTable table, KvBytes key, KvBytes *value, Diagnostic *diagnostic);
 NODISCARD Status kv_put(KvTransaction *transaction, KvTable table, KvBytes key, KvBytes value, Diagnostic *diagnostic);
-/* As kv_put, for a key behind all that the table has: fills pages to the end, which other orders leave half empty. STATUS_EXISTS when it is not. */
+/* As kv_put, for a key behind all that the table has (else STATUS_EXISTS): nothing is searched for, and pages are filled to the end. */
 NODISCARD Status kv_append(KvTransaction *transaction, KvTable table, KvBytes key, KvBytes value, Diagnostic *diagnostic);
 NODISCARD Status kv_delete(KvTransaction *transaction, KvTable table, KvBytes key, Diagnostic *diagnostic);
 NODISCARD Status kv_count(KvTransaction *transaction, KvTable table, uint64_t *count, Diagnostic *diagnostic);

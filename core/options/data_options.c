@@ -5,7 +5,7 @@
 
 static const char *const units[] = {[UNIT_SENTENCE] = "sentence", [UNIT_DOCUMENT] = "document", NULL};
 static const char *const subword_label_rules[] = {
-    [SUBWORD_IGNORE] = "ignore", [SUBWORD_INSIDE] = "inside", [SUBWORD_COPY] = "copy", NULL};
+    [SUBWORD_IGNORE] = "ignore", [SUBWORD_INSIDE] = "inside", [SUBWORD_COPY] = "copy", [SUBWORD_SPECIAL] = "special", NULL};
 static const char *const zero_piece_rules[] = {
     [ZERO_PIECE_UNK] = "unk", [ZERO_PIECE_DROP] = "drop", [ZERO_PIECE_ERROR] = "error", NULL};
 static const char *const weak_votes[] = {[WEAK_VOTE_MAJORITY] = "majority", [WEAK_VOTE_ABSTAIN] = "abstain", NULL};
@@ -22,7 +22,7 @@ static const OptionDescriptor descriptors[] = {
      .help = "pieces by which windows of a longer sequence overlap"},
     {FIELD(unit), .type = OPTION_CHOICE, .choices = units, .default_text = "sentence", .help = "what is one sequence"},
     {FIELD(subword_labels), .type = OPTION_CHOICE, .choices = subword_label_rules, .default_text = "ignore",
-     .help = "label of a token's pieces after the first"},
+     .help = "label of a token's pieces after the first: none, I- of its span, the same again, or X for all of them"},
     {FIELD(zero_piece), .type = OPTION_CHOICE, .choices = zero_piece_rules, .default_text = "unk",
      .help = "what becomes of a token that gives no piece"},
     {FIELD(scheme), .type = OPTION_TEXT, .choices = schemes, .default_text = "auto", .help = "label scheme of the corpus"},

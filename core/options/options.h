@@ -15,7 +15,7 @@
 typedef enum LrSchedulerType { SCHEDULE_LINEAR, SCHEDULE_COSINE, SCHEDULE_CONSTANT_WITH_WARMUP } LrSchedulerType;
 typedef enum MetricMode { METRIC_DEFAULT, METRIC_STRICT } MetricMode;
 typedef enum DecodeRule { DECODE_ARGMAX, DECODE_VITERBI } DecodeRule;
-typedef enum SubwordLabels { SUBWORD_IGNORE, SUBWORD_INSIDE, SUBWORD_COPY } SubwordLabels;
+typedef enum SubwordLabels { SUBWORD_IGNORE, SUBWORD_INSIDE, SUBWORD_COPY, SUBWORD_SPECIAL } SubwordLabels;
 typedef enum ShardUnit { UNIT_SENTENCE, UNIT_DOCUMENT } ShardUnit;
 typedef enum WeakVote { WEAK_VOTE_MAJORITY, WEAK_VOTE_ABSTAIN } WeakVote;
 typedef enum ZeroPiece { ZERO_PIECE_UNK, ZERO_PIECE_DROP, ZERO_PIECE_ERROR } ZeroPiece;

@@ -155,7 +155,8 @@ static Status label_table_split(LabelTable *table, const LabelSet *set, LabelSet
 {
     for (int32_t id = 0; id < table->label_count; id++) {
         LabelParts parts;
-        if (!label_split(label_set_name(set, id), &parts))
+        bool later = strcmp(label_set_name(set, id), LABEL_LATER_PIECE) == 0;
+        if (!label_split(later ? "O" : label_set_name(set, id), &parts))
             return FAIL(diagnostic, STATUS_INVALID_INPUT,
                         "label \"%s\" is neither O nor B-, I-, E-, S-, L- or U- with a type after it; check the label column",
                         label_set_name(set, id));

@@ -33,6 +33,9 @@ typedef struct LabelParts {
 /* False when the text is neither "O" nor B-, I-, E-, S-, L-, U- followed by a type. (seqeval reads a bare prefix as type "_"; we refuse it.) */
 bool label_split(const char *label, LabelParts *parts);
 
+/* The label of all later pieces of tokens where data is made with subword_labels: special. No corpus has it; as a prediction it is no span. */
+#define LABEL_LATER_PIECE "X"
+
 /* A set of label names with dense ids. Names are owned. */
 typedef struct LabelSet LabelSet;
 LabelSet *label_set_create(void);
@@ -57,7 +60,7 @@ typedef ARRAY(Span) SpanArray;
 typedef struct LabelTable {
     int32_t label_count;
     LabelPrefix *prefixes; /* [label_count] */
-    int32_t *types;        /* [label_count] type index; -1 for O */
+    int32_t *types;        /* [label_count] type index; -1 for O and LABEL_LATER_PIECE, which counts as O */
     int32_t type_count;
     char **type_names; /* [type_count], sorted by bytes */
 } LabelTable;

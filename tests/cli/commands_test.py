@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 import support  # noqa: E402
@@ -399,6 +400,43 @@ class Commands:
         same = run("shard", "--train", TRAIN, "--model", self.start, "--out", self.path("usual"), "--max-seq-length", "64", "--stride", "8",
                    "--json").stdout
         assert json.loads(out)["identity"] == json.loads(same)["identity"]
+
+    def shards_take_pseudo_labels_and_weak_labels_and_say_how_many(self):
+        pseudo = self.write("tagged.conll", "Ada\tB-PER\t0.9\nsang\tO\t0.9\n\nin\tO\t0.5\nOslo\tB-LOC\t0.5\n")
+        weak = [self.write("rules.conll", "Ada\tB-PER\nsang\tO\n\nit\tO\n"), self.write("names.conll", "Ada\tB-LOC\nsang\tO\n\nit\tB-LOC\n")]
+        arguments = ["shard", "--train", TRAIN, "--model", self.start, "--out", self.path("mixed"), "--max-seq-length", "64", "--stride", "8",
+                     "--pseudo", pseudo, "--pseudo-weight", "0.5", "--weak", weak[0], "--weak", weak[1], "--json"]
+        train = json.loads(run(*arguments).stdout)["splits"]["train"]
+        assert train["pseudo"] == {**train["pseudo"], "sentences": 2, "tokens": 4}, train
+        assert train["weak"]["sentences"] == 1 and train["unlabelled_tokens"] == 1 and train["dropped"] == 1, train
+        gold = json.loads(run("shard", "--train", TRAIN, "--model", self.start, "--out", self.path("gold"), "--max-seq-length", "64",
+                              "--stride", "8", "--json").stdout)["splits"]["train"]
+        assert train["sentences"] == gold["sentences"] + 3 and "pseudo" not in gold, (train, gold)
+        added = run(*arguments, "--dev", DEV)
+        assert re.search(rf"{train['sentences']} sentences of unchanged files were taken over", added.stderr), added.stderr
+        wrong = self.write("other.conll", "Ada\tB-PER\nsings\tO\n")
+        fails(1, r"other.conll:2:1: .*\"sings\" stands where", *arguments, "--weak", wrong)
+        fails(2, r"weak-weight: must be a number above 0", *arguments, "--weak-weight", "0")
+        trained = json.loads(run("train", "--model", self.start, "--train", TRAIN, "--pseudo", pseudo, "--weak", weak[0], "--dev", DEV, "--out",
+                                 self.path("model-mixed"), "--max-seq-length", "64", "--stride", "8", "--max-steps", "2", "--threads", "1",
+                                 "--no-eval", "--json").stdout)
+        assert trained["steps"] == 2, trained
+
+    def an_interrupted_shard_leaves_nothing_and_the_next_goes_through(self):
+        with open(TRAIN, encoding="utf-8") as file:
+            large = self.write("large.conll", file.read() * 200)
+        out = self.path("interrupted")
+        command = [NERSWEEP, "shard", "--train", large, "--model", self.start, "--out", out, "--max-seq-length", "64", "--stride", "8", "--threads", "3"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            deadline = time.monotonic() + 60
+            while not (os.path.isdir(out) and os.listdir(out)) and time.monotonic() < deadline:  # the first pass is over
+                time.sleep(0.005)
+            process.send_signal(signal.SIGINT)
+            errors = process.communicate(timeout=60)[1]
+        assert process.returncode == 130 and "interrupted" in errors, (process.returncode, errors)
+        assert not os.path.exists(out), os.listdir(out)
+        again = json.loads(run(*command[1:], "--json").stdout)
+        assert again["splits"]["train"]["sentences"] > 200 * 200 and os.listdir(out) == ["shards.mdb"], again
 
     # -- train
     def train_reports_the_agreed_keys(self):

@@ -98,6 +98,38 @@ static void the_sweep_file_of_the_contract_is_read(void **state)
     sweep_destroy(&sweep);
 }
 
+static void pseudo_and_weak_files_are_part_of_what_a_sweep_is(void **state)
+{
+    (void)state;
+    static const char *const data[] = {"data.pseudo=train.conll", "data.pseudo_weight=0.5", "data.weak=[train.conll, dev.conll]",
+                                       "data.weak_vote=abstain"};
+    char with[65], without[65];
+    for (int given = 0; given < 2; given++) {
+        Sweep *sweep = NULL;
+        Diagnostic diagnostic = {0};
+        char *text = memory_format("%smethod: grid\nparameters: {learning_rate: {value: 1.0e-5}}\n", fixture_head);
+        fixture_write("sweep.yaml", text);
+        Status status = sweep_read(&sweep, "sweep.yaml", data, given ? 4 : 0, NULL, &diagnostic);
+        if (status != STATUS_OK)
+            fail_msg("%s", diagnostic.message);
+        assert_int_equal(sweep->pseudo.count, given);
+        assert_int_equal(sweep->weak.count, 2 * given);
+        assert_true(sweep->data.pseudo_weight == (given ? 0.5 : 1));
+        assert_int_equal(sweep->data.weak_vote, given ? WEAK_VOTE_ABSTAIN : WEAK_VOTE_MAJORITY);
+        sweep_identity(sweep, given ? with : without);
+        sweep_destroy(&sweep);
+        free(text);
+    }
+    assert_string_not_equal(with, without);
+    static const char *const missing[] = {"data.pseudo=nowhere.conll", "data.pseudo_weight=0"};
+    char *text = memory_format("%smethod: grid\nparameters: {learning_rate: {value: 1.0e-5}}\n", fixture_head),
+         *lines = refused(text, missing, 2);
+    expect(lines, "nowhere.conll: No such file");
+    expect(lines, "pseudo_weight: must be a number above 0");
+    free(lines);
+    free(text);
+}
+
 static void everything_that_is_wrong_is_said_at_once_with_its_place(void **state)
 {
     (void)state;
@@ -405,6 +437,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_sweep_file_of_the_contract_is_read, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(pseudo_and_weak_files_are_part_of_what_a_sweep_is, set_up, tear_down),
         cmocka_unit_test_setup_teardown(everything_that_is_wrong_is_said_at_once_with_its_place, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_mapping_or_no_yaml_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_key_is_checked, set_up, tear_down),

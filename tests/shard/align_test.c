@@ -117,6 +117,19 @@ static void inside_ends_a_span_on_its_last_piece_in_the_corpus_own_letters(void 
     fixture_free(&fixture);
 }
 
+static void special_gives_all_later_pieces_one_label(void **state)
+{
+    Fixture fixture = fixture_of(*state, false, iob_labels);
+    Diagnostic diagnostic = {0};
+    fixture.options.subword_labels = SUBWORD_SPECIAL;
+    assert_int_equal(fixture_align(&fixture, sentence, (int32_t[]){1, 0, 2}, 3, &diagnostic), STATUS_MISMATCH);
+    must_contain(diagnostic.message, "\"X\"");
+    align_add_derived_labels(fixture.labels, SUBWORD_SPECIAL);
+    must(fixture_align(&fixture, sentence, (int32_t[]){1, 0, -1}, 3, &diagnostic), &diagnostic);
+    pieces_are(&fixture, "0:Lon:B-LOC 0:##do:X 0:##n:X 1:is:O 2:O:_ 2:##n:_");
+    fixture_free(&fixture);
+}
+
 static void a_token_without_pieces_becomes_unknown_is_dropped_or_refused(void **state)
 {
     static const char *const tokens[] = {"is", "\xEF\xB8\x8F", "on"}; /* U+FE0F alone */
@@ -251,6 +264,7 @@ int main(void)
         cmocka_unit_test(labels_that_training_lacks_and_predictions_are_ignored),
         cmocka_unit_test(inside_makes_later_pieces_i_and_copy_repeats_the_label),
         cmocka_unit_test(inside_ends_a_span_on_its_last_piece_in_the_corpus_own_letters),
+        cmocka_unit_test(special_gives_all_later_pieces_one_label),
         cmocka_unit_test(a_token_without_pieces_becomes_unknown_is_dropped_or_refused),
         cmocka_unit_test(a_short_sequence_is_one_window_and_an_empty_one_none),
         cmocka_unit_test(windows_step_by_content_less_stride_and_the_last_one_is_kept),

@@ -495,6 +495,28 @@ static void weak_and_pseudo_labels_are_taken_over_too(void **state)
     work_free(work);
 }
 
+static void the_label_of_later_pieces_is_in_the_store_and_is_no_span(void **state)
+{
+    Work *work = work_new(*state);
+    work_add(work, "train", SHARD_GOLD, "gold.conll", "went\tO\n\nAnn\tB-PER\n");
+    work->build.options.subword_labels = SUBWORD_SPECIAL;
+    ShardStore *store = work_open(work, "special");
+    LabelTable *table = NULL;
+    assert_int_equal(label_set_count(shard_store_labels(store)), 3); /* B-PER, O, X */
+    assert_string_equal(label_set_name(shard_store_labels(store), 2), LABEL_LATER_PIECE);
+    assert_int_equal(shard_window_infos(store, 0)[0].has_span, 0);
+    assert_int_equal(shard_window_infos(store, 0)[0].label_count, 4);
+    assert_int_equal(shard_window_infos(store, 0)[1].has_span, 1);
+    must(label_table_create(&table, shard_store_labels(store), &work->diagnostic), &work->diagnostic);
+    SpanArray spans = {0};
+    spans_extract_default(table, (int32_t[]){0, 2, 0}, 3, &spans);
+    assert_int_equal(spans.count, 2);
+    array_free(&spans);
+    label_table_destroy(&table);
+    shard_store_close(&store);
+    work_free(work);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -511,6 +533,7 @@ int main(void)
         cmocka_unit_test(sentences_without_any_agreement_are_left_out),
         cmocka_unit_test(weak_files_with_other_tokens_are_refused_with_the_place),
         cmocka_unit_test(weak_and_pseudo_labels_are_taken_over_too),
+        cmocka_unit_test(the_label_of_later_pieces_is_in_the_store_and_is_no_span),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

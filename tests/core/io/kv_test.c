@@ -194,6 +194,33 @@ static void records_are_walked_in_key_order_until_the_visitor_stops(void **state
     kv_close(&environment);
 }
 
+static void appending_takes_rising_keys_only_and_fills_pages(void **state)
+{
+    char value[300] = "value";
+    struct stat sizes[2];
+    for (int append = 0; append < 2; append++) {
+        const char *path = scratch_path(*state, append ? "appended" : "put");
+        KvEnvironment *environment = open_kv(path, writing);
+        KvTransaction *transaction = begin(environment, false);
+        KvTable table = table_of(transaction, "table", true);
+        for (int i = 0; i < 2000; i++) {
+            char key[16];
+            KvBytes bytes = {value, sizeof value};
+            snprintf(key, sizeof key, "%08d", i);
+            assert_ok(append ? kv_append(transaction, table, bytes_of(key), bytes, &diagnostic)
+                             : kv_put(transaction, table, bytes_of(key), bytes, &diagnostic),
+                      &diagnostic);
+        }
+        if (append)
+            assert_status(kv_append(transaction, table, bytes_of("00000001"), bytes_of("x"), &diagnostic), STATUS_EXISTS,
+                          &diagnostic);
+        assert_ok(kv_commit(&transaction, &diagnostic), &diagnostic);
+        kv_close(&environment);
+        assert_int_equal(stat(path, &sizes[append]), 0);
+    }
+    assert_true(sizes[1].st_size < sizes[0].st_size);
+}
+
 static void limits_are_told(void **state)
 {
     KvOptions options = {.map_size_bytes = 1024 * 1024, .table_limit = 2, .no_sync = true};
@@ -520,6 +547,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_committed_is_read_and_what_is_aborted_is_not, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_reader_writes_no_lock_file, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(records_are_walked_in_key_order_until_the_visitor_stops, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(appending_takes_rising_keys_only_and_fills_pages, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(limits_are_told, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_missing_empty_or_foreign_file_is_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_file_cut_at_any_length_is_corrupt, make_folder, remove_folder),
