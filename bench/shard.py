@@ -6,7 +6,7 @@ usage: bench/shard.py --vocab FILE [--size-gb 5] [--data DIR] [--threads 1,2] [-
 Makes a CoNLL file of the size wanted (deterministic: sentences of words of the vocabulary, drawn by rank as words are in a text, and of made-up
 names with labels; with --data, sentences of DIR/train.conll drawn again and again), shards it once for each number of threads and compares what
 was made, adds a small file and shards again, and tokenizes a part of the same text with `nersweep tokenize`. Samples RssAnon of
-/proc/PID/status every 20 ms. Prints a table and one JSON line. Everything that it makes lies in one folder below --folder and is removed; the
+/proc/PID/status every 100 ms. Prints a table and one JSON line. Everything that it makes lies in one folder below --folder and is removed; the
 largest moment takes about ten times the size of the corpus on disk, six times with --skip-again.
 """
 import argparse
@@ -110,7 +110,7 @@ def run(command):
             if ended:
                 break
             peak = max(peak, anonymous_kb(process.pid))
-            time.sleep(0.02)
+            time.sleep(0.1)
         wall = time.monotonic() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)

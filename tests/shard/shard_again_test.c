@@ -1,185 +1,12 @@
-/* Shards made by several threads, made again with more files, and made of pseudo-labels and weak labels. */
-#include "support.h"
+/* Shards made again with other files, and made of pseudo-labels and weak labels. */
+#include "work.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/philox.h"
 #include "core/io/file.h"
-#include "core/io/hash.h"
-#include "core/io/kv.h"
 #include "shard/shard_format.h"
-
-enum { SOURCE_LIMIT = 8 };
-
-/* A build whose shards go to one folder or another. */
-typedef struct Work {
-    const char *folder;
-    char *vocabulary;
-    ShardSource sources[SOURCE_LIMIT];
-    char *paths[SOURCE_LIMIT];
-    ShardBuild build;
-    ShardSummary summary;
-    Diagnostic diagnostic;
-} Work;
-
-static Work *work_new(const char *folder)
-{
-    Work *work = memory_allocate(1, sizeof *work);
-    work->folder = folder;
-    work->vocabulary = vocabulary_write(folder, NULL);
-    work->build = (ShardBuild){.sources = work->sources, .vocab_path = work->vocabulary, .options = data_options(), .threads = 2};
-    work->build.options.max_seq_length = 32;
-    work->build.options.stride = 8;
-    return work;
-}
-
-static void work_add_path(Work *work, const char *split, ShardSourceKind kind, char *path)
-{
-    size_t at = work->build.source_count++;
-    assert_true(at < SOURCE_LIMIT);
-    work->paths[at] = path;
-    work->sources[at] = (ShardSource){split, path, kind};
-}
-
-static void work_add(Work *work, const char *split, ShardSourceKind kind, const char *name, const char *text)
-{
-    work_add_path(work, split, kind, scratch_write(work->folder, name, text));
-}
-
-static void work_free(Work *work)
-{
-    for (size_t i = 0; i < work->build.source_count; i++)
-        free(work->paths[i]);
-    free(work->vocabulary);
-    free(work);
-}
-
-static Status work_build(Work *work, const char *name)
-{
-    char *shards = path_join(work->folder, name);
-    work->diagnostic = (Diagnostic){0};
-    Status status = shard_store_build(&work->build, shards, &work->summary, &work->diagnostic);
-    free(shards);
-    return status;
-}
-
-static ShardStore *work_open(Work *work, const char *name)
-{
-    ShardStore *store = NULL;
-    char *shards = path_join(work->folder, name);
-    must(work_build(work, name), &work->diagnostic);
-    must(shard_store_open(&store, shards, &work->diagnostic), &work->diagnostic);
-    free(shards);
-    return store;
-}
-
-static Status append_record(void *context, KvBytes key, KvBytes value, Diagnostic *diagnostic)
-{
-    (void)diagnostic;
-    text_append(context, key.bytes, key.size);
-    text_append(context, value.bytes, value.size);
-    return STATUS_OK;
-}
-
-/* Every byte of every record, the metadata's included. */
-static uint64_t records_of(const Work *work, const char *name)
-{
-    static const char *const tables[] = {SHARD_TABLE_METADATA, SHARD_TABLE_WINDOWS, SHARD_TABLE_INFOS, SHARD_TABLE_SEQUENCES};
-    KvEnvironment *environment = NULL;
-    KvTransaction *transaction = NULL;
-    Diagnostic diagnostic = {0};
-    Text all = {0};
-    char *shards = path_join(work->folder, name), *path = path_join(shards, SHARD_FILE_NAME);
-    must(kv_open(&environment, path, (KvOptions){.read_only = true}, &diagnostic), &diagnostic);
-    must(kv_begin(&transaction, environment, true, &diagnostic), &diagnostic);
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        KvTable table;
-        must(kv_table(transaction, tables[i], false, &table, &diagnostic), &diagnostic);
-        must(kv_each(transaction, table, append_record, &all, &diagnostic), &diagnostic);
-    }
-    uint64_t digest = checksum64(all.bytes, all.size);
-    kv_abort(&transaction);
-    kv_close(&environment);
-    text_free(&all);
-    free(path);
-    free(shards);
-    return digest;
-}
-
-/* Sentences of some words with names in between, by a seed. */
-static char *sentences(uint32_t seed, int count)
-{
-    static const char *const words[] = {"the", "bank", "of",   "river", "was", "seen",
-                                        "by",  "Oslo", "U.S.", "25",    ",",   "antidisestablishmentarianism"};
-    Text text = {0};
-    PhiloxKey key = philox_key(seed, RANDOM_INIT, 0);
-    for (uint32_t i = 0; i < (uint32_t)count; i++) {
-        PhiloxBlock random = philox4x32_10(key, i, 0, 0, 0);
-        for (uint32_t w = 0; w < 3 + random.word[0] % 40; w++) {
-            PhiloxBlock draw = philox4x32_10(key, i, w + 1, 0, 0);
-            if (draw.word[0] % 9 == 0)
-                text_format(&text, "Name%u\tB-PER\nLast\tI-PER\n", draw.word[1] % 1000);
-            else
-                text_format(&text, "%s\tO\n", words[draw.word[2] % (sizeof words / sizeof *words)]);
-        }
-        text_append_string(&text, i % 50 == 49 ? "\n-DOCSTART-\tO\n\n" : "\n");
-    }
-    return text_take(&text);
-}
-
-static void work_add_sentences(Work *work, const char *split, const char *name, uint32_t seed, int count)
-{
-    char *text = sentences(seed, count);
-    work_add(work, split, SHARD_GOLD, name, text);
-    free(text);
-}
-
-static void any_number_of_threads_gives_the_same_bytes(void **state)
-{
-    Work *work = work_new(*state);
-    work_add_sentences(work, "train", "a.conll", 1, 4000); /* a dozen batches */
-    work_add_sentences(work, "train", "b.conll", 2, 30);
-    work_add_sentences(work, "dev", "dev.conll", 3, 900);
-    for (int unit = UNIT_SENTENCE; unit <= UNIT_DOCUMENT; unit++) {
-        work->build.options.unit = (ShardUnit)unit;
-        uint64_t first = 0;
-        for (int32_t threads = 1; threads <= 8; threads += threads < 3 ? 1 : 5) {
-            char *name = memory_format("unit%d-threads%d", unit, threads);
-            work->build.threads = threads;
-            must(work_build(work, name), &work->diagnostic);
-            uint64_t records = records_of(work, name);
-            assert_true(threads == 1 || records == first);
-            first = records;
-            free(name);
-        }
-    }
-    work_free(work);
-}
-
-/* One bad line in the middle of the file; another before it in the batch after it must not be what is told. */
-static void the_first_error_of_a_file_is_told_whatever_the_threads(void **state)
-{
-    Work *work = work_new(*state);
-    char *good = sentences(4, 3000);
-    char *text = memory_format("%sx\tX-BAD\n\n%sy\tO\tO\n\n%sz\tY-BAD\n", good, good, good);
-    work_add(work, "train", SHARD_GOLD, "bad.conll", text);
-    long line = 1;
-    for (const char *at = text; strncmp(at, "x\tX-BAD", 7) != 0; at++)
-        line += *at == '\n';
-    for (int32_t threads = 1; threads <= 4; threads++)
-        for (int again = 0; again < 5; again++) {
-            work->build.threads = threads;
-            assert_int_equal(work_build(work, "bad"), STATUS_INVALID_INPUT);
-            must_contain(work->diagnostic.message, "X-BAD");
-            assert_int_equal(work->diagnostic.input_line, line);
-        }
-    free(good);
-    free(text);
-    work_free(work);
-}
 
 static void an_added_file_is_all_that_is_read_and_the_result_is_as_if_made_at_once(void **state)
 {
@@ -520,8 +347,6 @@ static void the_label_of_later_pieces_is_in_the_store_and_is_no_span(void **stat
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_number_of_threads_gives_the_same_bytes),
-        cmocka_unit_test(the_first_error_of_a_file_is_told_whatever_the_threads),
         cmocka_unit_test(an_added_file_is_all_that_is_read_and_the_result_is_as_if_made_at_once),
         cmocka_unit_test(files_may_come_go_and_change_places),
         cmocka_unit_test(what_changes_labels_scheme_or_words_makes_everything_again_and_says_why),

@@ -1,7 +1,8 @@
-#include "support.h"
+#include "work.h"
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/io/hash.h"
 
@@ -54,8 +55,54 @@ static void many_threads_read_one_store(void **state)
     free(train);
 }
 
+static void any_number_of_threads_gives_the_same_bytes(void **state)
+{
+    Work *work = work_new(*state);
+    work_add_sentences(work, "train", "a.conll", 1, 1500); /* several batches */
+    work_add_sentences(work, "train", "b.conll", 2, 30);
+    work_add_sentences(work, "dev", "dev.conll", 3, 300);
+    for (int unit = UNIT_SENTENCE; unit <= UNIT_DOCUMENT; unit++) {
+        work->build.options.unit = (ShardUnit)unit;
+        uint64_t first = 0;
+        for (int32_t threads = 1; threads <= 8; threads += threads < 3 ? 1 : 5) {
+            char *name = memory_format("unit%d-threads%d", unit, threads);
+            work->build.threads = threads;
+            must(work_build(work, name), &work->diagnostic);
+            uint64_t records = records_of(work, name);
+            assert_true(threads == 1 || records == first);
+            first = records;
+            free(name);
+        }
+    }
+    work_free(work);
+}
+
+/* A label that is none, then, batches later, a line that cannot be read, and another bad label. */
+static void the_first_error_of_a_file_is_told_whatever_the_threads(void **state)
+{
+    Work *work = work_new(*state);
+    char *good = sentences(4, 800);
+    char *text = memory_format("%sx\tX-BAD\n\n%sy\tO\tO\n\n%sz\tY-BAD\n", good, good, good);
+    work_add(work, "train", SHARD_GOLD, "bad.conll", text);
+    long line = 1;
+    for (const char *at = text; strncmp(at, "x\tX-BAD", 7) != 0; at++)
+        line += *at == '\n';
+    for (int32_t threads = 1; threads <= 4; threads++)
+        for (int again = 0; again < 3; again++) {
+            work->build.threads = threads;
+            assert_int_equal(work_build(work, "bad"), STATUS_INVALID_INPUT);
+            must_contain(work->diagnostic.message, "X-BAD");
+            assert_int_equal(work->diagnostic.input_line, line);
+        }
+    free(good);
+    free(text);
+    work_free(work);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(many_threads_read_one_store)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(any_number_of_threads_gives_the_same_bytes),
+                                       cmocka_unit_test(the_first_error_of_a_file_is_told_whatever_the_threads),
+                                       cmocka_unit_test(many_threads_read_one_store)};
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }
