@@ -128,22 +128,33 @@ Status sweep_start_prepare(Sweep *sweep, bool start_new, const volatile int *int
     return status;
 }
 
+static Status count_file(const Sweep *sweep, const char *path, bool weight_column, int64_t *sentences, Diagnostic *diagnostic)
+{
+    CorpusReader *reader = NULL;
+    const CorpusSentence *sentence = NULL;
+    CorpusOptions options;
+    Status status = corpus_options_parse(&options, sweep->data.token_column, sweep->data.label_column, diagnostic);
+    options.weight_column = weight_column;
+    if (status == STATUS_OK)
+        status = corpus_reader_open(&reader, path, options, NULL, NULL, diagnostic);
+    while (status == STATUS_OK && (status = corpus_reader_next(reader, &sentence, diagnostic)) == STATUS_OK && sentence)
+        *sentences += sweep->data.unit == UNIT_SENTENCE || sentence->document_start;
+    corpus_reader_close(&reader);
+    return status;
+}
+
+/* Files of weak labels all hold the same sentences. */
 static Status count_sentences(const Sweep *sweep, int64_t *sentences, Diagnostic *diagnostic)
 {
-    for (size_t i = 0; i < sweep->train.count; i++) {
-        CorpusReader *reader = NULL;
-        const CorpusSentence *sentence = NULL;
-        CorpusOptions options;
-        Status status = corpus_options_parse(&options, sweep->data.token_column, sweep->data.label_column, diagnostic);
-        if (status == STATUS_OK)
-            status = corpus_reader_open(&reader, sweep->train.items[i].path, options, NULL, NULL, diagnostic);
-        while (status == STATUS_OK && (status = corpus_reader_next(reader, &sentence, diagnostic)) == STATUS_OK && sentence)
-            *sentences += sweep->data.unit == UNIT_SENTENCE || sentence->document_start;
-        corpus_reader_close(&reader);
-        if (status != STATUS_OK)
-            return status;
-    }
-    return STATUS_OK;
+    Status status = STATUS_OK;
+    for (size_t i = 0; i < sweep->train.count; i++)
+        TRY(count_file(sweep, sweep->train.items[i].path, false, sentences, diagnostic));
+    for (size_t i = 0; i < sweep->pseudo.count; i++)
+        TRY(count_file(sweep, sweep->pseudo.items[i].path, true, sentences, diagnostic));
+    if (sweep->weak.count > 0)
+        TRY(count_file(sweep, sweep->weak.items[0].path, false, sentences, diagnostic));
+out:
+    return status;
 }
 
 Status sweep_start_show_plan(const Sweep *sweep, bool as_json, Diagnostic *diagnostic)

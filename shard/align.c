@@ -100,6 +100,9 @@ Status align_tokens(const Wordpiece *wordpiece, const char *const *tokens, const
         wordpiece_output_clear(&output);
         TRY(wordpiece_encode_token(wordpiece, tokens[token], token_sizes[token], token, &output, diagnostic));
         size_t first = pieces->ids.count;
+        if (first + output.ids.count > ALIGN_PIECE_LIMIT)
+            TRY_FAIL(diagnostic, STATUS_LIMIT, "the sentence or document has over %d word pieces: cut it into shorter ones",
+                     ALIGN_PIECE_LIMIT);
         for (size_t i = 0; i < output.ids.count; i++) {
             array_push(&pieces->ids, output.ids.items[i]);
             array_push(&pieces->token_index, token);

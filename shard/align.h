@@ -6,6 +6,8 @@
 #include "core/spans/labels.h"
 #include "shard/wordpiece.h"
 
+enum { ALIGN_PIECE_LIMIT = 1 << 23 }; /* of one sequence: 100 MB of pieces, and as much of windows */
+
 /* One sequence (a sentence, or a document) as pieces, without [CLS] and [SEP]. */
 typedef struct AlignedPieces {
     Int32Array ids;
@@ -18,7 +20,7 @@ void aligned_pieces_free(AlignedPieces *pieces);
 
 /* token_labels: [n] ids (in `labels`), or -1 where the token's label is not among the training labels (its pieces are ignored in the loss),
  * or NULL (prediction). Tokens without pieces become [UNK], are dropped or refused by options->zero_piece (file and line of tokens unknown
- * here: the diagnostic names the token's index). `inside` turns B- into I- and, in IOBES/BILOU, keeps E/L on the last piece: the labels it
+ * here: the diagnostic names the token's index). More than ALIGN_PIECE_LIMIT pieces are STATUS_LIMIT. `inside` turns B- into I- and, in IOBES/BILOU, keeps E/L on the last piece: the labels it
  * needs must be in `labels`. */
 NODISCARD Status align_tokens(const Wordpiece *wordpiece, const char *const *tokens, const size_t *token_sizes,
                               const int32_t *token_labels, int32_t n, const LabelSet *labels, LabelScheme scheme,

@@ -130,6 +130,25 @@ static void special_gives_all_later_pieces_one_label(void **state)
     fixture_free(&fixture);
 }
 
+static void a_sequence_has_so_many_pieces_and_no_more(void **state)
+{
+    enum { LONG_TOKEN = 1 << 20, TOKENS = ALIGN_PIECE_LIMIT / LONG_TOKEN + 1 };
+    Fixture fixture = fixture_of(*state, true, iob_labels);
+    Diagnostic diagnostic = {0};
+    char *marks = memory_allocate(LONG_TOKEN + 1, 1);
+    memset(marks, '!', LONG_TOKEN); /* each a piece of its own */
+    const char *tokens[TOKENS];
+    int32_t labels[TOKENS] = {0};
+    for (int i = 0; i < TOKENS; i++)
+        tokens[i] = marks;
+    must(fixture_align(&fixture, tokens, labels, TOKENS - 1, &diagnostic), &diagnostic);
+    assert_int_equal(fixture.pieces.ids.count, ALIGN_PIECE_LIMIT);
+    assert_int_equal(fixture_align(&fixture, tokens, labels, TOKENS, &diagnostic), STATUS_LIMIT);
+    must_contain(diagnostic.message, "cut it into shorter ones");
+    free(marks);
+    fixture_free(&fixture);
+}
+
 static void a_token_without_pieces_becomes_unknown_is_dropped_or_refused(void **state)
 {
     static const char *const tokens[] = {"is", "\xEF\xB8\x8F", "on"}; /* U+FE0F alone */
@@ -265,6 +284,7 @@ int main(void)
         cmocka_unit_test(inside_makes_later_pieces_i_and_copy_repeats_the_label),
         cmocka_unit_test(inside_ends_a_span_on_its_last_piece_in_the_corpus_own_letters),
         cmocka_unit_test(special_gives_all_later_pieces_one_label),
+        cmocka_unit_test(a_sequence_has_so_many_pieces_and_no_more),
         cmocka_unit_test(a_token_without_pieces_becomes_unknown_is_dropped_or_refused),
         cmocka_unit_test(a_short_sequence_is_one_window_and_an_empty_one_none),
         cmocka_unit_test(windows_step_by_content_less_stride_and_the_last_one_is_kept),
