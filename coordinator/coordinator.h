@@ -12,12 +12,16 @@
 #include "core/base/clock.h"
 #include "core/io/file.h"
 #include "core/io/json.h"
+#include "proto/endpoint.h" /* where a running coordinator listens */
 
 typedef struct CoordinatorOptions {
     const Sweep *sweep;
     const char *sweep_folder;   /* absolute; exists, with shards/ built */
     const char *listen;         /* ROUTER address; NULL: ipc in a private folder (embedded run) */
     const char *feed;           /* PUB address; NULL: beside listen */
+    const char *keys;           /* folder of keys; NULL: that of the sweep where an address can be reached from other machines, else none */
+    bool make_keys;             /* the sweep's, where they are needed and not there */
+    bool insecure;              /* such addresses without keys */
     bool take_over;             /* seal a predecessor that still holds the lock */
     bool exit_when_done;        /* end when the sweep has (run); daemons stay for readers until told to stop otherwise */
     int64_t linger_ms;          /* after the end, serve readers this long */
@@ -54,13 +58,5 @@ NODISCARD Status coordinator_run(const CoordinatorOptions *options, Diagnostic *
  * listed once they have begun, trials_total counts those to come too. spread: standard deviation over the seeds' best scores. The ranking
  * puts configurations with a failed or cancelled seed last, a diverged seed counts 0. workers: of a running coordinator. */
 NODISCARD Status sweep_status_read(const char *sweep_folder, Json **status, Diagnostic *diagnostic);
-
-/* The endpoint file: where a running coordinator listens. */
-typedef struct Endpoint {
-    char address[256], feed[256], host[128];
-    int32_t pid;
-    uint64_t epoch;
-} Endpoint;
-NODISCARD Status endpoint_read(const char *sweep_folder, Endpoint *endpoint, Diagnostic *diagnostic);
 
 #endif

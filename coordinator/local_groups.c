@@ -63,6 +63,12 @@ static void build_arguments(LocalGroups *groups, const LocalGroupsOptions *optio
     arguments[count++] = memory_format("%d", options->threads);
     arguments[count++] = memory_copy_string("--backend");
     arguments[count++] = memory_copy_string(options->backend ? options->backend : "auto");
+    if (options->key_file) {
+        arguments[count++] = memory_copy_string("--key");
+        arguments[count++] = memory_copy_string(options->key_file);
+    }
+    if (options->insecure)
+        arguments[count++] = memory_copy_string("--insecure");
     ASSERT(count < ARGUMENT_LIMIT);
 }
 

@@ -14,6 +14,8 @@ typedef struct LocalGroups LocalGroups;
 typedef struct LocalGroupsOptions {
     int count, ranks, threads;
     const char *program, *address, *backend;
+    const char *key_file;     /* of a worker; NULL: the coordinator has no keys */
+    bool insecure;            /* the address is not of this machine alone, and there are no keys */
     const char *sweep_folder; /* logs/worker-K.log below it takes what group K prints */
 } LocalGroupsOptions;
 

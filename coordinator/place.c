@@ -10,9 +10,10 @@
 #include <unistd.h>
 
 #include "coordinator/process.h"
+#include "core/base/log.h"
 #include "core/io/file.h"
 
-enum { ENDPOINT_SIZE_LIMIT = 4096, HOLDER_SIZE = 256 };
+enum { HOLDER_SIZE = 256 };
 static const char socket_folder_name[] = "nersweep-socket-";
 
 /* ------------------------------------------------------------------------------------------------ lock */
@@ -65,52 +66,32 @@ void place_unlock(int *lock)
 
 /* ------------------------------------------------------------------------------------------------ endpoint */
 
-Status place_write_endpoint(const char *folder, const Endpoint *endpoint, Diagnostic *diagnostic)
-{
-    Json *json = json_object();
-    json_set(json, "address", json_string(endpoint->address));
-    json_set(json, "feed", json_string(endpoint->feed));
-    json_set(json, "host", json_string(endpoint->host));
-    json_set(json, "pid", json_integer(endpoint->pid));
-    json_set(json, "epoch", json_integer((int64_t)endpoint->epoch));
-    char *text = json_text(json, JSON_INDENTED), *path = path_join(folder, "endpoint.json");
-    Status status = file_write_durable(file_system_posix(), path, text, strlen(text), diagnostic);
-    free(path);
-    free(text);
-    json_destroy(&json);
-    return status;
-}
-
-static Status copy_string(const Json *json, const char *key, const char *path, char *text, size_t size, Diagnostic *diagnostic)
-{
-    const char *value;
-    Status status = json_require_string(json, key, path, &value, diagnostic);
-    if (status != STATUS_OK)
-        return status;
-    if (strlen(value) >= size)
-        return FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: %s is longer than %zu bytes", path, key, size - 1);
-    memcpy(text, value, strlen(value) + 1);
-    return STATUS_OK;
-}
-
-Status endpoint_read(const char *sweep_folder, Endpoint *endpoint, Diagnostic *diagnostic)
+Status place_secure(SocketContext *context, const CoordinatorOptions *options, const char *listen, const char *feed, char **keys,
+                    Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    Json *json = NULL;
-    int64_t pid, epoch;
-    char *path = path_join(sweep_folder, "endpoint.json");
-    memset(endpoint, 0, sizeof *endpoint);
-    TRY(json_read_file(&json, path, ENDPOINT_SIZE_LIMIT, diagnostic));
-    TRY(copy_string(json, "address", path, endpoint->address, sizeof endpoint->address, diagnostic));
-    TRY(copy_string(json, "feed", path, endpoint->feed, sizeof endpoint->feed, diagnostic));
-    TRY(copy_string(json, "host", path, endpoint->host, sizeof endpoint->host, diagnostic));
-    TRY(json_require_integer(json, "pid", path, 1, INT32_MAX, &pid, diagnostic));
-    TRY(json_require_integer(json, "epoch", path, 1, INT64_MAX, &epoch, diagnostic));
-    endpoint->pid = (int32_t)pid;
-    endpoint->epoch = (uint64_t)epoch;
+    char *folder = options->keys ? memory_copy_string(options->keys) : keys_folder_of(options->sweep_folder);
+    bool wanted = options->keys || !socket_address_is_local(listen) || !socket_address_is_local(feed);
+    *keys = NULL;
+    if (options->insecure)
+        socket_context_permit_plain(context);
+    if (options->insecure || !wanted)
+        goto out;
+    if (options->make_keys) {
+        status = keys_create(folder, false, diagnostic);
+        if (status == STATUS_OK)
+            LOG_INFO("made keys for this sweep in %s", folder);
+        else if (status != STATUS_EXISTS) /* already, or somebody else's just now */
+            goto out;
+        status = STATUS_OK;
+    }
+    if (!options->keys && !path_exists(folder))
+        goto out;
+    TRY(socket_context_serve_keys(context, folder, diagnostic));
+    *keys = folder;
+    folder = NULL;
 out:
-    json_destroy(&json);
-    free(path);
+    free(folder);
     return status;
 }
 

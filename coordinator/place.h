@@ -11,7 +11,10 @@
 NODISCARD Status place_lock(const char *folder, bool take_over, int *lock, Diagnostic *diagnostic);
 void place_unlock(int *lock);
 
-NODISCARD Status place_write_endpoint(const char *folder, const Endpoint *endpoint, Diagnostic *diagnostic);
+/* Gives the context the keys that these addresses need, going by the options; on return *keys is the folder used, or NULL. The caller frees
+ * it. An address that needs keys and has none is refused when it is bound. */
+NODISCARD Status place_secure(SocketContext *context, const CoordinatorOptions *options, const char *listen, const char *feed,
+                              char **keys, Diagnostic *diagnostic);
 /* Removes the endpoint file if it is still that of this epoch. */
 void place_remove_endpoint(const char *folder, uint64_t epoch);
 NODISCARD Status place_save_sweep(const char *folder, const Sweep *sweep, Diagnostic *diagnostic);

@@ -18,7 +18,6 @@
 enum {
     ROUND_MS = 50,
     ROUND_MESSAGE_LIMIT = 1024,
-    READER_LIMIT = 256,       /* snapshots asked for in one round */
     SAVE_LIMIT_MS = 30000,    /* workers may take so long to save when the run is interrupted */
     GOODBYE_LIMIT_MS = 10000, /* and so long to end when the sweep has ended */
     ORPHAN_INTERVAL_MS = 500,
@@ -116,11 +115,12 @@ static Status bind_sockets(Server *server, Diagnostic *diagnostic)
         TRY(place_make_socket_folder(&server->socket_folder, diagnostic));
         listen = memory_format("ipc://%s/coordinator", server->socket_folder);
     }
-    TRY(socket_bind(&server->router, server->context, SOCKET_ROUTER, listen, diagnostic));
     if (!feed && server->socket_folder)
         feed = memory_format("ipc://%s/feed", server->socket_folder);
     else if (!feed)
         feed = strncmp(listen, "tcp://", 6) == 0 ? feed_beside(listen) : memory_format("%s.feed", listen);
+    TRY(place_secure(server->context, options, listen, feed, &server->keys, diagnostic));
+    TRY(socket_bind(&server->router, server->context, SOCKET_ROUTER, listen, diagnostic));
     TRY(socket_bind(&server->feed, server->context, SOCKET_PUB, feed, diagnostic));
 out:
     free(listen);
@@ -241,13 +241,45 @@ static Status end_orphans(Server *server, Diagnostic *diagnostic)
 
 /* ------------------------------------------------------------------------------------------------ messages */
 
-static void reject_version(Server *server, const SocketPeer *peer, const char *reason)
+static void reject(Server *server, const SocketPeer *peer, Status code, const char *reason)
 {
     CoreAction action = {.type = CORE_SEND, .peer = *peer};
     action.message = (Message){.type = MESSAGE_REJECT, .epoch = server->core->epoch};
-    action.message.reason.code = STATUS_MISMATCH;
+    action.message.reason.code = code;
     action.message.reason.reason = memory_copy_string(reason);
     array_push(&server->actions, action);
+}
+
+/* Said at the first, second, fourth, ... time: a flood of messages is no flood of lines. */
+static bool is_worth_a_line(uint64_t count)
+{
+    return (count & (count - 1)) == 0;
+}
+
+/* Whether the peer's key permits the message; if not, it is told so. */
+static bool is_permitted(Server *server, const SocketPeer *peer, MessageType type)
+{
+    if (key_role_may_send(peer->role, type))
+        return true;
+    char *reason = peer->role == KEY_ROLE_NONE
+                       ? memory_format("the key of this connection is not allowed any more")
+                       : memory_format("a %s key does not permit %s", key_role_name(peer->role), message_type_name(type));
+    reject(server, peer, STATUS_PERMISSION, reason);
+    if (is_worth_a_line(++server->refused_messages))
+        LOG_WARNING("a message was refused: %s (%" PRIu64 " so far)", reason, server->refused_messages);
+    free(reason);
+    return false;
+}
+
+/* Whether the peer keeps to its rate; what is over it is not even decoded. */
+static bool is_admitted(Server *server, const SocketPeer *peer)
+{
+    if (peers_admit(server->peers, peer, server->bytes.size, server_now_ns(server)))
+        return true;
+    if (is_worth_a_line(++server->dropped_messages))
+        LOG_WARNING("a peer sends more than %d messages or %d MiB a second: what is over that is dropped (%" PRIu64 " so far)",
+                    PEER_MESSAGES_PER_S, PEER_BYTES_PER_S >> 20, server->dropped_messages);
+    return false;
 }
 
 /* What the worker groups of this machine are judged by. */
@@ -274,17 +306,21 @@ static Status take_frame(Server *server, const SocketPeer *peer, Diagnostic *dia
     Diagnostic problem = {0};
     Status status = message_decode(&message, server->bytes.bytes, server->bytes.size, &problem);
     if (status == STATUS_MISMATCH)
-        reject_version(server, peer, problem.message);
+        reject(server, peer, STATUS_MISMATCH, problem.message);
     if (status != STATUS_OK) {
-        LOG_WARNING("a message was refused: %s", problem.message);
+        if (is_worth_a_line(++server->refused_messages))
+            LOG_WARNING("a message was refused: %s (%" PRIu64 " so far)", problem.message, server->refused_messages);
+        return STATUS_OK;
+    }
+    if (!is_permitted(server, peer, message.type)) {
+        message_free(&message);
         return STATUS_OK;
     }
     /* Whoever reads the feed asks for a snapshot first, and can do without what came before it. */
     if (message.type == MESSAGE_STATUS_REQUEST || message.type == MESSAGE_CONTROL)
         server->core->publishes = true;
     if (message.type == MESSAGE_STATUS_REQUEST) {
-        if (server->readers.count < READER_LIMIT)
-            array_push(&server->readers, *peer);
+        peers_ask(server->peers, peer);
         return STATUS_OK;
     }
     note_message(server, peer, &message);
@@ -301,7 +337,7 @@ static Status take_messages(Server *server, Diagnostic *diagnostic)
         Status status = socket_receive(server->router, &peer, &server->bytes, diagnostic);
         if (status == STATUS_TIMEOUT || status == STATUS_INTERRUPTED)
             return STATUS_OK;
-        if (status == STATUS_OK)
+        if (status == STATUS_OK && is_admitted(server, &peer))
             status = take_frame(server, &peer, diagnostic);
         if (status != STATUS_OK)
             return status;
@@ -421,6 +457,7 @@ static Status start_groups(Server *server, Diagnostic *diagnostic)
     const CoordinatorOptions *options = server->options;
     if (options->local_groups <= 0)
         return STATUS_OK;
+    char *key_file = server->keys ? path_join(server->keys, "worker.key") : NULL;
     LocalGroupsOptions groups = {
         .count = options->local_groups,
         .ranks = options->ranks_per_group > 0 ? options->ranks_per_group : 1,
@@ -428,9 +465,13 @@ static Status start_groups(Server *server, Diagnostic *diagnostic)
         .program = options->worker_program,
         .address = server->endpoint.address,
         .backend = options->backend,
+        .key_file = key_file,
+        .insecure = options->insecure,
         .sweep_folder = options->sweep_folder,
     };
-    return local_groups_create(&server->groups, &groups, diagnostic);
+    Status status = local_groups_create(&server->groups, &groups, diagnostic);
+    free(key_file);
+    return status;
 }
 
 static Status start_server(Server *server, Diagnostic *diagnostic)
@@ -441,19 +482,20 @@ static Status start_server(Server *server, Diagnostic *diagnostic)
     public_address(server, socket_address(server->router), server->endpoint.address, sizeof server->endpoint.address);
     public_address(server, socket_address(server->feed), server->endpoint.feed, sizeof server->endpoint.feed);
     memcpy(server->endpoint.host, server->host, sizeof server->endpoint.host);
+    memcpy(server->endpoint.server_key, socket_context_server_key(server->context), sizeof server->endpoint.server_key);
     server->endpoint.pid = (int32_t)getpid();
     TRY(start_groups(server, diagnostic)); /* checks; the first round starts them */
     TRY(open_journal(server, diagnostic));
     server->endpoint.epoch = journal_epoch(server->journal);
-    server->feed_sequence = server->endpoint.epoch << 32;             /* rises over restarts */
-    TRY(place_write_endpoint(folder, &server->endpoint, diagnostic)); /* whoever comes early is answered by the first round */
+    server->feed_sequence = server->endpoint.epoch << 32;       /* rises over restarts */
+    TRY(endpoint_write(folder, &server->endpoint, diagnostic)); /* whoever comes early is answered by the first round */
     server->core->publishes = server->options->on_event != NULL;
     CoreEvent event = {.type = CORE_START, .epoch = server->endpoint.epoch};
     TRY(server_step(server, &event, diagnostic));
     TRY(server_commit(server, diagnostic));
     TRY(place_save_sweep(folder, server->options->sweep, diagnostic));
-    LOG_INFO("coordinator of sweep %s listens at %s (epoch %" PRIu64 ")", server->options->sweep->name, server->endpoint.address,
-             server->endpoint.epoch);
+    LOG_INFO("coordinator of sweep %s listens at %s (epoch %" PRIu64 ", %s)", server->options->sweep->name,
+             server->endpoint.address, server->endpoint.epoch, server->keys ? "with keys" : "without keys");
 out:
     return status;
 }
@@ -474,7 +516,8 @@ static void close_server(Server *server)
         LOG_DEBUG("%s stays behind", server->socket_folder);
     free(server->socket_folder);
     core_actions_free(&server->actions);
-    array_free(&server->readers);
+    peers_destroy(&server->peers);
+    free(server->keys);
     text_free(&server->bytes);
     place_unlock(&server->lock);
 }
@@ -486,6 +529,7 @@ Status coordinator_run(const CoordinatorOptions *options, Diagnostic *diagnostic
     Server server = {.options = options, .clock = options->clock ? options->clock : clock_system(), .lock = -1};
     server.fs = options->fs ? options->fs : file_system_posix();
     process_host(server.host, sizeof server.host);
+    server.peers = peers_create();
     TRY(place_lock(options->sweep_folder, options->take_over, &server.lock, diagnostic));
     TRY(check_journal(options, &ended, diagnostic));
     if (ended && options->exit_when_done)

@@ -8,6 +8,7 @@
 #include "coordinator/coordinator.h"
 #include "coordinator/core.h"
 #include "coordinator/local_groups.h"
+#include "coordinator/peers.h"
 #include "core/store/journal.h"
 
 typedef struct Server {
@@ -21,10 +22,13 @@ typedef struct Server {
     Socket *router, *feed;
     char *socket_folder; /* of an embedded run; else NULL */
     Endpoint endpoint;
-    LocalGroups *groups;       /* NULL: none */
-    int lock;                  /* -1: not held */
-    CoreActions actions;       /* of the round in hand, not yet carried out */
-    ARRAY(SocketPeer) readers; /* that asked for a snapshot in this round */
+    LocalGroups *groups; /* NULL: none */
+    int lock;            /* -1: not held */
+    CoreActions actions; /* of the round in hand, not yet carried out */
+    char *keys;          /* the folder of the keys in use; NULL: none */
+    Peers *peers;
+    uint64_t dropped_messages; /* of peers over their rate */
+    uint64_t refused_messages; /* that the peer's key does not permit */
     uint64_t feed_sequence;
     bool stop_asked;
     int64_t orphans_ns, lock_ns; /* when they were last looked at */

@@ -98,6 +98,21 @@ static void publish(Server *server, Json *event)
         server->options->on_event(server->options->on_event_context, event);
 }
 
+/* What the sockets had to fend off since this coordinator started. */
+static Json *defence_json(const Server *server)
+{
+    SocketCounts counts;
+    Json *json = json_object();
+    socket_context_counts(server->context, &counts);
+    json_set(json, "keys", json_boolean(server->keys != NULL));
+    json_set(json, "connections", json_integer(counts.connections));
+    json_set(json, "refused_connections", json_integer((int64_t)counts.refused_connections));
+    json_set(json, "refused_keys", json_integer((int64_t)counts.refused_keys));
+    json_set(json, "refused_messages", json_integer((int64_t)server->refused_messages));
+    json_set(json, "dropped_messages", json_integer((int64_t)server->dropped_messages));
+    return json;
+}
+
 /* The most of the status that fits into a message. */
 static char *snapshot_text(const Server *server)
 {
@@ -107,6 +122,7 @@ static char *snapshot_text(const Server *server)
     char *text = NULL;
     for (size_t i = all_fit ? 0 : 2; i < sizeof details / sizeof *details; i++) {
         Json *json = sweep_core_status(server->core, details[i]);
+        json_set(json, "security", defence_json(server));
         free(text);
         text = json_text(json, JSON_COMPACT);
         json_destroy(&json);
@@ -118,15 +134,17 @@ static char *snapshot_text(const Server *server)
 
 static void answer_readers(Server *server)
 {
-    if (!server->readers.count)
+    SocketPeerArray readers = {0};
+    peers_take_readers(server->peers, server_now_ns(server), &readers);
+    if (!readers.count)
         return;
     Message message = {.type = MESSAGE_STATUS_SNAPSHOT, .epoch = server->core->epoch};
     message.status.sequence = server->feed_sequence;
     message.status.json = snapshot_text(server);
-    for (size_t i = 0; i < server->readers.count; i++)
-        send_message(server, &server->readers.items[i], &message);
+    for (size_t i = 0; i < readers.count; i++)
+        send_message(server, &readers.items[i], &message);
     message_free(&message);
-    server->readers.count = 0;
+    array_free(&readers);
 }
 
 Status server_commit(Server *server, Diagnostic *diagnostic)

@@ -155,7 +155,7 @@ static Status check_finished(const MessageFinished *finished, const char *what, 
     TRY(wire_check_integer(finished->outcome, FINISH_COMPLETED, FINISH_INTERRUPTED, what, "outcome", diagnostic));
     TRY(wire_check_text(finished->reason, MESSAGE_TEXT_LIMIT, what, "reason", diagnostic));
     TRY(wire_check_datasets(finished->datasets, finished->dataset_count, what, diagnostic));
-    TRY(wire_check_text(finished->statistics_json, MESSAGE_JSON_LIMIT, what, "statistics_json", diagnostic));
+    TRY(wire_check_text(finished->statistics_json, MESSAGE_STATISTICS_LIMIT, what, "statistics_json", diagnostic));
 out:
     return status;
 }

@@ -49,6 +49,8 @@ Status link_start(Link **link, const LinkOptions *options, Diagnostic *diagnosti
     Link *made = memory_allocate(1, sizeof *made);
     made->address = options->address ? memory_copy_string(options->address) : NULL;
     made->sweep_folder = options->sweep_folder ? memory_copy_string(options->sweep_folder) : NULL;
+    made->key_file = options->key_file ? memory_copy_string(options->key_file) : NULL;
+    made->insecure = options->insecure;
     made->hello = options->hello;
     made->give_up_ms = options->give_up_ms;
     made->clock = options->clock;
@@ -60,6 +62,8 @@ Status link_start(Link **link, const LinkOptions *options, Diagnostic *diagnosti
     pthread_mutex_init(&made->lock, NULL);
     made->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     *link = made;
+    if (made->key_file)
+        TRY(keys_read_client(made->key_file, &made->key, diagnostic));
     if (made->wake < 0)
         TRY_FAIL(diagnostic, status_from_errno(errno), "cannot make an event descriptor: %s", strerror(errno));
     int error = start_thread(made);
@@ -94,6 +98,8 @@ void link_stop(Link **link)
         close(old->wake);
     free(old->address);
     free(old->sweep_folder);
+    free(old->key_file);
+    keys_forget(&old->key, sizeof old->key);
     free(old);
     *link = NULL;
 }

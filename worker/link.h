@@ -12,12 +12,14 @@ typedef struct Link Link;
 typedef struct LinkOptions {
     const char *address;      /* of the coordinator; NULL: found through sweep_folder */
     const char *sweep_folder; /* FOLDER/endpoint.json says where the coordinator listens; may be NULL when address is not */
+    const char *key_file;     /* NULL: SWEEP_FOLDER/keys/worker.key where the coordinator wants one */
+    bool insecure;            /* another machine's address without keys is fine */
     MessageHello hello;       /* who we are; without an assignment */
     int64_t give_up_ms;       /* without a coordinator for this long the link is lost */
     const Clock *clock;
 } LinkOptions;
 
-/* Starts the thread; does not wait for the coordinator. Texts are copied, the clock must outlive the link. */
+/* Starts the thread; does not wait for the coordinator. Texts are copied, the clock must outlive the link. Errors: key_file cannot be read. */
 NODISCARD Status link_start(Link **link, const LinkOptions *options, Diagnostic *diagnostic);
 /* What is not acknowledged yet is dropped. */
 void link_stop(Link **link);

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "proto/keys.h"
 #include "worker/link.h"
 
 typedef struct OutboxEntry {
@@ -13,7 +14,9 @@ typedef struct OutboxEntry {
 
 struct Link {
     /* set before the thread starts */
-    char *address, *sweep_folder;
+    char *address, *sweep_folder, *key_file;
+    ClientKey key; /* where the address is fixed and key_file is given */
+    bool insecure;
     MessageHello hello;
     int64_t give_up_ms;
     const Clock *clock;

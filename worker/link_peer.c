@@ -6,9 +6,7 @@
 #include <unistd.h>
 
 #include "core/base/log.h"
-#include "core/io/file.h"
-#include "core/io/json.h"
-#include "proto/socket.h"
+#include "proto/endpoint.h"
 #include "worker/link_internal.h"
 
 enum {
@@ -19,18 +17,19 @@ enum {
     ENDPOINT_INTERVAL_MS = 1000,
     RESEND_INTERVAL_MS = 2000,
     DEFAULT_HEARTBEAT_MS = 2000,
-    ENDPOINT_SIZE_LIMIT = 65536,
-    RECEIVE_LIMIT = 256, /* messages handled before looking at the timers again */
+    REFUSAL_LIMIT_MS = 10000, /* a new key takes a moment to be known everywhere */
+    RECEIVE_LIMIT = 256,      /* messages handled before looking at the timers again */
 };
 
 typedef struct Peer {
     Link *link;
     SocketContext *context;
     Socket *socket;
-    char address[256];       /* in use */
-    uint64_t endpoint_epoch; /* of the endpoint file in use */
-    uint64_t epoch;          /* the coordinator's, as far as heard */
-    bool greeted;            /* WELCOME came on this socket and nothing is silent */
+    char address[256];  /* in use */
+    Endpoint endpoint;  /* in use, where there is a sweep's folder */
+    int64_t refused_ns; /* since when our key has been refused; 0: it has not */
+    uint64_t epoch;     /* the coordinator's, as far as heard */
+    bool greeted;       /* WELCOME came on this socket and nothing is silent */
     int hello_count;
     int64_t heartbeat_ms;
     int64_t hello_ns, heartbeat_ns, heard_ns, connect_ns, endpoint_ns;
@@ -83,36 +82,20 @@ static void peer_disconnect(Peer *peer)
     peer->hello_ns = 0;
 }
 
-/* Where the endpoint file says that the coordinator is. */
-static Status read_endpoint(const Link *link, char address[256], uint64_t *epoch, Diagnostic *diagnostic)
-{
-    Status status = STATUS_OK;
-    Json *json = NULL;
-    const char *text;
-    int64_t number;
-    char *path = path_join(link->sweep_folder, "endpoint.json");
-    TRY(json_read_file(&json, path, ENDPOINT_SIZE_LIMIT, diagnostic));
-    TRY(json_require_string(json, "address", path, &text, diagnostic));
-    TRY(json_require_integer(json, "epoch", path, 0, INT64_MAX, &number, diagnostic));
-    if (strlen(text) >= 256)
-        TRY_FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: the address is too long", path);
-    snprintf(address, 256, "%s", text);
-    *epoch = (uint64_t)number;
-out:
-    json_destroy(&json);
-    free(path);
-    return status;
-}
-
 static void peer_connect(Peer *peer, int64_t now_ns)
 {
     Diagnostic diagnostic = {0};
     Status status = STATUS_OK;
     peer->connect_ns = now_ns;
-    if (peer->link->address)
-        snprintf(peer->address, sizeof peer->address, "%s", peer->link->address);
+    const Link *link = peer->link;
+    if (link->address)
+        snprintf(peer->address, sizeof peer->address, "%s", link->address);
     else
-        status = read_endpoint(peer->link, peer->address, &peer->endpoint_epoch, &diagnostic);
+        status = endpoint_read(link->sweep_folder, &peer->endpoint, &diagnostic);
+    if (!link->address && status == STATUS_OK) {
+        snprintf(peer->address, sizeof peer->address, "%s", peer->endpoint.address);
+        status = endpoint_use_key(peer->context, &peer->endpoint, link->sweep_folder, KEY_ROLE_WORKER, link->key_file, &diagnostic);
+    }
     peer->endpoint_ns = now_ns;
     if (status == STATUS_OK)
         status = socket_connect(&peer->socket, peer->context, SOCKET_DEALER, peer->address, &diagnostic);
@@ -122,23 +105,23 @@ static void peer_connect(Peer *peer, int64_t now_ns)
         LOG_WARNING("no coordinator yet: %s", diagnostic.message);
     peer->silence_said = true;
     /* An address that can never be one is no matter of time. */
-    if (peer->link->address && status_class(status) == STATUS_CLASS_INPUT && status != STATUS_NOT_FOUND)
+    bool hopeless = status_class(status) == STATUS_CLASS_INPUT && status != STATUS_NOT_FOUND;
+    if (hopeless && (link->address || status == STATUS_PERMISSION))
         peer_end(peer, &diagnostic);
 }
 
 /* A coordinator that moved is followed at once, without waiting for silence. */
 static void peer_check_endpoint(Peer *peer, int64_t now_ns)
 {
-    char address[256];
-    uint64_t epoch;
+    Endpoint endpoint;
     if (peer->link->address || !is_due(now_ns, peer->endpoint_ns, ENDPOINT_INTERVAL_MS))
         return;
     peer->endpoint_ns = now_ns;
-    if (read_endpoint(peer->link, address, &epoch, NULL) != STATUS_OK)
+    if (endpoint_read(peer->link->sweep_folder, &endpoint, NULL) != STATUS_OK)
         return;
-    if (strcmp(address, peer->address) == 0 && epoch == peer->endpoint_epoch)
+    if (strcmp(endpoint.address, peer->address) == 0 && endpoint.epoch == peer->endpoint.epoch)
         return;
-    LOG_INFO("the coordinator is now at %s (epoch %" PRIu64 ")", address, epoch);
+    LOG_INFO("the coordinator is now at %s (epoch %" PRIu64 ")", endpoint.address, endpoint.epoch);
     peer_disconnect(peer);
 }
 
@@ -197,6 +180,7 @@ static void on_welcome(Peer *peer, Message *message, int64_t now_ns)
     peer->greeted = true;
     peer->hello_count = 0;
     peer->silence_said = false;
+    peer->refused_ns = 0;
     *message = (Message){0};
     peer_send_outbox(peer, now_ns, true);
 }
@@ -334,6 +318,21 @@ static void peer_receive(Peer *peer, int64_t now_ns)
     text_free(&bytes);
 }
 
+/* A coordinator that does not let us in says so once, and ends us when it stays so. */
+static void peer_check_refusal(Peer *peer, int64_t now_ns)
+{
+    Diagnostic why = {0};
+    Status status = socket_refusal(peer->socket, &why);
+    if (status == STATUS_OK)
+        return;
+    if (!peer->refused_ns) {
+        peer->refused_ns = now_ns;
+        LOG_WARNING("%s", why.message);
+    }
+    if (status == STATUS_PERMISSION && is_due(now_ns, peer->refused_ns, REFUSAL_LIMIT_MS))
+        peer_end(peer, &why);
+}
+
 /* Whatever is due now. */
 static void peer_tend(Peer *peer, int64_t now_ns)
 {
@@ -351,6 +350,8 @@ static void peer_tend(Peer *peer, int64_t now_ns)
         peer_connect(peer, now_ns);
     if (!peer->socket)
         return;
+    if (!peer->greeted)
+        peer_check_refusal(peer, now_ns);
     /* Nothing was heard for a while: ask, which a coordinator that is there answers with a WELCOME. */
     if (peer->greeted && is_due(now_ns, peer->heard_ns, silence_ms) && is_due(now_ns, peer->hello_ns, silence_ms)) {
         if (peer->hello_count >= HELLO_TRIES) {
@@ -400,6 +401,10 @@ void *link_peer_run(void *context)
     peer.heard_ns = peer_now(&peer);
     if (socket_context_create(&peer.context, &diagnostic) != STATUS_OK)
         peer_end(&peer, &diagnostic);
+    else if (peer.link->insecure)
+        socket_context_permit_plain(peer.context);
+    if (peer.context && peer.link->address && peer.link->key_file)
+        socket_context_use_key(peer.context, &peer.link->key);
     while (peer_goes_on(&peer)) {
         int64_t now_ns = peer_now(&peer);
         peer_receive(&peer, now_ns);

@@ -10,15 +10,19 @@
 #include "worker/session.h"
 
 typedef struct WorkerFlags {
-    char *coordinator, *sweep, *job, *result, *backend, *log_level;
+    char *coordinator, *sweep, *key, *job, *result, *backend, *log_level;
     int64_t ranks, threads, give_up;
-    bool log_json, help, version;
+    bool insecure, log_json, help, version;
 } WorkerFlags;
 
 #define FLAG(field) .name = #field, .offset = offsetof(WorkerFlags, field), .size = sizeof(((WorkerFlags *)NULL)->field)
 static const OptionDescriptor worker_descriptors[] = {
     {FLAG(coordinator), .type = OPTION_STRING, .help = "address of the coordinator, e.g. tcp://HOST:PORT"},
     {FLAG(sweep), .type = OPTION_STRING, .help = "the sweep's folder: the coordinator is found through it, also after it moved"},
+    {FLAG(key), .type = OPTION_STRING,
+     .help = "worker.key of the coordinator's keys; default: that in keys/ of the sweep's folder"},
+    {FLAG(insecure), .type = OPTION_BOOLEAN, .default_text = "false",
+     .help = "speak with a coordinator on another machine without keys: everyone on the network can read and forge it"},
     {FLAG(job), .type = OPTION_STRING, .help = "one trial without a coordinator: the job file"},
     {FLAG(result), .type = OPTION_STRING, .help = "with --job: the result file to write"},
     {FLAG(ranks), .type = OPTION_INTEGER, .minimum = 0, .maximum = 65536, .default_text = "0",
@@ -107,6 +111,8 @@ static Status run(const WorkerFlags *flags, Communicator *communicator, Diagnost
     } else {
         SessionOptions session = {.coordinator = flags->coordinator,
                                   .sweep_folder = flags->sweep,
+                                  .key_file = flags->key,
+                                  .insecure = flags->insecure,
                                   .give_up_ms = flags->give_up * 1000,
                                   .interrupted = &interrupted,
                                   .clock = clock_system()};

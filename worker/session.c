@@ -343,6 +343,8 @@ Status session_run(Workplace *workplace, const SessionOptions *options, Diagnost
     if (session.is_first) {
         LinkOptions link = {.address = options->coordinator,
                             .sweep_folder = options->sweep_folder,
+                            .key_file = options->key_file,
+                            .insecure = options->insecure,
                             .give_up_ms = options->give_up_ms,
                             .clock = options->clock};
         fill_hello(&session, &link.hello);

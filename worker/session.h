@@ -7,6 +7,8 @@
 typedef struct SessionOptions {
     const char *coordinator;  /* address, or NULL */
     const char *sweep_folder; /* or NULL */
+    const char *key_file;     /* or NULL */
+    bool insecure;
     int64_t give_up_ms;
     const volatile int *interrupted; /* not 0: stop after this step and tell the coordinator */
     const Clock *clock;
