@@ -80,6 +80,6 @@ bool command_colours(FILE *stream);
 
 extern const Command command_lint, command_stats, command_tokenize, command_shard, command_inspect, command_eval, command_train,
     command_run, command_coordinator, command_status, command_watch, command_best, command_pull, command_predict, command_doctor,
-    command_fetch, command_convert, command_journal;
+    command_fetch, command_convert, command_journal, command_keys;
 
 #endif

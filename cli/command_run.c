@@ -15,10 +15,17 @@
 
 typedef struct RunFlags {
     StringArray set;
-    char *listen, *feed, *backend;
+    char *listen, *feed, *keys, *backend;
     int64_t workers, ranks, threads, linger;
-    bool new, dry_run, show_folder, take_over, exit_when_done, json;
+    bool new, dry_run, show_folder, take_over, exit_when_done, make_keys, insecure, json;
 } RunFlags;
+
+/* What an address needs that other machines can reach. */
+#define KEY_FLAGS                                                                                                                \
+    FLAG_STRING(RunFlags, keys,                                                                                                  \
+                "folder of keys (nersweep keys); default keys/ in the sweep's folder, for addresses that other machines reach"), \
+        FLAG_BOOLEAN(RunFlags, make_keys, "make the keys that such addresses need, where there are none"),                       \
+        FLAG_BOOLEAN(RunFlags, insecure, "such addresses without keys: everyone on the network can read and change the sweep")
 
 static const OptionDescriptor run_descriptors[] = {
     FLAG_INTEGER(RunFlags, workers, 0, 1024, "0", "worker groups at once; 0: resources.concurrent_trials of the sweep file"),
@@ -31,6 +38,7 @@ static const OptionDescriptor run_descriptors[] = {
     FLAG_BOOLEAN(RunFlags, dry_run, "show what would happen, start nothing"),
     FLAG_STRING(RunFlags, listen, "address for workers and readers, e.g. tcp://127.0.0.1:5555; default: a private socket"),
     FLAG_STRING(RunFlags, feed, "address of the status feed"),
+    KEY_FLAGS,
     FLAG_BOOLEAN(RunFlags, json, "print the final status as JSON"),
 };
 static const OptionTable run_table = {"Options", run_descriptors, sizeof run_descriptors / sizeof run_descriptors[0],
@@ -39,6 +47,7 @@ static const OptionTable run_table = {"Options", run_descriptors, sizeof run_des
 static const OptionDescriptor coordinator_descriptors[] = {
     FLAG_STRING(RunFlags, listen, "address for workers and readers, e.g. tcp://0.0.0.0:5555; port * takes a free one (required)"),
     FLAG_STRING(RunFlags, feed, "address of the status feed; default beside --listen"),
+    KEY_FLAGS,
     FLAG_LIST(RunFlags, set, "KEY=VALUE over the sweep file"),
     FLAG_BOOLEAN(RunFlags, new, "start under another name when one of this name is there"),
     FLAG_BOOLEAN(RunFlags, take_over, "go on although another coordinator seems to hold the sweep"),
@@ -100,7 +109,7 @@ static int choose(int64_t flag, int64_t otherwise)
 static Status serve_sweep(Sweep *sweep, const RunFlags *flags, bool embedded, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    char *folder = NULL, *worker = NULL;
+    char *folder = NULL, *worker = NULL, *keys = flags->keys ? path_absolute(flags->keys) : NULL;
     const volatile int *interrupted = command_catch_interrupts();
     TRY(sweep_start_prepare(sweep, flags->new, interrupted, &folder, diagnostic));
     if (embedded)
@@ -109,6 +118,9 @@ static Status serve_sweep(Sweep *sweep, const RunFlags *flags, bool embedded, Di
                                   .sweep_folder = folder,
                                   .listen = flags->listen,
                                   .feed = flags->feed,
+                                  .keys = keys,
+                                  .make_keys = flags->make_keys,
+                                  .insecure = flags->insecure,
                                   .take_over = flags->take_over,
                                   .exit_when_done = embedded || flags->exit_when_done,
                                   .linger_ms = embedded ? 0 : flags->linger * 1000,
@@ -126,6 +138,7 @@ static Status serve_sweep(Sweep *sweep, const RunFlags *flags, bool embedded, Di
 out:
     free(folder);
     free(worker);
+    free(keys);
     return status;
 }
 
@@ -143,6 +156,10 @@ static int run_or_serve(const Command *command, int argc, char **argv, bool embe
     code = 0;
     if (positional.count != 1 || (!embedded && flags.listen == NULL && !flags.show_folder)) {
         code = command_usage_error(command, positional.count != 1 ? "one sweep file is expected" : "--listen is required");
+        goto out;
+    }
+    if (flags.insecure && (flags.make_keys || flags.keys)) {
+        code = command_usage_error(command, "--insecure is without keys: --keys and --make-keys do not go with it");
         goto out;
     }
     Status status = sweep_start_read(&sweep, positional.items[0], &flags.set, &diagnostic);

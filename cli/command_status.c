@@ -10,36 +10,45 @@
 #include "core/store/store.h"
 
 typedef struct StatusFlags {
-    bool json;
+    char *key;
+    bool insecure, json;
 } StatusFlags;
-static const OptionDescriptor status_descriptors[] = {FLAG_BOOLEAN(StatusFlags, json, "print one JSON object")};
-static const OptionTable status_table = {"Options", status_descriptors, 1, sizeof(StatusFlags)};
+static const OptionDescriptor status_descriptors[] = {
+    SWEEP_ACCESS_FLAGS(StatusFlags),
+    FLAG_BOOLEAN(StatusFlags, json, "print one JSON object"),
+};
+static const OptionTable status_table = {"Options", status_descriptors, sizeof status_descriptors / sizeof status_descriptors[0],
+                                         sizeof(StatusFlags)};
 
 typedef struct BestFlags {
-    bool json, importance;
+    char *key;
+    bool insecure, json, importance;
 } BestFlags;
 static const OptionDescriptor best_descriptors[] = {
+    SWEEP_ACCESS_FLAGS(BestFlags),
     FLAG_BOOLEAN(BestFlags, json, "print one JSON object"),
     FLAG_BOOLEAN(BestFlags, importance, "also how much of the scores' variance each parameter explains (functional ANOVA)"),
 };
-static const OptionTable best_table = {"Options", best_descriptors, 2, sizeof(BestFlags)};
+static const OptionTable best_table = {"Options", best_descriptors, sizeof best_descriptors / sizeof best_descriptors[0],
+                                       sizeof(BestFlags)};
 
 typedef struct PullFlags {
-    char *out;
+    char *out, *key;
     int64_t trial;
-    bool json;
+    bool insecure, json;
 } PullFlags;
 static const OptionDescriptor pull_descriptors[] = {
     FLAG_STRING(PullFlags, out, "new folder for the model (required)"),
     FLAG_INTEGER(PullFlags, trial, -1, 1000000, "-1", "best checkpoint of this trial instead of the winner's"),
+    SWEEP_ACCESS_FLAGS(PullFlags),
     FLAG_BOOLEAN(PullFlags, json, "print what was pulled as JSON"),
 };
 static const OptionTable pull_table = {"Options", pull_descriptors, sizeof pull_descriptors / sizeof pull_descriptors[0],
                                        sizeof(PullFlags)};
 
-/* Parses, finds the sweep and reads its status. Returns -1 to go on. */
-static int read_status(const Command *command, const OptionBinding *binding, int argc, char **argv, char **folder,
-                       Json **status_json, bool *live)
+/* Parses, finds the sweep and reads its status. key and insecure: members of the options bound. Returns -1 to go on. */
+static int read_status(const Command *command, const OptionBinding *binding, char *const *key, const bool *insecure, int argc,
+                       char **argv, char **folder, Json **status_json, bool *live)
 {
     PositionalArray positional = {0};
     Diagnostic diagnostic = {0};
@@ -48,7 +57,8 @@ static int read_status(const Command *command, const OptionBinding *binding, int
         code = command_usage_error(command, "one sweep is expected, not %zu", positional.count);
     if (code < 0 && sweep_place_find(positional.count ? positional.items[0] : NULL, folder, &diagnostic) != STATUS_OK)
         code = command_fail(&diagnostic);
-    if (code < 0 && sweep_place_status(*folder, status_json, live, &diagnostic) != STATUS_OK)
+    SweepAccess access = {.key_file = *key, .insecure = *insecure};
+    if (code < 0 && sweep_place_status(*folder, &access, status_json, live, &diagnostic) != STATUS_OK)
         code = command_fail(&diagnostic);
     array_free(&positional);
     return code;
@@ -61,7 +71,7 @@ static int status_run(const Command *command, int argc, char **argv)
     char *folder = NULL;
     Json *json = NULL;
     bool live = false;
-    int code = read_status(command, &binding, argc, argv, &folder, &json, &live);
+    int code = read_status(command, &binding, &flags.key, &flags.insecure, argc, argv, &folder, &json, &live);
     if (code < 0) {
         code = 0;
         if (flags.json) {
@@ -75,6 +85,7 @@ static int status_run(const Command *command, int argc, char **argv)
     }
     json_destroy(&json);
     free(folder);
+    options_free(&status_table, &flags);
     return code;
 }
 
@@ -145,7 +156,7 @@ static int best_run(const Command *command, int argc, char **argv)
     Json *json = NULL, *importance = NULL;
     Diagnostic diagnostic = {0};
     bool live = false;
-    int code = read_status(command, &binding, argc, argv, &folder, &json, &live);
+    int code = read_status(command, &binding, &flags.key, &flags.insecure, argc, argv, &folder, &json, &live);
     if (code < 0 && flags.importance && sweep_importance_read(folder, &importance, &diagnostic) != STATUS_OK)
         code = command_fail(&diagnostic);
     if (code < 0) {
@@ -158,6 +169,7 @@ static int best_run(const Command *command, int argc, char **argv)
     json_destroy(&importance);
     json_destroy(&json);
     free(folder);
+    options_free(&status_table, &flags);
     return code;
 }
 
@@ -191,7 +203,7 @@ static int pull_run(const Command *command, int argc, char **argv)
     Json *json = NULL;
     Diagnostic diagnostic = {0};
     bool live = false;
-    int code = read_status(command, &binding, argc, argv, &folder, &json, &live);
+    int code = read_status(command, &binding, &flags.key, &flags.insecure, argc, argv, &folder, &json, &live);
     if (code >= 0)
         goto out;
     code = 0;

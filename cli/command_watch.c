@@ -10,13 +10,18 @@
 #include "proto/messages.h"
 #include "proto/socket.h"
 
-enum { POLL_MS = 500, SILENCE_MS = 10000, SHOWN_TRIALS = 40 };
+enum { POLL_MS = 500, SILENCE_MS = 10000, ASK_AGAIN_MS = 2000, SHOWN_TRIALS = 40 };
 
 typedef struct WatchFlags {
-    bool json;
+    char *key;
+    bool insecure, json;
 } WatchFlags;
-static const OptionDescriptor watch_descriptors[] = {FLAG_BOOLEAN(WatchFlags, json, "print each event as one JSON line")};
-static const OptionTable watch_table = {"Options", watch_descriptors, 1, sizeof(WatchFlags)};
+static const OptionDescriptor watch_descriptors[] = {
+    SWEEP_ACCESS_FLAGS(WatchFlags),
+    FLAG_BOOLEAN(WatchFlags, json, "print each event as one JSON line"),
+};
+static const OptionTable watch_table = {"Options", watch_descriptors, sizeof watch_descriptors / sizeof watch_descriptors[0],
+                                        sizeof(WatchFlags)};
 
 typedef struct Watch {
     const WatchFlags *flags;
@@ -24,7 +29,7 @@ typedef struct Watch {
     Json *snapshot;
     uint64_t sequence; /* of the last event seen */
     bool asked, ended, dirty;
-    int64_t heard_ns;
+    int64_t heard_ns, asked_ns;
 } Watch;
 
 static int64_t now_ns(void)
@@ -41,6 +46,7 @@ static Status ask_snapshot(Watch *watch, Diagnostic *diagnostic)
         status = socket_send(watch->sockets[1], NULL, bytes.bytes, bytes.size, diagnostic);
     text_free(&bytes);
     watch->asked = status == STATUS_OK;
+    watch->asked_ns = now_ns();
     return status;
 }
 
@@ -88,7 +94,9 @@ static Status take_message(Watch *watch, const Text *bytes, Diagnostic *diagnost
         TRY(command_flush(diagnostic));
         if (!watch->asked)
             TRY(ask_snapshot(watch, diagnostic));
-    }
+    } else if (message.type == MESSAGE_REJECT)
+        TRY_FAIL(diagnostic, message.reason.code == STATUS_OK ? STATUS_MISMATCH : message.reason.code,
+                 "the coordinator refuses: %s", message.reason.reason);
 out:
     message_free(&message);
     return status;
@@ -111,9 +119,12 @@ static Status watch_loop(Watch *watch, const volatile int *interrupted, Diagnost
             while (ready[i] && socket_receive(watch->sockets[i], NULL, &bytes, diagnostic) == STATUS_OK)
                 TRY(take_message(watch, &bytes, diagnostic));
         draw(watch);
+        for (int i = 0; i < 2; i++)
+            TRY(socket_refusal(watch->sockets[i], diagnostic));
         if (now_ns() - watch->heard_ns > (int64_t)SILENCE_MS * 1000000)
             TRY_FAIL(diagnostic, STATUS_UNREACHABLE, "the coordinator has been silent for %d s", SILENCE_MS / 1000);
-        if (now_ns() - watch->heard_ns > (int64_t)SILENCE_MS * 500000)
+        bool unanswered = watch->asked && now_ns() - watch->asked_ns > (int64_t)ASK_AGAIN_MS * 1000000;
+        if (unanswered || now_ns() - watch->heard_ns > (int64_t)SILENCE_MS * 500000)
             TRY(ask_snapshot(watch, diagnostic));
     }
     if (*interrupted)
@@ -123,12 +134,13 @@ out:
     return status;
 }
 
-static Status watch_coordinator(const Endpoint *endpoint, const WatchFlags *flags, Json **last, Diagnostic *diagnostic)
+static Status watch_coordinator(const char *folder, const Endpoint *endpoint, const WatchFlags *flags, const SweepAccess *access,
+                                Json **last, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     Watch watch = {.flags = flags};
     SocketContext *context = NULL;
-    TRY(socket_context_create(&context, diagnostic));
+    TRY(sweep_place_context(&context, folder, endpoint, access, diagnostic));
     TRY(socket_connect(&watch.sockets[0], context, SOCKET_SUB, endpoint->feed, diagnostic));
     TRY(socket_connect(&watch.sockets[1], context, SOCKET_DEALER, endpoint->address, diagnostic));
     TRY(watch_loop(&watch, command_catch_interrupts(), diagnostic));
@@ -156,12 +168,13 @@ static int watch_run(const Command *command, int argc, char **argv)
     if (code >= 0)
         goto out;
     code = 0;
+    SweepAccess access = {.key_file = flags.key, .insecure = flags.insecure};
     Status status = sweep_place_find(positional.count ? positional.items[0] : NULL, &folder, &diagnostic);
     if (status == STATUS_OK && endpoint_read(folder, &endpoint, &ignored) == STATUS_OK)
-        status = watch_coordinator(&endpoint, &flags, &last, &diagnostic);
+        status = watch_coordinator(folder, &endpoint, &flags, &access, &last, &diagnostic);
     /* Gone or silent: what the journal says is the truth. */
     if (status == STATUS_OK || status == STATUS_UNREACHABLE)
-        status = sweep_place_status(folder, &final, &live, &diagnostic);
+        status = sweep_place_status(folder, &access, &final, &live, &diagnostic);
     if (status != STATUS_OK)
         code = command_fail(&diagnostic);
     else if (flags.json)
@@ -173,7 +186,8 @@ out:
     json_destroy(&final);
     free(folder);
     array_free(&positional);
+    options_free(&watch_table, &flags);
     return code;
 }
 
-const Command command_watch = {"watch", "[SWEEP] [--json]", "a sweep live in the terminal", watch_run};
+const Command command_watch = {"watch", "[SWEEP] [--json] [--key FILE]", "a sweep live in the terminal", watch_run};

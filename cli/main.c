@@ -11,6 +11,7 @@ static const Command *const commands[] = {
     &command_run,     &command_train,       &command_predict, &command_eval,  &command_status,   &command_watch,
     &command_best,    &command_pull,        &command_lint,    &command_stats, &command_tokenize, &command_shard,
     &command_inspect, &command_coordinator, &command_doctor,  &command_fetch, &command_convert,  &command_journal,
+    &command_keys,
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 

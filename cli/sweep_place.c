@@ -4,10 +4,11 @@
 #include <string.h>
 
 #include "coordinator/sweep.h"
+#include "core/base/log.h"
 #include "core/base/memory.h"
 #include "core/io/file.h"
+#include "proto/endpoint.h"
 #include "proto/messages.h"
-#include "proto/socket.h"
 
 enum { STATUS_WAIT_MS = 2000 };
 
@@ -89,7 +90,22 @@ Status sweep_place_find(const char *argument, char **folder, Diagnostic *diagnos
                  : FAIL(diagnostic, STATUS_NOT_FOUND, "%s is no sweep file, no sweep's folder and no name below runs/", argument);
 }
 
-static Status ask_coordinator(const Endpoint *endpoint, Json **status_json, Diagnostic *diagnostic)
+Status sweep_place_context(SocketContext **context, const char *folder, const Endpoint *endpoint, const SweepAccess *access,
+                           Diagnostic *diagnostic)
+{
+    Status status = socket_context_create(context, diagnostic);
+    if (status != STATUS_OK)
+        return status;
+    if (access->insecure)
+        socket_context_permit_plain(*context);
+    status = endpoint_use_key(*context, endpoint, folder, KEY_ROLE_READER, access->key_file, diagnostic);
+    if (status != STATUS_OK)
+        socket_context_destroy(context);
+    return status;
+}
+
+static Status ask_coordinator(const char *folder, const Endpoint *endpoint, const SweepAccess *access, Json **status_json,
+                              Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     SocketContext *context = NULL;
@@ -97,15 +113,20 @@ static Status ask_coordinator(const Endpoint *endpoint, Json **status_json, Diag
     Message message = {.type = MESSAGE_STATUS_REQUEST, .epoch = endpoint->epoch};
     Text bytes = {0};
     bool ready = false;
-    TRY(socket_context_create(&context, diagnostic));
+    TRY(sweep_place_context(&context, folder, endpoint, access, diagnostic));
     TRY(socket_connect(&socket, context, SOCKET_DEALER, endpoint->address, diagnostic));
     TRY(message_encode(&message, &bytes, diagnostic));
     TRY(socket_send(socket, NULL, bytes.bytes, bytes.size, diagnostic));
     TRY(socket_poll(&socket, 1, &ready, NULL, 0, NULL, STATUS_WAIT_MS, diagnostic));
-    if (!ready)
+    if (!ready) {
+        TRY(socket_refusal(socket, diagnostic));
         TRY_FAIL(diagnostic, STATUS_TIMEOUT, "the coordinator at %s does not answer", endpoint->address);
+    }
     TRY(socket_receive(socket, NULL, &bytes, diagnostic));
     TRY(message_decode(&message, bytes.bytes, bytes.size, diagnostic));
+    if (message.type == MESSAGE_REJECT)
+        TRY_FAIL(diagnostic, message.reason.code == STATUS_OK ? STATUS_MISMATCH : message.reason.code,
+                 "the coordinator at %s refuses: %s", endpoint->address, message.reason.reason);
     if (message.type != MESSAGE_STATUS_SNAPSHOT)
         TRY_FAIL(diagnostic, STATUS_MISMATCH, "the coordinator at %s answered with %s", endpoint->address,
                  message_type_name(message.type));
@@ -118,12 +139,17 @@ out:
     return status;
 }
 
-Status sweep_place_status(const char *folder, Json **status_json, bool *live, Diagnostic *diagnostic)
+Status sweep_place_status(const char *folder, const SweepAccess *access, Json **status_json, bool *live, Diagnostic *diagnostic)
 {
     Endpoint endpoint;
-    Diagnostic ignored = {0};
-    *live =
-        endpoint_read(folder, &endpoint, &ignored) == STATUS_OK && ask_coordinator(&endpoint, status_json, &ignored) == STATUS_OK;
+    Diagnostic why = {0};
+    *live = false;
+    if (endpoint_read(folder, &endpoint, &why) == STATUS_OK) {
+        Status status = ask_coordinator(folder, &endpoint, access, status_json, &why);
+        *live = status == STATUS_OK;
+        if (status_class(status) == STATUS_CLASS_INPUT)
+            LOG_WARNING("what follows is from the journal, since the coordinator cannot be asked: %s", why.message);
+    }
     return *live ? STATUS_OK : sweep_status_read(folder, status_json, diagnostic);
 }
 

@@ -24,9 +24,9 @@ from support import EXAMPLES, NERSWEEP, run  # noqa: E402
 
 TRAIN, DEV, TEST = (os.path.join(EXAMPLES, name + ".conll") for name in ("train", "dev", "test"))
 COMMANDS = ["run", "train", "predict", "eval", "status", "watch", "best", "pull", "lint", "stats", "tokenize", "shard", "inspect", "coordinator",
-            "doctor", "convert", "journal"]
+            "doctor", "convert", "journal", "keys"]
 JSON_COMMANDS = ["run", "train", "predict", "eval", "status", "watch", "best", "pull", "lint", "stats", "tokenize", "shard", "inspect",
-                 "coordinator", "doctor", "convert", "journal"]
+                 "coordinator", "doctor", "convert", "journal", "keys"]
 
 
 def fails(code, pattern, *arguments, **options):
