@@ -169,7 +169,7 @@ static int best_run(const Command *command, int argc, char **argv)
     json_destroy(&importance);
     json_destroy(&json);
     free(folder);
-    options_free(&status_table, &flags);
+    options_free(&best_table, &flags);
     return code;
 }
 

@@ -41,6 +41,8 @@ static void connect_anew(Speaker *speaker)
         (speaker->socket && endpoint.epoch == speaker->epoch))
         return;
     socket_close(&speaker->socket);
+    if (endpoint_use_key(speaker->context, &endpoint, speaker->worker->sweep_folder, KEY_ROLE_WORKER, NULL, NULL) != STATUS_OK)
+        return;
     if (socket_connect(&speaker->socket, speaker->context, SOCKET_DEALER, endpoint.address, NULL) != STATUS_OK)
         return;
     speaker->epoch = endpoint.epoch;

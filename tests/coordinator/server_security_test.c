@@ -1,0 +1,359 @@
+/* A coordinator with keys, and one among peers that flood it: it serves those who behave. */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "coordinator/coordinator.h"
+#include "core/base/log.h"
+#include "core/io/file.h"
+#include "tests/coordinator/fake_worker.h"
+#include "tests/coordinator/fixtures.h"
+
+static const char search[] = "method: grid\nseeds: [1, 2]\nresources: {heartbeat: 0.5, lease: 5}\n"
+                             "parameters: {learning_rate: {values: [1.0e-5, 3e-5, 5e-5]}}\n";
+
+static char sweep_folder[128], keys[160];
+static volatile int interrupted;
+
+static int set_up(void **state)
+{
+    (void)state;
+    log_set_level(LOG_ERROR);
+    interrupted = 0;
+    fixture_enter();
+    snprintf(sweep_folder, sizeof sweep_folder, "%s/runs/tiny", fixture_folder());
+    snprintf(keys, sizeof keys, "%s/keys", sweep_folder);
+    assert_int_equal(folder_create(file_system_posix(), sweep_folder, NULL), STATUS_OK);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    fixture_leave();
+    return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ both ends */
+
+typedef struct Daemon {
+    Sweep *sweep;
+    CoordinatorOptions options;
+    Status status;
+    Diagnostic diagnostic;
+    pthread_t thread;
+    Endpoint endpoint;
+} Daemon;
+
+static void *run_daemon(void *context)
+{
+    Daemon *daemon_ = context;
+    daemon_->status = coordinator_run(&daemon_->options, &daemon_->diagnostic);
+    return NULL;
+}
+
+static void daemon_start(Daemon *daemon_, const char *keys_folder)
+{
+    *daemon_ = (Daemon){.sweep = fixture_sweep(search)};
+    daemon_->options = (CoordinatorOptions){.sweep = daemon_->sweep,
+                                            .sweep_folder = sweep_folder,
+                                            .listen = "tcp://127.0.0.1:*",
+                                            .keys = keys_folder,
+                                            .make_keys = keys_folder != NULL,
+                                            .interrupted = &interrupted,
+                                            .clock = clock_system()};
+    assert_int_equal(pthread_create(&daemon_->thread, NULL, run_daemon, daemon_), 0);
+    for (int i = 0; i < 500 && endpoint_read(sweep_folder, &daemon_->endpoint, NULL) != STATUS_OK; i++)
+        usleep(10000);
+    assert_true(daemon_->endpoint.address[0]);
+}
+
+/* Until it was told to stop. */
+static void daemon_join(Daemon *daemon_)
+{
+    pthread_join(daemon_->thread, NULL);
+    if (daemon_->status != STATUS_OK && daemon_->status != STATUS_INTERRUPTED) /* before the sweep's end */
+        fail_msg("%s", daemon_->diagnostic.message);
+    sweep_destroy(&daemon_->sweep);
+}
+
+typedef struct Client {
+    SocketContext *context;
+    Socket *socket;
+} Client;
+
+static Client connect_as(const Daemon *daemon_, KeyRole role)
+{
+    Client client;
+    Diagnostic diagnostic = {0};
+    assert_int_equal(socket_context_create(&client.context, NULL), STATUS_OK);
+    if (endpoint_use_key(client.context, &daemon_->endpoint, sweep_folder, role, NULL, &diagnostic) != STATUS_OK)
+        fail_msg("%s", diagnostic.message);
+    assert_int_equal(socket_connect(&client.socket, client.context, SOCKET_DEALER, daemon_->endpoint.address, NULL), STATUS_OK);
+    return client;
+}
+
+static void client_close(Client *client)
+{
+    socket_close(&client->socket);
+    socket_context_destroy(&client->context);
+}
+
+static void ask(const Client *client, Message message)
+{
+    Text bytes = {0};
+    assert_int_equal(message_encode(&message, &bytes, NULL), STATUS_OK);
+    assert_int_equal(socket_send(client->socket, NULL, bytes.bytes, bytes.size, NULL), STATUS_OK);
+    text_free(&bytes);
+}
+
+static Message receive(const Client *client)
+{
+    bool ready = false;
+    Message message = {0};
+    Text bytes = {0};
+    Socket *socket = client->socket;
+    assert_int_equal(socket_poll(&socket, 1, &ready, NULL, 0, NULL, 10000, NULL), STATUS_OK);
+    assert_true(ready);
+    assert_int_equal(socket_receive(socket, NULL, &bytes, NULL), STATUS_OK);
+    assert_int_equal(message_decode(&message, bytes.bytes, bytes.size, NULL), STATUS_OK);
+    text_free(&bytes);
+    return message;
+}
+
+static Message sample(MessageType type)
+{
+    Message message = {.type = type};
+    if (type == MESSAGE_HELLO) {
+        strcpy(message.hello.worker, "intruder-1-a");
+        strcpy(message.hello.host, "intruder");
+        message.hello.pid = message.hello.ranks = 1;
+    } else if (type == MESSAGE_REPORT) {
+        message.report.id = (AssignmentId){0, 1};
+        message.report.sequence = 1;
+        message.report.score = 1;
+    } else if (type == MESSAGE_FINISHED) {
+        message.finished.id = (AssignmentId){0, 1};
+        message.finished.outcome = FINISH_FAILED;
+    } else if (type == MESSAGE_CONTROL)
+        message.control = (MessageControl){.action = CONTROL_STOP, .all_trials = true};
+    return message;
+}
+
+static void assert_refused(const Daemon *daemon_, KeyRole role, MessageType type)
+{
+    Client client = connect_as(daemon_, role);
+    ask(&client, sample(type));
+    Message answer = receive(&client);
+    if (answer.type != MESSAGE_REJECT || answer.reason.code != STATUS_PERMISSION ||
+        !strstr(answer.reason.reason, message_type_name(type)) || !strstr(answer.reason.reason, key_role_name(role)))
+        fail_msg("%s by a %s key: %s", message_type_name(type), key_role_name(role), message_type_name(answer.type));
+    message_free(&answer);
+    client_close(&client);
+}
+
+static Json *status_from(const Client *client)
+{
+    Json *json = NULL;
+    ask(client, (Message){.type = MESSAGE_STATUS_REQUEST});
+    Message answer = receive(client);
+    assert_int_equal(answer.type, MESSAGE_STATUS_SNAPSHOT);
+    assert_int_equal(json_parse(&json, answer.status.json, strlen(answer.status.json), "status", NULL), STATUS_OK);
+    message_free(&answer);
+    return json;
+}
+
+static int64_t defence(const Json *status, const char *what)
+{
+    return json_integer_value(json_get(json_get(status, "security"), what), -1);
+}
+
+static void stop(const Client *client)
+{
+    ask(client, sample(MESSAGE_CONTROL));
+    for (int i = 0; i < 100; i++) { /* what was asked for before may be answered first */
+        Message answer = receive(client);
+        MessageType type = answer.type;
+        message_free(&answer);
+        if (type == MESSAGE_ACK)
+            return;
+    }
+    fail_msg("the stop was not acknowledged");
+}
+
+/* ------------------------------------------------------------------------------------------------ tests */
+
+static void each_role_gets_what_it_is_for_and_a_sweep_runs_to_its_end(void **state)
+{
+    (void)state;
+    static const struct {
+        KeyRole role;
+        MessageType type;
+    } forbidden[] = {
+        {KEY_ROLE_READER, MESSAGE_HELLO},    {KEY_ROLE_READER, MESSAGE_HEARTBEAT},      {KEY_ROLE_READER, MESSAGE_REPORT},
+        {KEY_ROLE_READER, MESSAGE_FINISHED}, {KEY_ROLE_READER, MESSAGE_CONTROL},        {KEY_ROLE_OPERATOR, MESSAGE_HELLO},
+        {KEY_ROLE_OPERATOR, MESSAGE_REPORT}, {KEY_ROLE_OPERATOR, MESSAGE_FINISHED},     {KEY_ROLE_OPERATOR, MESSAGE_HEARTBEAT},
+        {KEY_ROLE_WORKER, MESSAGE_CONTROL},  {KEY_ROLE_WORKER, MESSAGE_STATUS_REQUEST},
+    };
+    enum { FORBIDDEN = sizeof forbidden / sizeof *forbidden };
+    Daemon daemon_;
+    daemon_start(&daemon_, keys);
+    assert_true(daemon_.endpoint.server_key[0]);
+    for (size_t i = 0; i < FORBIDDEN; i++)
+        assert_refused(&daemon_, forbidden[i].role, forbidden[i].type);
+    FakeWorker worker = {.sweep_folder = sweep_folder, .name = "elsewhere-1-a", .evaluations = 3};
+    fake_worker_start(&worker);
+    fake_worker_join(&worker);
+    assert_int_equal(worker.reports, 18);
+    Client reader = connect_as(&daemon_, KEY_ROLE_READER), operator_ = connect_as(&daemon_, KEY_ROLE_OPERATOR);
+    Json *status = status_from(&reader);
+    assert_string_equal(json_string_value(json_get(status, "state")), "done");
+    assert_int_equal(defence(status, "refused_messages"), FORBIDDEN);
+    assert_true(json_boolean_value(json_get(json_get(status, "security"), "keys"), false));
+    json_destroy(&status);
+    stop(&operator_);
+    client_close(&reader);
+    client_close(&operator_);
+    daemon_join(&daemon_);
+}
+
+/* Sends what costs the most, as fast as it goes, and reads no answer. */
+typedef struct Flood {
+    const Daemon *daemon_;
+    MessageType type;
+    atomic_bool end;
+    uint64_t sent;
+    pthread_t thread;
+} Flood;
+
+static void *flood(void *context)
+{
+    Flood *self = context;
+    Client client = connect_as(self->daemon_, KEY_ROLE_WORKER);
+    Text bytes = {0};
+    Message message = sample(self->type);
+    if (message_encode(&message, &bytes, NULL) != STATUS_OK)
+        abort();
+    while (!atomic_load(&self->end)) {
+        Status status = socket_send(client.socket, NULL, bytes.bytes, bytes.size, NULL);
+        self->sent += status == STATUS_OK;
+        if (status != STATUS_OK)
+            sched_yield();
+    }
+    text_free(&bytes);
+    client_close(&client);
+    return NULL;
+}
+
+static void peers_that_flood_stop_nobody_else(void **state)
+{
+    (void)state;
+    static const MessageType floods[] = {MESSAGE_HEARTBEAT, MESSAGE_REPORT, MESSAGE_STATUS_REQUEST};
+    enum { FLOODS = sizeof floods / sizeof *floods };
+    Daemon daemon_;
+    Flood flooders[FLOODS] = {0};
+    daemon_start(&daemon_, NULL);
+    for (int i = 0; i < FLOODS; i++) {
+        flooders[i].daemon_ = &daemon_;
+        flooders[i].type = floods[i];
+        assert_int_equal(pthread_create(&flooders[i].thread, NULL, flood, &flooders[i]), 0);
+    }
+    /* The sweep of the one who behaves goes on in the middle of it, and readers see it. */
+    FakeWorker worker = {.sweep_folder = sweep_folder, .name = "elsewhere-1-a", .evaluations = 3};
+    Client reader = connect_as(&daemon_, KEY_ROLE_READER);
+    struct timespec begin, end;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    fake_worker_start(&worker);
+    Json *status = NULL;
+    for (int i = 0; i < 60; i++) {
+        json_destroy(&status);
+        status = status_from(&reader);
+        if (strcmp(json_string_value(json_get(status, "state")), "done") == 0 && defence(status, "dropped_messages") > 0)
+            break;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    assert_string_equal(json_string_value(json_get(status, "state")), "done");
+    assert_true(defence(status, "dropped_messages") > 0);
+    json_destroy(&status);
+    assert_true(end.tv_sec - begin.tv_sec < 30);
+    for (int i = 0; i < FLOODS; i++)
+        atomic_store(&flooders[i].end, true);
+    for (int i = 0; i < FLOODS; i++) {
+        pthread_join(flooders[i].thread, NULL);
+        assert_true(flooders[i].sent > 0);
+    }
+    fake_worker_join(&worker);
+    assert_int_equal(worker.reports, 18);
+    stop(&reader);
+    client_close(&reader);
+    daemon_join(&daemon_);
+}
+
+static void an_address_of_all_machines_needs_keys_or_the_word(void **state)
+{
+    (void)state;
+    Sweep *sweep = fixture_sweep(search);
+    CoordinatorOptions options = {.sweep = sweep,
+                                  .sweep_folder = sweep_folder,
+                                  .listen = "tcp://0.0.0.0:*",
+                                  .interrupted = &interrupted,
+                                  .clock = clock_system()};
+    Diagnostic diagnostic = {0};
+    assert_int_equal(coordinator_run(&options, &diagnostic), STATUS_PERMISSION);
+    assert_non_null(strstr(diagnostic.message, "nersweep keys"));
+    options.listen = "tcp://127.0.0.1:*";
+    options.feed = "tcp://0.0.0.0:*"; /* one open door is enough */
+    assert_int_equal(coordinator_run(&options, &diagnostic), STATUS_PERMISSION);
+    interrupted = 2;
+    options.insecure = true;
+    assert_int_equal(coordinator_run(&options, &diagnostic), STATUS_INTERRUPTED);
+    options.insecure = false;
+    options.make_keys = true;
+    assert_int_equal(coordinator_run(&options, &diagnostic), STATUS_INTERRUPTED);
+    assert_true(path_is_folder(keys));
+    options.make_keys = false; /* they are found the next time */
+    assert_int_equal(coordinator_run(&options, &diagnostic), STATUS_INTERRUPTED);
+    sweep_destroy(&sweep);
+}
+
+static void a_key_of_a_coordinator_before_is_refused_with_what_to_do(void **state)
+{
+    (void)state;
+    Daemon daemon_;
+    SocketContext *context;
+    Diagnostic diagnostic = {0};
+    daemon_start(&daemon_, keys);
+    Client operator_ = connect_as(&daemon_, KEY_ROLE_OPERATOR);
+    Json *status = status_from(&operator_);
+    json_destroy(&status);
+    assert_int_equal(socket_context_create(&context, NULL), STATUS_OK);
+    char *reader = memory_format("%s/reader.key", keys);
+    Endpoint plain = daemon_.endpoint;
+    plain.server_key[0] = '\0'; /* somebody has replaced the file, to be told what is not for him */
+    assert_int_equal(endpoint_use_key(context, &plain, sweep_folder, KEY_ROLE_READER, reader, &diagnostic), STATUS_MISMATCH);
+    stop(&operator_);
+    daemon_join(&daemon_);
+    assert_int_equal(keys_create(keys, true, NULL), STATUS_OK);
+    assert_int_equal(endpoint_use_key(context, &daemon_.endpoint, sweep_folder, KEY_ROLE_READER, NULL, &diagnostic),
+                     STATUS_MISMATCH);
+    assert_non_null(strstr(diagnostic.message, "start it again"));
+    free(reader);
+    socket_context_destroy(&context);
+    client_close(&operator_);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(each_role_gets_what_it_is_for_and_a_sweep_runs_to_its_end),
+        TEST(peers_that_flood_stop_nobody_else),
+        TEST(an_address_of_all_machines_needs_keys_or_the_word),
+        TEST(a_key_of_a_coordinator_before_is_refused_with_what_to_do),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
