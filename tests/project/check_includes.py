@@ -65,7 +65,7 @@ def check_line(path, target):
             return f"third-party header {target} belongs in {' and '.join(owners)} alone"
     package, wanted = package_of(path), package_of(target)
     if wanted is None:
-        if SYSTEM.match(target) and "/" not in target.replace("sys/", "").replace("linux/", ""):
+        if SYSTEM.match(target) and "/" not in target.replace("sys/", "").replace("linux/", "").replace("arpa/", ""):
             return None
         return f"{target} is neither a package's header (from the root of the repository) nor a known one"
     if wanted != package and wanted not in ALLOWED[package]:

@@ -407,6 +407,40 @@ static void a_frame_over_the_limit_ends_its_connection_before_it_takes_memory(vo
     server_close(&server);
 }
 
+/* More than the server's queue holds, and gone before any of it was read: with ZeroMQ's heartbeats (every 5 s) that ended the process. */
+static void a_peer_that_fills_its_queue_and_hangs_up_ends_nothing_else(void **state)
+{
+    (void)state;
+    enum { FRAMES = 200000, HEARTBEAT_MS = 5000 };
+    Server server = serve_with(NULL, false);
+    Client witness = connect_with(NULL, SOCKET_DEALER, server.router);
+    assert_serves(&server, &witness, KEY_ROLE_LOCAL);
+    static char frames[FRAMES * 4];
+    for (int i = 0; i < FRAMES; i++)
+        memcpy(frames + 4 * i, "\0\2hi", 4);
+    int raw = greet_raw(port_of(server.router));
+    size_t sent = 0;
+    for (int i = 0; i < 100 && sent < sizeof frames; i++) {
+        ssize_t count = send(raw, frames + sent, sizeof frames - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+        sent += count > 0 ? (size_t)count : 0;
+        usleep(2000);
+    }
+    struct linger at_once = {.l_onoff = 1};
+    assert_int_equal(setsockopt(raw, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+    close(raw);
+    usleep((HEARTBEAT_MS + 1000) * 1000);
+    SocketPeer peer;
+    Text bytes = {0};
+    int received = 0;
+    while (arrives(server.router, &peer, &bytes, NEVER_MS))
+        received++;
+    assert_in_range(received, 1000, FRAMES);
+    assert_serves(&server, &witness, KEY_ROLE_LOCAL);
+    text_free(&bytes);
+    client_close(&witness);
+    server_close(&server);
+}
+
 static void connections_that_say_nothing_are_closed_and_keep_nobody_out(void **state)
 {
     (void)state;
@@ -590,6 +624,7 @@ int main(void)
         TEST(a_list_that_cannot_be_read_changes_nothing),
         TEST(garbage_on_the_port_ends_that_connection_alone),
         TEST(a_frame_over_the_limit_ends_its_connection_before_it_takes_memory),
+        TEST(a_peer_that_fills_its_queue_and_hangs_up_ends_nothing_else),
         TEST(connections_that_say_nothing_are_closed_and_keep_nobody_out),
         TEST(connections_over_the_limit_are_closed_and_those_before_stay),
         TEST(a_recorded_conversation_can_neither_be_read_nor_said_again),
