@@ -10,8 +10,8 @@
 #include "proto/socket.h"
 
 enum {
-    PEER_MESSAGES_PER_S = 20000, /* a worker group sends a few a second */
-    PEER_MESSAGES_BURST = 40000,
+    PEER_MESSAGES_PER_S = 5000, /* a worker group sends a few a second */
+    PEER_MESSAGES_BURST = 10000,
     PEER_BYTES_PER_S = 16 << 20,
     PEER_BYTES_BURST = 32 << 20,
     PEER_LIMIT = 4096, /* that have sent something in the last seconds */
