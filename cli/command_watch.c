@@ -79,9 +79,12 @@ static Status take_message(Watch *watch, const Text *bytes, Diagnostic *diagnost
         TRY(json_parse(&json, message.status.json, strlen(message.status.json), "status", diagnostic));
         json_destroy(&watch->snapshot);
         watch->snapshot = json;
-        watch->sequence = message.status.sequence;
         watch->dirty = true;
         watch->ended = is_final(json);
+        if (message.status.sequence < watch->sequence && !watch->ended)
+            TRY(ask_snapshot(watch, diagnostic)); /* an event has overtaken it */
+        else
+            watch->sequence = message.status.sequence;
     } else if (message.type == MESSAGE_STATUS_EVENT && message.status.sequence > watch->sequence) {
         TRY(json_parse(&json, message.status.json, strlen(message.status.json), "event", diagnostic));
         const char *text = json_string_value(json_get(json, "text"));

@@ -153,17 +153,11 @@ class Scenarios:
         job = Job(self.write(name))
         folder = sweep_folder(job.sweep)
         job.wait_for(lambda: os.path.exists(os.path.join(folder, "endpoint.json")), 60, "the endpoint file")
-        watch = subprocess.Popen(["on-host", "h3", support.NERSWEEP, "watch", folder, "--json"], stdout=subprocess.PIPE, text=True)
-        def both_work():
-            status = json.loads(slurm("on-host", "h3", support.NERSWEEP, "status", folder, "--json"))
-            assert status["live"] is True, "status from h3 did not reach the coordinator"
-            return {worker["host"] for worker in status["workers"] if worker["trial"] is not None} == {"h1", "h2"}
-        job.wait_for(both_work, 60, "a trial on each host, seen from h3")
-        with open(os.path.join(folder, "endpoint.json"), encoding="utf-8") as file:
-            assert json.load(file)["address"].startswith("tcp://h1:")
-        job.wait_until_completed()
-        lines = [json.loads(line) for line in watch.communicate(timeout=30)[0].splitlines()]
-        assert watch.returncode == 0 and lines[-1]["state"] == "done", (watch.returncode, lines[-1:])
+        # Into a file: a pipe that nobody reads would be full before the end.
+        with open(job.log + ".watch", "w+", encoding="utf-8") as seen:
+            self.watch_from_h3(job, folder, seen)
+            lines = [json.loads(line) for line in seen]
+        assert lines[-1]["state"] == "done", lines[-1:]
         kinds = [line.get("event") for line in lines]
         assert "reported" in kinds and "trial_ended" in kinds, kinds
         for host in ("h1", "h2"):
@@ -173,6 +167,22 @@ class Scenarios:
         # Nothing is left to do: the same job again changes nothing.
         Job(job.sweep).wait_until_completed()
         self.assert_outcome(job.sweep, name + "-again")
+
+    def watch_from_h3(self, job, folder, seen):
+        watch = subprocess.Popen(["on-host", "h3", support.NERSWEEP, "watch", folder, "--json"], stdout=seen)
+        def both_work():
+            status = json.loads(slurm("on-host", "h3", support.NERSWEEP, "status", folder, "--json"))
+            assert status["live"] is True, "status from h3 did not reach the coordinator"
+            return {worker["host"] for worker in status["workers"] if worker["trial"] is not None} == {"h1", "h2"}
+        job.wait_for(both_work, 60, "a trial on each host, seen from h3")
+        with open(os.path.join(folder, "endpoint.json"), encoding="utf-8") as file:
+            endpoint = json.load(file)
+        # Made by the job itself: nobody had to think of keys.
+        assert endpoint["address"].startswith("tcp://h1:") and endpoint["server_key"], endpoint
+        assert os.stat(os.path.join(folder, "keys", "worker.key")).st_mode & 0o777 == 0o600
+        job.wait_until_completed()
+        assert watch.wait(30) == 0, watch.returncode
+        seen.seek(0)
 
     def one_group_spans_both_hosts(self, name):
         job = Job(self.write(name, SHORT_SWEEP), environment={"NERSWEEP_RANKS": "2"})
