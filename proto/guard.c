@@ -52,7 +52,7 @@ bool guard_more_parts(void *zmq)
     return zmq_getsockopt(zmq, ZMQ_RCVMORE, &more, &size) == 0 && more;
 }
 
-/* Reads the rest of a message away. Its parts are all there already, so this ends. */
+/* All parts of a message are there at once, so this ends. */
 void guard_skip_parts(void *zmq)
 {
     zmq_msg_t part;
@@ -287,19 +287,19 @@ static void *guard_run(void *argument)
     return NULL;
 }
 
-/* So many connections as this process may have descriptors for. */
+/* So many connections as this process may have descriptors for, after it has asked for enough. */
 static int possible_connections(int wanted)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return wanted;
     rlim_t needed = (rlim_t)wanted + SPARE_DESCRIPTORS;
-    if (limit.rlim_cur < needed) {
-        limit.rlim_cur = limit.rlim_max < needed ? limit.rlim_max : needed;
-        if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < needed)
-            wanted = limit.rlim_cur > 2 * SPARE_DESCRIPTORS ? (int)limit.rlim_cur - SPARE_DESCRIPTORS : (int)limit.rlim_cur / 2;
-    }
-    return wanted;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed)
+        return wanted;
+    struct rlimit raised = {.rlim_cur = limit.rlim_max < needed ? limit.rlim_max : needed, .rlim_max = limit.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+        limit = raised;
+    if (limit.rlim_cur >= needed)
+        return wanted;
+    return limit.rlim_cur > 2 * SPARE_DESCRIPTORS ? (int)limit.rlim_cur - SPARE_DESCRIPTORS : (int)limit.rlim_cur / 2;
 }
 
 static void guard_destroy(Guard **guard)

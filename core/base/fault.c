@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-typedef enum FaultAction { FAULT_KILL, FAULT_STOP, FAULT_FAIL } FaultAction;
+typedef enum FaultAction { FAULT_KILL, FAULT_STOP, FAULT_FAIL, FAULT_HANG } FaultAction;
 
 /* What the environment asked for. A test sets it before the process starts, so it is read once. */
 typedef struct Fault {
@@ -29,7 +29,7 @@ static pthread_once_t fault_once = PTHREAD_ONCE_INIT;
 /* A request that is misspelt must not pass for a test that survived its fault. */
 static void __attribute__((noreturn)) fault_refuse(const char *text)
 {
-    fprintf(stderr, "nersweep: NERSWEEP_FAULT=\"%s\": expected [program@]name[:nth[:kill|stop|fail]]\n", text);
+    fprintf(stderr, "nersweep: NERSWEEP_FAULT=\"%s\": expected [program@]name[:nth[:kill|stop|fail|hang]]\n", text);
     abort();
 }
 
@@ -66,6 +66,8 @@ static void fault_read(void)
             fault.action = FAULT_STOP;
         else if (strcmp(rest + 1, "fail") == 0)
             fault.action = FAULT_FAIL;
+        else if (strcmp(rest + 1, "hang") == 0)
+            fault.action = FAULT_HANG;
         else
             fault_refuse(text);
     }
@@ -118,6 +120,9 @@ bool fault_point(const char *name)
     case FAULT_STOP:
         kill(getpid(), SIGSTOP);
         return false;
+    case FAULT_HANG:
+        for (;;) /* this thread alone: the others go on as if nothing had happened */
+            pause();
     case FAULT_FAIL:
         return true;
     }

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 
 #include "core/base/philox.h"
+#include "proto/endpoint.h"
+#include "proto/zap.h"
 #include "tests/proto/fixtures.h"
 
 enum { ITERATIONS = 100000 };
@@ -112,6 +114,73 @@ static void damaged_bytes_are_refused_or_understood_but_never_crash(void **state
     text_free(&damaged);
 }
 
+/* Seven frames in one text, each after a byte with its length. */
+static size_t cut_frames(const Text *text, ZapFrame frames[ZAP_FRAME_LIMIT])
+{
+    size_t count = 0;
+    for (size_t at = 0; at < text->size && count < ZAP_FRAME_LIMIT;) {
+        size_t size = (uint8_t)text->bytes[at++];
+        if (size > text->size - at)
+            size = text->size - at;
+        frames[count++] = (ZapFrame){text->bytes + at, size};
+        at += size;
+    }
+    return count;
+}
+
+static void damaged_files_and_admissions_are_refused_or_whole(void **state)
+{
+    (void)state;
+#define KEY "0123456789012345678901234567890123456789"
+    static const char *const seeds[] = {
+        "\x3"
+        "1.0\x1"
+        "7\x8requests\x9"
+        "127.0.0.1\x1"
+        "x\x5"
+        "CURVE\x20"
+        "0123456789abcdef0123456789abcdef",
+        "{\"address\": \"tcp://h1:5555\", \"feed\": \"tcp://h1:5556\", \"host\": \"h1\", \"pid\": 12, \"epoch\": 3}",
+        "{\"role\": \"worker\", \"public\": \"" KEY "\", \"secret\": \"" KEY "\", \"server\": \"" KEY "\"}",
+        "{\"worker\": [\"" KEY "\"], \"reader\": [], \"operator\": []}",
+    };
+#undef KEY
+    static AllowList list;
+    Random random = {.count = 1u << 30};
+    Text whole = {0}, damaged = {0};
+    size_t accepted[4] = {0};
+    for (int i = 0; i < ITERATIONS; i++) {
+        int kind = i % 4;
+        ZapFrame frames[ZAP_FRAME_LIMIT];
+        ZapRequest request;
+        Endpoint endpoint;
+        ClientKey key;
+        Status status;
+        Diagnostic diagnostic = {0};
+        text_clear(&whole);
+        text_append_string(&whole, seeds[kind]);
+        damage(&random, &whole, &damaged);
+        text_append(&damaged, "", 0);
+        if (kind == 0)
+            status = zap_parse(&request, frames, cut_frames(&damaged, frames), &diagnostic);
+        else if (kind == 1)
+            status = endpoint_parse(&endpoint, damaged.bytes, damaged.size, "endpoint.json", &diagnostic);
+        else if (kind == 2)
+            status = client_key_parse(&key, damaged.bytes, damaged.size, "my.key", &diagnostic);
+        else
+            status = allow_list_parse(&list, damaged.bytes, damaged.size, "allowed.json", &diagnostic);
+        accepted[kind] += status == STATUS_OK;
+        assert_true(status == STATUS_OK || status == STATUS_INVALID_INPUT);
+        assert_true(status == STATUS_OK || diagnostic.message[0]);
+        if (kind == 2 && status == STATUS_OK)
+            assert_int_equal(strlen(key.pair.secret_key), KEY_TEXT_SIZE - 1);
+    }
+    for (int kind = 0; kind < 4; kind++)
+        assert_in_range(accepted[kind], 1, ITERATIONS / 4 - 1);
+    text_free(&whole);
+    text_free(&damaged);
+}
+
 /* Two bytes on the wire for an empty data set, a hundred in memory: it must stop at the limit instead of filling the machine. */
 static void a_small_frame_cannot_ask_for_much_memory(void **state)
 {
@@ -136,6 +205,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(damaged_bytes_are_refused_or_understood_but_never_crash),
+        cmocka_unit_test(damaged_files_and_admissions_are_refused_or_whole),
         cmocka_unit_test(a_small_frame_cannot_ask_for_much_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
