@@ -11,8 +11,8 @@
 #include "core/io/hash.h"
 
 typedef struct WordpieceOptions {
-    bool lowercase;              /* also strips accents, as HF does when strip_accents is null */
-    bool ignore_special_tokens;  /* "[SEP]" written in the text is plain text (for hostile input) */
+    bool lowercase;             /* also strips accents, as HF does when strip_accents is null */
+    bool ignore_special_tokens; /* "[SEP]" written in the text is plain text (for hostile input) */
 } WordpieceOptions;
 
 typedef struct WordpieceSpecials {
@@ -33,7 +33,7 @@ const char *wordpiece_sha256(const Wordpiece *wordpiece);              /* of voc
 /* Pieces of one text, reused from call to call. */
 typedef struct WordpieceOutput {
     Int32Array ids;
-    Int32Array starts;   /* offsets into the original text: code points [start, end) as HF's offsets */
+    Int32Array starts; /* offsets into the original text: code points [start, end) as HF's offsets */
     Int32Array ends;
     Int32Array word_ids; /* index of the word (pre-tokenised: of the given token), -1 for [CLS] and [SEP] */
 } WordpieceOutput;
@@ -41,10 +41,24 @@ void wordpiece_output_clear(WordpieceOutput *output);
 void wordpiece_output_free(WordpieceOutput *output);
 
 /* Appends the pieces of a whole text, without [CLS] and [SEP]. text must be valid UTF-8: STATUS_INVALID_INPUT with the byte offset otherwise. */
-NODISCARD Status wordpiece_encode_text(const Wordpiece *wordpiece, const char *text, size_t size, WordpieceOutput *output, Diagnostic *diagnostic);
+NODISCARD Status wordpiece_encode_text(const Wordpiece *wordpiece, const char *text, size_t size, WordpieceOutput *output,
+                                       Diagnostic *diagnostic);
 /* Appends the pieces of one pre-split token (HF is_split_into_words=True): all get word_id; offsets are relative to the token. May append none. */
-NODISCARD Status wordpiece_encode_token(const Wordpiece *wordpiece, const char *token, size_t size, int32_t word_id, WordpieceOutput *output,
+NODISCARD Status wordpiece_encode_token(const Wordpiece *wordpiece, const char *token, size_t size, int32_t word_id,
+                                        WordpieceOutput *output, Diagnostic *diagnostic);
+
+/* The same with a cache of the pieces of words that are not in the vocabulary as a whole. What comes out never depends on what is in the
+ * cache. For one thread; the Wordpiece must outlive it. */
+typedef struct WordpieceEncoder WordpieceEncoder;
+enum { WORDPIECE_CACHE_WORDS = 1 << 12 }; /* a good size, 256 KiB */
+/* The cache has room for cache_words words, rounded up to a power of two. */
+NODISCARD Status wordpiece_encoder_create(WordpieceEncoder **encoder, const Wordpiece *wordpiece, size_t cache_words,
+                                          Diagnostic *diagnostic);
+void wordpiece_encoder_destroy(WordpieceEncoder **encoder);
+NODISCARD Status wordpiece_encoder_text(WordpieceEncoder *encoder, const char *text, size_t size, WordpieceOutput *output,
                                         Diagnostic *diagnostic);
+NODISCARD Status wordpiece_encoder_token(WordpieceEncoder *encoder, const char *token, size_t size, int32_t word_id,
+                                         WordpieceOutput *output, Diagnostic *diagnostic);
 
 /* Does this vocabulary fit: size equal to the model's vocab_size at most, specials there, its pieces' casing what the options say
  * (what a corpus's words say is for whoever reads the corpus). STATUS_MISMATCH says which and why. */

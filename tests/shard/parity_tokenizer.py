@@ -6,7 +6,8 @@
 Compared, cased and uncased, as whole texts and pre-split:
 - every sentence of the shared corpora with their vocabularies (NERSWEEP_SHARED_DATA, default SOURCE/../shared/data; left out when absent);
 - every code point alone, between letters, beside punctuation and among marks, with a vocabulary in which every code point is a piece, so
-  that nothing hides behind [UNK]; and random texts of the code points that are hardest.
+  that nothing hides behind [UNK]; random texts of the code points that are hardest, and random bytes of which a decoder leaves what is UTF-8.
+Each input is encoded in several ways (VARIANTS) that must print the same.
 Prints what was compared; exit 1 on any difference, 77 when tokenizers cannot be imported. NERSWEEP_PEERS_PYTHON names the interpreter
 that has it (default .peers/bin/python of the source folder).
 """
@@ -23,6 +24,8 @@ PEERS = os.environ.get("NERSWEEP_PEERS_PYTHON") or os.path.join(SOURCE, ".peers"
 BATCH = 8192
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 SHOWN = 10
+# However the words are found, the results are the same bytes: with a word cache of a good size and of the smallest, by the portable scanner.
+VARIANTS = [["--cache", "4096"], ["--cache", "2"], ["--scanner", "portable"], ["--scanner", "portable", "--cache", "64"]]
 
 try:
     import tokenizers
@@ -40,12 +43,20 @@ class Comparison:
         self.oracle = tokenizers.BertWordPieceTokenizer(vocab, lowercase=not cased)
         self.compared = self.pieces = self.differences = 0
 
+    def run(self, file, variant):
+        file.seek(0)
+        return subprocess.run(self.command + variant, stdin=file, stdout=subprocess.PIPE, check=True).stdout
+
     def batch(self, inputs, presplit):
         with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
             for text in inputs:
                 file.write(json.dumps(text, ensure_ascii=False) + "\n")
-            file.seek(0)
-            lines = subprocess.run(self.command, stdin=file, stdout=subprocess.PIPE, check=True).stdout.splitlines()
+            printed = self.run(file, [])
+            for variant in VARIANTS:
+                if self.run(file, variant) != printed:
+                    self.differences += 1
+                    print(f"difference: {self.command + variant} prints something else than without {variant}", file=sys.stderr)
+        lines = printed.splitlines()
         if len(lines) != len(inputs):
             sys.exit(f"{self.command}: {len(lines)} results for {len(inputs)} inputs")
         encodings = self.oracle.encode_batch(inputs, is_pretokenized=presplit, add_special_tokens=False)
@@ -142,6 +153,16 @@ def random_texts(count):
             yield "".join(rng.choice(rng.choice((peculiar, marks, marks, plain))) for _ in range(rng.randint(1, 24)))
 
 
+def random_byte_texts(count):
+    """Bytes that are mostly ASCII, or mostly lead and continuation bytes; what is not UTF-8 is left out."""
+    rng = random.Random(20210101)
+    ascii_bytes, high_bytes = bytes(range(128)), bytes(range(128, 256))
+    for _ in range(count):
+        share = rng.choice((0.02, 0.3, 0.9))
+        size = rng.choice((1, 5, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 1023, 1024, 1025))
+        yield bytes(rng.choice(high_bytes if rng.random() < share else ascii_bytes) for _ in range(size)).decode("utf-8", "ignore")
+
+
 def compare_code_points(tool, step, folder):
     vocab = os.path.join(folder, "vocab.txt")
     write_vocabulary(vocab)
@@ -153,6 +174,7 @@ def compare_code_points(tool, step, folder):
         comparison.all(contexts(points))
         comparison.all(([chr(c), "a" + chr(c) + "\u0301"] for c in points), presplit=True)
         comparison.all(random_texts(40000 // step))
+        comparison.all(random_byte_texts(8000 // step))
         comparison.all((text.split(" ") for text in random_texts(20000 // step)), presplit=True)
         differences += comparison.report(f"{len(points)} code points, {'cased' if cased else 'uncased'}")
     return differences

@@ -1,16 +1,21 @@
-/* For parity_tokenizer.py: tokenize_tool VOCAB [--cased] [--plain-specials] reads JSON Lines, each a text (a string) or pre-split tokens (an
+/* For parity_tokenizer.py: tokenize_tool VOCAB [--cased] [--plain-specials] [--cache WORDS] [--scanner NAME] reads JSON Lines, each a text (a string) or pre-split tokens (an
  * array of strings), and prints for each [ids, starts, ends, word_ids], or "error: ..." as a string. It has a JSON reader of its own because
  * a text may hold U+0000, which the project's JSON reader refuses.
  *
- * With --speed FILE... it reads CoNLL files as hf_tokenize.py does and prints how fast their sentences are encoded on one thread. */
+ * --cache WORDS encodes with a word cache of that size, --scanner NAME with that of the scanners; neither may change what is printed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/clock.h"
-#include "shard/wordpiece.h"
+#include "shard/wordpiece_internal.h"
 
-enum { REPEATS = 20 };
+enum { CACHE_WORDS_LIMIT = 1 << 20 };
+
+/* encoder: NULL without a cache. */
+typedef struct Tool {
+    Wordpiece *wordpiece;
+    WordpieceEncoder *encoder;
+} Tool;
 
 static void fail(const char *what, const Diagnostic *diagnostic)
 {
@@ -63,19 +68,22 @@ static void print_array(const Int32Array *values, const char *after)
     printf("]%s", after);
 }
 
-static void encode_line(const Wordpiece *wordpiece, const char *line, Text *text, WordpieceOutput *output)
+static void encode_line(const Tool *tool, const char *line, Text *text, WordpieceOutput *output)
 {
     Diagnostic diagnostic = {0};
     Status status = STATUS_OK;
     wordpiece_output_clear(output);
     if (*line == '"') {
         read_string(line + 1, text);
-        status = wordpiece_encode_text(wordpiece, text->bytes, text->size, output, &diagnostic);
+        status = tool->encoder ? wordpiece_encoder_text(tool->encoder, text->bytes, text->size, output, &diagnostic)
+                               : wordpiece_encode_text(tool->wordpiece, text->bytes, text->size, output, &diagnostic);
     } else if (*line == '[') {
         int32_t token = 0;
         for (line = strchr(line, '"'); line && status == STATUS_OK; line = strchr(line, '"')) {
             line = read_string(line + 1, text);
-            status = wordpiece_encode_token(wordpiece, text->bytes, text->size, token++, output, &diagnostic);
+            status = tool->encoder ? wordpiece_encoder_token(tool->encoder, text->bytes, text->size, token, output, &diagnostic)
+                                   : wordpiece_encode_token(tool->wordpiece, text->bytes, text->size, token, output, &diagnostic);
+            token++;
         }
     } else {
         fail("a line is neither a string nor an array", NULL);
@@ -91,7 +99,7 @@ static void encode_line(const Wordpiece *wordpiece, const char *line, Text *text
     print_array(&output->word_ids, "]\n");
 }
 
-static void encode_lines(const Wordpiece *wordpiece)
+static void encode_lines(const Tool *tool)
 {
     Text text = {0};
     WordpieceOutput output = {0};
@@ -99,97 +107,52 @@ static void encode_lines(const Wordpiece *wordpiece)
     size_t capacity = 0;
     text_append_string(&text, "");
     while (getline(&line, &capacity, stdin) > 0)
-        encode_line(wordpiece, line, &text, &output);
+        encode_line(tool, line, &text, &output);
     free(line);
     text_free(&text);
     wordpiece_output_free(&output);
 }
 
-typedef struct Sentences {
-    Text text;
-    ARRAY(size_t) ends;
-} Sentences;
-
-static void read_sentences(const char *path, Sentences *sentences)
+static WordScanFunction find_scanner(const char *name)
 {
-    FILE *file = fopen(path, "r");
-    if (!file)
-        fail(path, NULL);
-    char *line = NULL;
-    size_t capacity = 0, start = sentences->text.size;
-    while (getline(&line, &capacity, file) > 0) {
-        size_t token = strcspn(line, "\t\r\n");
-        if (token > 0) {
-            if (sentences->text.size > start)
-                text_append_string(&sentences->text, " ");
-            text_append(&sentences->text, line, token);
-        } else if (sentences->text.size > start) {
-            array_push(&sentences->ends, sentences->text.size);
-            start = sentences->text.size;
-        }
-    }
-    if (sentences->text.size > start)
-        array_push(&sentences->ends, sentences->text.size);
-    free(line);
-    fclose(file);
-}
-
-static void measure(const Wordpiece *wordpiece, char **paths, int path_count)
-{
-    Sentences sentences = {0};
-    WordpieceOutput output = {0};
-    Diagnostic diagnostic = {0};
-    const Clock *clock = clock_system();
-    double best = 1e30;
-    size_t pieces = 0;
-    for (int i = 0; i < path_count; i++)
-        read_sentences(paths[i], &sentences);
-    for (int repeat = 0; repeat < REPEATS; repeat++) {
-        int64_t before = clock->monotonic_ns(clock->context);
-        pieces = 0;
-        for (size_t i = 0, start = 0; i < sentences.ends.count; start = sentences.ends.items[i++]) {
-            wordpiece_output_clear(&output);
-            if (wordpiece_encode_text(wordpiece, sentences.text.bytes + start, sentences.ends.items[i] - start, &output,
-                                      &diagnostic))
-                fail("encoding", &diagnostic);
-            pieces += output.ids.count;
-        }
-        double seconds = (double)(clock->monotonic_ns(clock->context) - before) * 1e-9;
-        best = seconds < best ? seconds : best;
-    }
-    printf("{\"mb\": %.3f, \"sentences\": %zu, \"mb_per_s\": %.3f, \"pieces\": %zu, \"pieces_per_s\": %.0f}\n",
-           (double)sentences.text.size * 1e-6, sentences.ends.count, (double)sentences.text.size * 1e-6 / best, pieces,
-           (double)pieces / best);
-    text_free(&sentences.text);
-    array_free(&sentences.ends);
-    wordpiece_output_free(&output);
+    size_t count;
+    const WordScanner *scanners = word_scanners(&count);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(scanners[i].name, name) == 0)
+            return scanners[i].scan;
+    fail("this processor has no such scanner", NULL);
+    return NULL;
 }
 
 int main(int argc, char **argv)
 {
     WordpieceOptions options = {.lowercase = true};
-    const char *vocab = NULL;
-    int speed = 0;
-    for (int i = 1; i < argc && !speed; i++) {
+    const char *vocab = NULL, *scanner = NULL;
+    long cache_words = 0;
+    for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--cased") == 0)
             options.lowercase = false;
         else if (strcmp(argv[i], "--plain-specials") == 0)
             options.ignore_special_tokens = true;
-        else if (strcmp(argv[i], "--speed") == 0)
-            speed = i + 1;
+        else if (strcmp(argv[i], "--cache") == 0 && i + 1 < argc)
+            cache_words = strtol(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--scanner") == 0 && i + 1 < argc)
+            scanner = argv[++i];
         else
             vocab = argv[i];
     }
-    if (!vocab)
-        fail("usage: tokenize_tool VOCAB [--cased] [--plain-specials] [--speed FILE...]", NULL);
+    if (!vocab || cache_words < 0 || cache_words > CACHE_WORDS_LIMIT)
+        fail("usage: tokenize_tool VOCAB [--cased] [--plain-specials] [--cache WORDS] [--scanner NAME]", NULL);
     Diagnostic diagnostic = {0};
-    Wordpiece *wordpiece = NULL;
-    if (wordpiece_open(&wordpiece, vocab, options, &diagnostic))
+    Tool tool = {0};
+    if (wordpiece_open(&tool.wordpiece, vocab, options, &diagnostic))
         fail("opening", &diagnostic);
-    if (speed)
-        measure(wordpiece, argv + speed, argc - speed);
-    else
-        encode_lines(wordpiece);
-    wordpiece_close(&wordpiece);
+    if (scanner)
+        tool.wordpiece->scan = find_scanner(scanner);
+    if (cache_words > 0 && wordpiece_encoder_create(&tool.encoder, tool.wordpiece, (size_t)cache_words, &diagnostic))
+        fail("the cache", &diagnostic);
+    encode_lines(&tool);
+    wordpiece_encoder_destroy(&tool.encoder);
+    wordpiece_close(&tool.wordpiece);
     return 0;
 }
