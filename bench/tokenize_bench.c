@@ -3,7 +3,7 @@
  *
  * A pass encodes every sentence once, in order, and starts cold: the processor's caches are swept before it, and it makes its word cache
  * (--cache; 0: none) itself. Its time is that of the slowest thread; the best of --repeat passes is printed, as one JSON line. --clock cpu
- * takes the time that a thread ran for, which a busy machine disturbs less. --words encodes the tokens one by one, as sharding does. --hash adds
+ * takes the time that the thread ran for, which a busy machine disturbs less. --words encodes the tokens one by one, as sharding does. --hash adds
  * the SHA-256 of all ids, as 32-bit numbers. bench/tokenize.py compares with another tokenizer. */
 #include <pthread.h>
 #include <stdio.h>
@@ -14,7 +14,12 @@
 #include "core/io/hash.h"
 #include "shard/wordpiece.h"
 
-enum { THREAD_LIMIT = 64, SWEPT_BYTES = 64 << 20, SWEEP_STEP = 64 };
+enum {
+    THREAD_LIMIT = 64,
+    SHARE = 64, /* sentences that a thread takes before the next one's turn */
+    SWEPT_BYTES = 64 << 20,
+    SWEEP_STEP = 64,
+};
 
 typedef struct Settings {
     const char *vocab;
@@ -64,7 +69,7 @@ typedef struct Worker {
     const Wordpiece *wordpiece;
     const Sentences *sentences;
     pthread_barrier_t *barrier;
-    size_t first, end;
+    size_t number; /* of the thread */
     int64_t begin_ns, end_ns;
     size_t pieces;
     Sha256 *hash; /* NULL: none */
@@ -118,7 +123,9 @@ static void *run_worker(void *context)
     if (worker->settings->cache_words > 0 &&
         wordpiece_encoder_create(&encoder, worker->wordpiece, (size_t)worker->settings->cache_words, &diagnostic))
         fail("the cache", &diagnostic);
-    for (size_t i = worker->first; i < worker->end; i++) {
+    for (size_t i = 0; i < worker->sentences->ends.count; i++) {
+        if (i / SHARE % (size_t)worker->settings->threads != worker->number)
+            continue;
         encode_sentence(worker, encoder, i, &output);
         worker->pieces += output.ids.count;
         if (worker->hash)
@@ -137,20 +144,11 @@ static double run_pass(const Settings *settings, const Wordpiece *wordpiece, con
     pthread_t threads[THREAD_LIMIT];
     Worker workers[THREAD_LIMIT];
     pthread_barrier_t barrier;
-    const size_t count = (size_t)settings->threads, bytes = sentences->text.size;
+    const size_t count = (size_t)settings->threads;
     pthread_barrier_init(&barrier, NULL, (unsigned)count);
-    size_t sentence = 0;
-    for (size_t i = 0; i < count; i++) { /* shares of equal bytes */
-        size_t first = sentence;
-        while (sentence < sentences->ends.count && (i + 1 == count || sentences->ends.items[sentence] <= bytes / count * (i + 1)))
-            sentence++;
-        workers[i] = (Worker){.settings = settings,
-                              .wordpiece = wordpiece,
-                              .sentences = sentences,
-                              .barrier = &barrier,
-                              .first = first,
-                              .end = sentence,
-                              .hash = hash};
+    for (size_t i = 0; i < count; i++) {
+        workers[i] = (Worker){
+            .settings = settings, .wordpiece = wordpiece, .sentences = sentences, .barrier = &barrier, .number = i, .hash = hash};
         if (pthread_create(&threads[i], NULL, run_worker, &workers[i]) != 0)
             fail("a thread", NULL);
     }

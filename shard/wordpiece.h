@@ -50,7 +50,7 @@ NODISCARD Status wordpiece_encode_token(const Wordpiece *wordpiece, const char *
 /* The same with a cache of the pieces of words that are not in the vocabulary as a whole. What comes out never depends on what is in the
  * cache. For one thread; the Wordpiece must outlive it. */
 typedef struct WordpieceEncoder WordpieceEncoder;
-enum { WORDPIECE_CACHE_WORDS = 1 << 12 }; /* a good size, 256 KiB */
+enum { WORDPIECE_CACHE_WORDS = 1 << 12 }; /* a good size, 128 KiB */
 /* The cache has room for cache_words words, rounded up to a power of two. */
 NODISCARD Status wordpiece_encoder_create(WordpieceEncoder **encoder, const Wordpiece *wordpiece, size_t cache_words,
                                           Diagnostic *diagnostic);
