@@ -12,6 +12,7 @@ Prints what was compared; exit 1 on any difference, 77 when tokenizers cannot be
 that has it (default .peers/bin/python of the source folder).
 """
 import glob
+import itertools
 import json
 import os
 import random
@@ -21,7 +22,7 @@ import tempfile
 
 SOURCE = os.environ.get("NERSWEEP_SOURCE_DIR") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PEERS = os.environ.get("NERSWEEP_PEERS_PYTHON") or os.path.join(SOURCE, ".peers", "bin", "python")
-BATCH = 32768
+BATCH = 8192
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 SHOWN = 10
 
@@ -41,19 +42,12 @@ class Comparison:
         self.oracle = tokenizers.BertWordPieceTokenizer(vocab, lowercase=not cased)
         self.compared = self.pieces = self.differences = 0
 
-    def batch(self, inputs, presplit):
-        with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
-            for text in inputs:
-                file.write(json.dumps(text, ensure_ascii=False) + "\n")
-            file.seek(0)
-            lines = subprocess.run(self.command, stdin=file, stdout=subprocess.PIPE, check=True).stdout.splitlines()
-        if len(lines) != len(inputs):
-            sys.exit(f"{self.command}: {len(lines)} results for {len(inputs)} inputs")
+    def batch(self, inputs, printed, presplit):
         encodings = self.oracle.encode_batch(inputs, is_pretokenized=presplit, add_special_tokens=False)
-        for text, line, encoding in zip(inputs, lines, encodings):
+        for text, encoding in zip(inputs, encodings):
             offsets = encoding.offsets
             expected = [encoding.ids, [s for s, _ in offsets], [e for _, e in offsets], [-1 if w is None else w for w in encoding.word_ids]]
-            got = json.loads(line)
+            got = json.loads(printed.readline())
             self.compared += 1
             self.pieces += len(encoding.ids)
             if got != expected:
@@ -62,14 +56,18 @@ class Comparison:
                     print(f"difference: {text!r} ({ascii(text)})\n  expected {expected}\n  got      {got}", file=sys.stderr)
 
     def all(self, inputs, presplit=False):
-        batch = []
-        for text in inputs:
-            batch.append(text)
-            if len(batch) == BATCH:
-                self.batch(batch, presplit)
-                batch = []
-        if batch:
-            self.batch(batch, presplit)
+        """The tool encodes all inputs in one go; then they are read again, batch by batch, beside what it printed."""
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as asked, tempfile.TemporaryFile("w+", encoding="utf-8") as printed:
+            for text in inputs:
+                asked.write(json.dumps(text, ensure_ascii=False) + "\n")
+            asked.seek(0)
+            subprocess.run(self.command, stdin=asked, stdout=printed, check=True)
+            asked.seek(0)
+            printed.seek(0)
+            while lines := list(itertools.islice(asked, BATCH)):
+                self.batch([json.loads(line) for line in lines], printed, presplit)
+            if printed.read():
+                sys.exit(f"{self.command} printed more than was asked")
 
     def report(self, what):
         print(f"{what}: {self.compared} inputs, {self.pieces} pieces, {self.differences} differences", flush=True)
