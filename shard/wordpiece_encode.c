@@ -185,11 +185,11 @@ typedef struct WordStart {
 static void find_starts(const WordTable *words, const WordScan *scan, WordStart *found)
 {
     const WordSlot *const slots = words->slots;
-    const int32_t shift = words->shift, count = scan->count;
+    const int32_t count = scan->count;
     for (int32_t i = 0; i < count; i++) {
         int32_t start = scan->starts[i], size = scan->ends[i] - start;
         WordKey key = size <= WORD_KEY_BYTES ? word_key(scan->bytes + start, size) : word_key_long;
-        uint32_t place = (uint32_t)(word_key_hash(key) >> shift);
+        uint32_t place = word_table_place(words, word_key_hash(key));
         found[i] = (WordStart){key, place, size};
         __builtin_prefetch(&slots[place]);
     }
@@ -202,24 +202,24 @@ static __attribute__((noinline)) int32_t put_common(Encoding *encoding, const Wo
     const WordTable *const words = &encoding->wordpiece->words;
     const WordSlot *const slots = words->slots;
     WordpieceOutput *output = encoding->output;
-    const size_t before = output->ids.count;
-    int32_t *const ids = output->ids.items + before - next, *const starts = output->starts.items + before - next,
-                   *const ends = output->ends.items + before - next, *const word_ids = output->word_ids.items + before - next;
+    int32_t *const ids = output->ids.items, *const starts = output->starts.items, *const ends = output->ends.items,
+                   *const word_ids = output->word_ids.items;
     const int32_t count = scan->count, step = encoding->step;
+    size_t at = output->ids.count;
     int32_t i = next, word = encoding->word;
-    for (; i < count; i++) {
+    for (; i < count; i++, at++) {
         const WordSlot *slot = &slots[found[i].place];
         if (!word_key_equal(slot->key, found[i].key) && (slot = word_table_find(words, found[i].key, found[i].place)) == NULL)
             break;
         int32_t start = index + scan->starts[i];
-        ids[i] = word_slot_id(slot->pieces[0]);
-        starts[i] = start;
-        ends[i] = start + found[i].size;
-        word_ids[i] = word;
+        ids[at] = word_slot_id(slot->pieces[0]);
+        starts[at] = start;
+        ends[at] = start + found[i].size;
+        word_ids[at] = word;
         word += step;
     }
     encoding->word = word;
-    output_set_count(output, before + (size_t)(i - next));
+    output_set_count(output, at);
     return i;
 }
 
@@ -316,23 +316,21 @@ out:
     return status;
 }
 
-static Status encode(Encoding *encoding, Diagnostic *diagnostic)
+static Status encode(Encoding encoding, Diagnostic *diagnostic)
 {
-    return put_short(encoding) ? STATUS_OK : encode_scans(encoding, diagnostic);
+    return put_short(&encoding) ? STATUS_OK : encode_scans(&encoding, diagnostic);
 }
 
 Status wordpiece_encode_text(const Wordpiece *wordpiece, const char *text, size_t size, WordpieceOutput *output,
                              Diagnostic *diagnostic)
 {
-    Encoding encoding = {.wordpiece = wordpiece, .output = output, .text = (const uint8_t *)text, .size = size, .step = 1};
-    return encode(&encoding, diagnostic);
+    return encode((Encoding){wordpiece, NULL, output, (const uint8_t *)text, size, 0, 1}, diagnostic);
 }
 
 Status wordpiece_encode_token(const Wordpiece *wordpiece, const char *token, size_t size, int32_t word_id, WordpieceOutput *output,
                               Diagnostic *diagnostic)
 {
-    Encoding encoding = {.wordpiece = wordpiece, .output = output, .text = (const uint8_t *)token, .size = size, .word = word_id};
-    return encode(&encoding, diagnostic);
+    return encode((Encoding){wordpiece, NULL, output, (const uint8_t *)token, size, word_id, 0}, diagnostic);
 }
 
 /* ---- with a cache ---- */
@@ -361,23 +359,11 @@ void wordpiece_encoder_destroy(WordpieceEncoder **encoder)
 Status wordpiece_encoder_text(WordpieceEncoder *encoder, const char *text, size_t size, WordpieceOutput *output,
                               Diagnostic *diagnostic)
 {
-    Encoding encoding = {.wordpiece = encoder->wordpiece,
-                         .cache = &encoder->cache,
-                         .output = output,
-                         .text = (const uint8_t *)text,
-                         .size = size,
-                         .step = 1};
-    return encode(&encoding, diagnostic);
+    return encode((Encoding){encoder->wordpiece, &encoder->cache, output, (const uint8_t *)text, size, 0, 1}, diagnostic);
 }
 
 Status wordpiece_encoder_token(WordpieceEncoder *encoder, const char *token, size_t size, int32_t word_id, WordpieceOutput *output,
                                Diagnostic *diagnostic)
 {
-    Encoding encoding = {.wordpiece = encoder->wordpiece,
-                         .cache = &encoder->cache,
-                         .output = output,
-                         .text = (const uint8_t *)token,
-                         .size = size,
-                         .word = word_id};
-    return encode(&encoding, diagnostic);
+    return encode((Encoding){encoder->wordpiece, &encoder->cache, output, (const uint8_t *)token, size, word_id, 0}, diagnostic);
 }
