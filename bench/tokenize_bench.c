@@ -2,7 +2,7 @@
  * [--repeat N] [--clock wall|cpu] [--hash] FILE...
  *
  * A pass encodes every sentence once, in order, and starts cold: the processor's caches are swept before it, and it makes its word cache
- * (--cache; 0: none) itself. Its time is that of the slowest thread; the best of --repeat passes is printed, as one JSON line. --clock cpu
+ * (--cache; 0: none) itself. Its time is that of the slowest thread; the best and the median of --repeat passes are printed, as one JSON line. --clock cpu
  * takes the time that the thread ran for, which a busy machine disturbs less. --words encodes the tokens one by one, as sharding does. --hash adds
  * the SHA-256 of all ids, as 32-bit numbers. bench/tokenize.py compares with another tokenizer. */
 #include <pthread.h>
@@ -172,17 +172,24 @@ static void sweep_caches(uint8_t *memory)
         memory[i]++;
 }
 
+static int compare_seconds(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
 static void measure(const Settings *settings, const Wordpiece *wordpiece, const Sentences *sentences)
 {
     uint8_t *swept = memory_allocate(SWEPT_BYTES, 1);
     char hex[SHA256_HEX_SIZE] = "";
-    double best = 1e30;
+    double *seconds = memory_allocate((size_t)settings->repeat, sizeof *seconds);
     size_t pieces = 0;
     for (long pass = 0; pass < settings->repeat; pass++) {
         sweep_caches(swept);
-        double seconds = run_pass(settings, wordpiece, sentences, &pieces, NULL);
-        best = seconds < best ? seconds : best;
+        seconds[pass] = run_pass(settings, wordpiece, sentences, &pieces, NULL);
     }
+    qsort(seconds, (size_t)settings->repeat, sizeof *seconds, compare_seconds);
+    const double megabytes = (double)sentences->text.size * 1e-6;
     if (settings->hash) {
         Settings alone = *settings;
         Sha256 hash;
@@ -191,8 +198,11 @@ static void measure(const Settings *settings, const Wordpiece *wordpiece, const 
         run_pass(&alone, wordpiece, sentences, &pieces, &hash);
         sha256_finish_hex(&hash, hex);
     }
-    printf("{\"bytes\": %zu, \"sentences\": %zu, \"pieces\": %zu, \"seconds\": %.6f, \"mb_per_s\": %.3f, \"ids_sha256\": \"%s\"}\n",
-           sentences->text.size, sentences->ends.count, pieces, best, (double)sentences->text.size * 1e-6 / best, hex);
+    printf("{\"bytes\": %zu, \"sentences\": %zu, \"pieces\": %zu, \"mb_per_s\": %.3f, \"median_mb_per_s\": %.3f, \"ids_sha256\": "
+           "\"%s\"}\n",
+           sentences->text.size, sentences->ends.count, pieces, megabytes / seconds[0], megabytes / seconds[settings->repeat / 2],
+           hex);
+    free(seconds);
     free(swept);
 }
 
