@@ -24,36 +24,13 @@ void wordpiece_output_free(WordpieceOutput *output)
     array_free(&output->word_ids);
 }
 
-static inline void output_set_count(WordpieceOutput *output, size_t count)
-{
-    output->ids.count = output->starts.count = output->ends.count = output->word_ids.count = count;
-}
-
-void encoding_truncate(Encoding *encoding, size_t count)
-{
-    output_set_count(encoding->output, count);
-}
-
-void encoding_reserve(Encoding *encoding, size_t pieces)
+void encoding_grow(Encoding *encoding, size_t wanted)
 {
     WordpieceOutput *output = encoding->output;
-    size_t wanted = output->ids.count + pieces;
     array_reserve(&output->ids, wanted);
     array_reserve(&output->starts, wanted);
     array_reserve(&output->ends, wanted);
     array_reserve(&output->word_ids, wanted);
-}
-
-void encoding_put(Encoding *encoding, int32_t id, int32_t start, int32_t end)
-{
-    WordpieceOutput *output = encoding->output;
-    size_t at = output->ids.count;
-    output->ids.items[at] = id;
-    output->starts.items[at] = start;
-    output->ends.items[at] = end;
-    output->word_ids.items[at] = encoding->word;
-    output_set_count(output, at + 1);
-    encoding->word += encoding->step;
 }
 
 /* ---- a word ---- */
@@ -312,7 +289,7 @@ static Status encode_scans(Encoding *encoding, Diagnostic *diagnostic)
     }
 out:
     if (status != STATUS_OK)
-        encoding_truncate(encoding, output_before);
+        output_set_count(encoding->output, output_before);
     return status;
 }
 

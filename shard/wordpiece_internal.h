@@ -49,11 +49,36 @@ typedef struct Encoding {
     int32_t step; /* 1; 0 when all pieces have one given index */
 } Encoding;
 
-void encoding_truncate(Encoding *encoding, size_t count);
+static inline void output_set_count(WordpieceOutput *output, size_t count)
+{
+    output->ids.count = output->starts.count = output->ends.count = output->word_ids.count = count;
+}
+
+void encoding_grow(Encoding *encoding, size_t wanted);
+
 /* After this the four arrays have room for so many pieces more. */
-void encoding_reserve(Encoding *encoding, size_t pieces);
+static inline void encoding_reserve(Encoding *encoding, size_t pieces)
+{
+    const WordpieceOutput *output = encoding->output;
+    size_t wanted = output->ids.count + pieces;
+    if (wanted > output->ids.capacity || wanted > output->starts.capacity || wanted > output->ends.capacity ||
+        wanted > output->word_ids.capacity)
+        encoding_grow(encoding, wanted);
+}
+
 /* One piece, for which there is room, and the word's end. */
-void encoding_put(Encoding *encoding, int32_t id, int32_t start, int32_t end);
+static inline void encoding_put(Encoding *encoding, int32_t id, int32_t start, int32_t end)
+{
+    WordpieceOutput *output = encoding->output;
+    size_t at = output->ids.count;
+    output->ids.items[at] = id;
+    output->starts.items[at] = start;
+    output->ends.items[at] = end;
+    output->word_ids.items[at] = encoding->word;
+    output_set_count(output, at + 1);
+    encoding->word += encoding->step;
+}
+
 /* A normalised word's pieces, the longest match first. bytes are followed by WORD_KEY_BYTES that can be read; index: code point of the text
  * that each byte comes from. */
 void encoding_put_word(Encoding *encoding, const uint8_t *bytes, int32_t size, const int32_t *index);

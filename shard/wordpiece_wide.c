@@ -205,7 +205,7 @@ Status encoding_wide_word(Encoding *encoding, Place *place, Diagnostic *diagnost
         UnicodeEntry entry = unicode_map_entry(wordpiece->map, code_point);
         UnicodeClass class = unicode_entry_class(entry);
         if (class == UNICODE_REORDERED) {
-            encoding_truncate(encoding, output_before);
+            output_set_count(encoding->output, output_before);
             encoding->word = word_before;
             word.characters = word.size = 0;
             *place = encode_reordered_region(encoding, *place, &word);
