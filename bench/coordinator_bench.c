@@ -188,7 +188,7 @@ static int run_start(void)
     Diagnostic diagnostic = {0};
     SweepCore *core;
     double before_mb = rss_mb(), begin = bench_now_s();
-    bench_check(journal_fold_read(".", &core, &diagnostic), &diagnostic);
+    bench_check(journal_fold_read(NULL, ".", &core, NULL, &diagnostic), &diagnostic);
     double s = bench_now_s() - begin;
     printf("{\"mode\":\"start\",\"trials\":%zu,\"s\":%.3f,\"bytes_per_trial\":%.0f}\n", core->trials.count, s,
            core->trials.count ? (rss_mb() - before_mb) * 1e6 / (double)core->trials.count : 0.0);

@@ -11,6 +11,10 @@ Status journal_fold_record(void *context, uint64_t sequence, const void *payload
 {
     JournalFold *fold = context;
     Record record;
+    fold->seen = sequence;
+    if (sequence <= fold->folded)
+        return STATUS_OK;
+    fold->folded = sequence;
     Status status = record_view(&record, &fold->scratch, payload, size, diagnostic);
     if (status == STATUS_OK)
         status = sweep_core_apply(fold->core, &record, diagnostic);
@@ -28,17 +32,19 @@ uint64_t journal_fold_snapshot(const char *folder)
     return newest;
 }
 
-Status journal_fold_read(const char *sweep_folder, SweepCore **core, Diagnostic *diagnostic)
+Status journal_fold_read(const Sweep *sweep, const char *sweep_folder, SweepCore **core, uint64_t *records, Diagnostic *diagnostic)
 {
     enum { TRIES = 4 };
     char *folder = path_join(sweep_folder, "journal");
     Status status = STATUS_BUSY;
     for (int tries = 1;; tries++) {
         uint64_t snapshot = journal_fold_snapshot(folder);
-        *core = sweep_core_create(NULL, sweep_folder);
+        *core = sweep_core_create(sweep, sweep_folder);
         JournalFold fold = {.core = *core};
         status = journal_read(folder, journal_fold_record, &fold, diagnostic);
         record_scratch_free(&fold.scratch);
+        if (records)
+            *records = fold.folded;
         if (status == STATUS_OK)
             break;
         sweep_core_destroy(core);
@@ -54,7 +60,7 @@ Status sweep_status_read(const char *sweep_folder, Json **status_json, Diagnosti
 {
     SweepCore *core = NULL;
     *status_json = NULL;
-    Status status = journal_fold_read(sweep_folder, &core, diagnostic);
+    Status status = journal_fold_read(NULL, sweep_folder, &core, NULL, diagnostic);
     if (status == STATUS_OK && !core->opened)
         status = FAIL(diagnostic, STATUS_NOT_FOUND, "%s holds no sweep that has begun", sweep_folder);
     if (status == STATUS_OK)

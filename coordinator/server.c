@@ -68,14 +68,16 @@ static Status sweep_result(const SweepCore *core, Diagnostic *diagnostic)
     }
 }
 
-/* Whether the journal is of this sweep, and whether it has anything left to do. */
-static Status check_journal(const CoordinatorOptions *options, bool *ended, Diagnostic *diagnostic)
+/* Whether the journal is of this sweep, and whether it has anything left to do. What was read is kept for open_journal, when the lock says that
+ * nobody else writes. */
+static Status check_journal(Server *server, bool *ended, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
+    const CoordinatorOptions *options = server->options;
     SweepCore *before = NULL;
     char identity[65];
     *ended = false;
-    TRY(journal_fold_read(options->sweep_folder, &before, diagnostic));
+    TRY(journal_fold_read(options->sweep, options->sweep_folder, &before, &server->folded, diagnostic));
     if (!before->opened)
         goto out;
     sweep_identity(options->sweep, identity);
@@ -92,6 +94,10 @@ static Status check_journal(const CoordinatorOptions *options, bool *ended, Diag
             status = sweep_result(before, diagnostic);
     }
 out:
+    if (status == STATUS_OK && server->lock >= 0) {
+        server->core = before;
+        before = NULL;
+    }
     sweep_core_destroy(&before);
     return status;
 }
@@ -180,13 +186,21 @@ static Status open_journal(Server *server, Diagnostic *diagnostic)
     Status status = STATUS_BUSY;
     for (int i = 0; i < EPOCH_TRIES && status == STATUS_BUSY; i++) {
         uint64_t snapshot = journal_fold_snapshot(folder);
-        sweep_core_destroy(&server->core);
-        server->core = sweep_core_create(server->options->sweep, server->options->sweep_folder);
-        JournalFold fold = {.core = server->core};
+        if (i > 0)
+            sweep_core_destroy(&server->core);
+        if (!server->core) {
+            server->core = sweep_core_create(server->options->sweep, server->options->sweep_folder);
+            server->folded = 0;
+        }
+        JournalFold fold = {.core = server->core, .folded = server->folded};
         status = journal_open(&server->journal, folder, server->fs, journal_fold_record, &fold, diagnostic);
         record_scratch_free(&fold.scratch);
         if ((status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) && journal_fold_snapshot(folder) != snapshot)
             status = STATUS_BUSY;
+        if (status == STATUS_OK && fold.seen < server->folded) { /* less than was there before: somebody else wrote after all */
+            journal_close(&server->journal);
+            status = FAIL(diagnostic, STATUS_BUSY, "%s changed while it was being opened: try again", folder);
+        }
     }
     if (status == STATUS_OK)
         begin_snapshot(server);
@@ -531,7 +545,7 @@ Status coordinator_run(const CoordinatorOptions *options, Diagnostic *diagnostic
     process_host(server.host, sizeof server.host);
     server.peers = peers_create();
     TRY(place_lock(options->sweep_folder, options->take_over, &server.lock, diagnostic));
-    TRY(check_journal(options, &ended, diagnostic));
+    TRY(check_journal(&server, &ended, diagnostic));
     if (ended && options->exit_when_done)
         goto out;
     TRY(start_server(&server, diagnostic));

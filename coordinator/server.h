@@ -17,6 +17,7 @@ typedef struct Server {
     const FileSystem *fs;
     char host[128];
     SweepCore *core;
+    uint64_t folded; /* records of the journal that core holds from the check before it was opened */
     Journal *journal;
     SocketContext *context;
     Socket *router, *feed;
