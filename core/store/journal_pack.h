@@ -2,8 +2,8 @@
  * records mean is not known here; that those of one kind look much the same is enough.
  *
  *   block   {u32 number of records, u32 size of all of them, then per record: number size, u8 slot, instructions until the size is reached}
- *   instruction   number copied, number taken: so many bytes come from where the earlier record is read, then so many from the block; number
- *                 skipped (only after some were taken): so many bytes of the earlier record are passed over
+ *   instruction   number copied, number taken: so many bytes come from where the earlier record is read, then so many from the block; then,
+ *                 unless the record is whole, number skipped: so many bytes of the earlier record are passed over
  *   number  7 bits a byte, the lowest first, the top bit says that more follow
  *
  * The earlier record is the last one with the same slot, a number made from the first bytes; the empty one at a block's beginning. */
