@@ -220,14 +220,15 @@ int bench_serve(int seconds, int reports, int window)
     kill(server, SIGKILL);
     struct rusage usage;
     wait4(server, NULL, 0, &usage);
-    double cpu_s = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-                   (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
+    double cpu_s =
+        (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
     uint64_t all_trials, all_reports; /* of the server's whole life, as its processor time is */
     count(clients, &all_trials, &all_reports);
     printf("{\"mode\":\"serve\",\"clients\":%d,\"reports_per_trial\":%d,\"window\":%d,\"open_s\":%.3f,\"transitions_per_s\":%.0f,"
            "\"trials_per_s\":%.0f,\"reports_per_s\":%.0f,\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"server_cpu_us_per_message\":%.2f}\n",
            CLIENT_LIMIT, reports, window, opened_s, 2.0 * (double)(trials[1] - trials[0]) / s, (double)(trials[1] - trials[0]) / s,
-           (double)(sums[1] - sums[0]) / s, percentile_ms(clients, 0.5), percentile_ms(clients, 0.99), cpu_s * 1e6 / (double)(all_trials + all_reports + 1));
+           (double)(sums[1] - sums[0]) / s, percentile_ms(clients, 0.5), percentile_ms(clients, 0.99),
+           cpu_s * 1e6 / (double)(all_trials + all_reports + 1));
     for (int i = 0; i < CLIENT_LIMIT; i++) {
         free(clients[i].sent_s);
         free(clients[i].latency_s);
