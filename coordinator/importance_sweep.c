@@ -134,7 +134,7 @@ Status sweep_importance_read(const char *sweep_folder, Json **importance, Diagno
     AxisArray axes = {0};
     DoubleArray points = {0}, scores = {0};
     *importance = NULL;
-    Status status = journal_fold_read(sweep_folder, &core, diagnostic);
+    Status status = journal_fold_read(NULL, sweep_folder, &core, NULL, diagnostic);
     if (status != STATUS_OK)
         return status;
     find_axes(core, &axes);

@@ -280,7 +280,7 @@ void sweep_read_warm_history(SweepReader *reader, const YamlNode *root)
     for (size_t i = 0; i < sweep->warm_start.count; i++) {
         SweepCore *core = NULL;
         Diagnostic diagnostic = {0};
-        Status status = journal_fold_read(sweep->warm_start.items[i], &core, &diagnostic);
+        Status status = journal_fold_read(NULL, sweep->warm_start.items[i], &core, NULL, &diagnostic);
         if (status == STATUS_OK)
             add_warm_history(core, sweep, sweep->warm_history);
         else
