@@ -174,7 +174,8 @@ static const char *record_name(RecordType type)
         [RECORD_SWEEP_OPENED] = "sweep_opened", [RECORD_EPOCH_OPENED] = "epoch_opened", [RECORD_TRIAL_CREATED] = "trial_created",
         [RECORD_ASSIGNED] = "assigned",         [RECORD_REPORTED] = "reported",         [RECORD_ATTEMPT_ENDED] = "attempt_ended",
         [RECORD_TRIAL_ENDED] = "trial_ended",   [RECORD_TEST_SCORED] = "test_scored",   [RECORD_CONTROL] = "control",
-        [RECORD_SWEEP_ENDED] = "sweep_ended",
+        [RECORD_SWEEP_ENDED] = "sweep_ended",   [RECORD_PROMOTED] = "promoted",         [RECORD_BUDGET_SPENT] = "budget_spent",
+        [RECORD_WARM_STARTED] = "warm_started",
     };
     return (size_t)type < sizeof names / sizeof *names && names[type] ? names[type] : "another";
 }

@@ -14,7 +14,7 @@ typedef struct LintFlags {
     char *format, *scheme, *token_column, *label_column, *sentence_column, *label_list, *words;
     StringArray train, dev, test;
     char *disable, *only, *types, *vocab, *model, *fix;
-    bool cased, fix_types, fix_duplicates;
+    bool weight_column, cased, fix_types, fix_duplicates;
     int64_t max_seq_length, limit;
     bool rules, strict, json;
 } LintFlags;
@@ -33,6 +33,7 @@ static const OptionDescriptor lint_descriptors[] = {
     FLAG_STRING(LintFlags, sentence_column, "column of the sentence's id in a CSV file, likewise"),
     FLAG_STRING(LintFlags, label_list, "labels of the numbers in ner_tags, separated by commas, the first is 0"),
     FLAG_STRING(LintFlags, words, "rule for words of raw text: treebank (default), whitespace, bert"),
+    FLAG_BOOLEAN(LintFlags, weight_column, "a last column of numbers is the sentence's weight, as in a file of pseudo-labels"),
     FLAG_BOOLEAN(LintFlags, rules, "list the rules"),
     FLAG_STRING(LintFlags, disable, "rules to leave out, separated by commas"),
     FLAG_STRING(LintFlags, only, "rules to go by, separated by commas, and no others"),
@@ -253,6 +254,7 @@ static int options_take(const Command *command, const LintFlags *flags, LintOpti
         return command_usage_error(command, "--model and --vocab exclude each other");
     if ((flags->fix_types || flags->fix_duplicates) && !flags->fix)
         return command_usage_error(command, "--fix-types and --fix-duplicates say what --fix may do: --fix OUT is missing");
+    options->corpus.weight_column = flags->weight_column;
     options->corpus.sentence_column = flags->sentence_column;
     options->corpus.label_list = flags->label_list;
     options->strict = flags->strict;

@@ -1,9 +1,12 @@
 #include "cli/pseudo_labels.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/io/file.h"
+
+#define SMALLEST_WEIGHT 0.0001
 
 struct PseudoLabels {
     LabelScheme scheme;
@@ -103,7 +106,7 @@ Status pseudo_labels_add(PseudoLabels *labels, const char *text, const Predictio
     Status status = words_label(labels, prediction, diagnostic);
     if (status != STATUS_OK)
         return status;
-    double weight = confidence_of(prediction);
+    double weight = fmax(confidence_of(prediction), SMALLEST_WEIGHT); /* as it is written, and 0 would be no weight */
     text_clear(&labels->buffer);
     for (size_t i = 0; i < prediction->words.count; i++) {
         Word word = prediction->words.items[i];

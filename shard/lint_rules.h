@@ -17,6 +17,7 @@
     X(CSV, "csv", ERROR, false, "a record that breaks the rules of CSV")                                                         \
     X(JSON, "json", ERROR, false, "a record that is not JSON")                                                                   \
     X(JSON_KEYS, "json-keys", ERROR, false, "a record without the keys of its format")                                           \
+    X(WEIGHT, "weight", ERROR, false, "a weight that is none, or not the sentence's (with --weight-column)")                     \
     X(LABEL_LIST, "label-list", ERROR, false, "a tag that is a number, and no list that says what it means")                     \
     X(LABEL_CHARACTERS, "label-characters", ERROR, false, "a label with a TAB or a line end in it")                              \
     X(TOKEN_OFFSETS, "token-offsets", ERROR, false, "a token that does not stand in the text where it says")                     \

@@ -644,6 +644,11 @@ class Commands:
         read = json.loads(run("stats", pseudo, "--label-column", "2", "--json").stdout)
         assert read["sentences"] == len(sure) and read["spans"] == sum(len(answers[i - 1]["entities"]) for i in sure), read
         assert run("lint", pseudo, "--label-column", "2", "--scheme", "IOB2").stdout == ""
+        assert run("lint", pseudo, "--weight-column", "--scheme", "IOB2").stdout == ""
+        # What predict has written is what shard takes, weights and all.
+        made = json.loads(run("shard", "--train", TRAIN, "--pseudo", pseudo, "--model", self.start, "--out", self.path("with-pseudo"), "--json").stdout)
+        train = made["splits"]["train"]
+        assert train["pseudo"]["sentences"] == len(sentences), (train, len(sentences))
 
     def review_files_come_back_through_our_own_readers(self):
         texts = self.dev_texts()
