@@ -176,7 +176,7 @@ static const char *first_reason(const SweepCore *core)
     for (size_t i = 0; i < core->trials.count; i++)
         if (core->trials.items[i].work.reason && core->trials.items[i].work.reason[0])
             return core->trials.items[i].work.reason;
-    return "no reason is known";
+    return core->budget_spent ? "its budget is used up" : "no reason is known";
 }
 
 /* Ends the sweep when it has nothing left to do. *test: the winner is still to be scored on the test set. */

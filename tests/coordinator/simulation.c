@@ -453,7 +453,9 @@ static void check_journal(const World *world)
     for (size_t i = 0; i < world->core->trials.count; i++)
         assert_int_equal(ends[i], 1);
     assert_int_equal(sweep_ends, 1);
-    assert_int_equal(tests, 1);
+    /* A budget that a jump of the clock used up may leave no completed trial to test. */
+    if (tests != (world->core->state == SWEEP_DONE))
+        fail_msg("seed %" PRIu64 ": %zu tests, the sweep is %s", world->options->seed, tests, sweep_state_name(world->core));
     free(ends);
 }
 
