@@ -24,6 +24,7 @@ enum {
     CORE_TRIAL_LIMIT = 1000000,
     CORE_EVALUATION_LIMIT = 100000, /* of one trial */
     CORE_ATTEMPT_LIMIT = 10000,     /* of one trial, counted as retries or not */
+    CORE_HOST_SIZE = 128,           /* of a machine's name, terminated */
 };
 
 /* ------------------------------------------------------------------------------------------------ state */
@@ -39,8 +40,17 @@ typedef struct Work {
     int64_t assigned_wall_ms;
     uint32_t attempts, retries;
     char *reason;          /* why the latest attempt, or the work, ended; may be NULL */
+    char *failed_on;       /* the machine of the latest failure since the last evaluation; NULL: none */
     int64_t not_before_ns; /* volatile: back-off */
 } Work;
+
+/* What is known of a machine, by the names of its workers. */
+typedef struct HostHealth {
+    char host[CORE_HOST_SIZE];
+    uint32_t failures; /* in a row that are its own */
+    bool quarantined;
+    char *reason; /* why, when quarantined */
+} HostHealth;
 
 typedef struct Evaluation {
     int64_t step, total_steps;
@@ -117,6 +127,7 @@ typedef struct SweepCore {
     int64_t record_wall_ms;                      /* of the last record */
     int64_t assigned_wall_sum_ms;                /* over the trials that are assigned */
     bool budget_spent;                           /* nothing new is begun */
+    ARRAY(HostHealth) hosts;                     /* on which something has failed in this epoch */
     SweepState state;
     bool paused, cancelled;
     char *reason; /* of a failed sweep */
@@ -215,6 +226,8 @@ typedef ARRAY(RankedConfiguration) Ranking;
 void sweep_core_ranking(const SweepCore *core, Ranking *ranking);
 /* The best trial of the best configuration; false: no trial was completed. */
 bool sweep_core_winner(const SweepCore *core, uint32_t *trial, double *score);
+/* Why the machine of a worker of this name gets no work, or NULL. */
+const char *sweep_core_quarantine(const SweepCore *core, const char *worker);
 /* The best evaluation of a trial, or NULL. */
 const Evaluation *sweep_core_best(const SweepCore *core, uint32_t trial);
 int64_t sweep_core_trials_total(const SweepCore *core);

@@ -63,6 +63,17 @@ bool core_rungs_promote_next(CoreStep *step);
 /* All that are held end: nothing will promote them. */
 void core_rungs_stop_all(CoreStep *step);
 
+/* core_hosts.c: machines that fail again and again. The fold's part: an attempt at this work failed by its worker's fault, went well, a machine
+ * was quarantined, a new epoch has begun. */
+void core_hosts_note_failure(SweepCore *core, Work *work);
+void core_hosts_note_success(SweepCore *core, Work *work);
+NODISCARD Status core_hosts_apply_quarantined(SweepCore *core, const Record *record, Diagnostic *diagnostic);
+void core_hosts_forget(SweepCore *core);
+/* The decision: quarantines the machine of this worker when it has failed too often and there are others. */
+void core_hosts_after_failure(CoreStep *step, const char *worker, const char *reason);
+/* Whether this worker's machine gets no work now: it is quarantined, and there are others. */
+bool core_hosts_refuses(const CoreStep *step, const WorkerSlot *slot);
+
 /* core_search.c: what is tried next. Creates the trial of the next number. */
 NODISCARD Status core_create_trial(CoreStep *step, Diagnostic *diagnostic);
 /* Whether a trial may be created now: there is one left, its turn has come, and the budget allows. */

@@ -40,6 +40,7 @@ static void work_free(Work *work)
 {
     free(work->worker);
     free(work->reason);
+    free(work->failed_on);
 }
 
 static void trial_free(Trial *trial)
@@ -82,6 +83,7 @@ void sweep_core_destroy(SweepCore **destroyed)
     array_free(&core->warm_points);
     free(core->reason);
     work_free(&core->test);
+    core_hosts_forget(core);
     free(core->test_scores);
     free(core->sweep_folder);
     free(core->data_json);
@@ -207,6 +209,7 @@ static Status apply_epoch_opened(SweepCore *core, const Record *record, Diagnost
         return FAIL(diagnostic, STATUS_CORRUPT, "epoch %" PRIu64 " follows epoch %" PRIu64, record->epoch, core->epoch);
     core->epoch = record->epoch;
     core->test.retries = 0;
+    core_hosts_forget(core);
     SearchBudget budget = core->settings.budget;
     if (!record->json)
         return STATUS_OK;
@@ -342,6 +345,7 @@ static Status apply_reported(SweepCore *core, const Record *record, Diagnostic *
     if (evaluation.score > trial->evaluations.items[trial->best].score) /* a tie keeps the earlier */
         trial->best = trial->evaluations.count - 1;
     trial->work.retries = 0;
+    core_hosts_note_success(core, &trial->work);
     core_rungs_note_report(core, record->id.trial, record->wall_ms);
     return STATUS_OK;
 }
@@ -355,6 +359,8 @@ static Status apply_attempt_ended(SweepCore *core, const Record *record, Diagnos
         return FAIL(diagnostic, STATUS_CORRUPT, "an attempt at trial %" PRIu32 " ends that had not begun", record->id.trial);
     set_work_state(core, work, record, WORK_PENDING);
     work->retries += record->counts_as_retry;
+    if (record->counts_as_retry && record->attempt_outcome == FINISH_WORKER_FAULT)
+        core_hosts_note_failure(core, work);
     replace_text(&work->reason, record->reason);
     return STATUS_OK;
 }
@@ -368,6 +374,8 @@ static Status apply_trial_ended(SweepCore *core, const Record *record, Diagnosti
         return FAIL(diagnostic, STATUS_CORRUPT, "trial %" PRIu32 " ends twice", record->id.trial);
     core_set_trial_state(core, trial, WORK_ENDED, record->wall_ms);
     trial->outcome = record->outcome;
+    if (record->outcome == TRIAL_COMPLETED)
+        core_hosts_note_success(core, &trial->work);
     replace_text(&trial->work.reason, record->reason);
     replace_text(&trial->statistics_json, record->json);
     core_rungs_note_end(core, record->id.trial);
@@ -458,6 +466,8 @@ Status sweep_core_apply(SweepCore *core, const Record *record, Diagnostic *diagn
         return STATUS_OK;
     case RECORD_WARM_STARTED:
         return apply_warm_started(core, record, diagnostic);
+    case RECORD_HOST_QUARANTINED:
+        return core_hosts_apply_quarantined(core, record, diagnostic);
     default:
         return FAIL(diagnostic, STATUS_CORRUPT, "a record of unknown type %d", (int)record->type);
     }

@@ -130,6 +130,8 @@ void core_end_attempt(CoreStep *step, WorkerSlot *slot, FinishOutcome outcome, b
     slot->busy = false;
     core_decide(step, &record);
     work->not_before_ns = counts_as_retry ? step->now_ns + back_off_ns(work) : 0;
+    if (counts_as_retry && outcome == FINISH_WORKER_FAULT)
+        core_hosts_after_failure(step, slot->name, reason);
     if (kind == ASSIGNMENT_TRAIN)
         core_give_up_if_exhausted(step, trial);
 }
@@ -209,7 +211,8 @@ static void end_if_done(CoreStep *step, bool *test, uint32_t *winner)
 static bool is_free(const CoreStep *step, const WorkerSlot *slot)
 {
     return slot->connected && !slot->busy && !slot->leaving && !slot->hung &&
-           step->now_ns - slot->seen_ns <= core_ms(step->core->settings.lease_ms); /* a silent one may be gone */
+           step->now_ns - slot->seen_ns <= core_ms(step->core->settings.lease_ms) && /* a silent one may be gone */
+           !core_hosts_refuses(step, slot);
 }
 
 Status core_schedule(CoreStep *step, Diagnostic *diagnostic)

@@ -272,6 +272,8 @@ static Json *workers_json(const SweepCore *core)
         json_set(worker, "pid", json_integer(slot->pid));
         json_set(worker, "backend", json_string(slot->backend));
         json_set(worker, "trial", slot->busy ? json_integer(slot->trial) : json_null());
+        const char *quarantine = sweep_core_quarantine(core, slot->name);
+        json_set(worker, "quarantined", quarantine ? json_string(quarantine) : json_null());
         json_append(json, worker);
     }
     return json;
@@ -302,11 +304,20 @@ Json *sweep_core_status(const SweepCore *core, StatusDetail detail)
 static const char *event_name(RecordType type)
 {
     static const char *const names[RECORD_TYPE_LIMIT] = {
-        [RECORD_SWEEP_OPENED] = NULL,           [RECORD_EPOCH_OPENED] = "opened",     [RECORD_TRIAL_CREATED] = "trial_created",
-        [RECORD_ASSIGNED] = "assigned",         [RECORD_REPORTED] = "reported",       [RECORD_ATTEMPT_ENDED] = "attempt_ended",
-        [RECORD_TRIAL_ENDED] = "trial_ended",   [RECORD_TEST_SCORED] = "test_scored", [RECORD_CONTROL] = "control",
-        [RECORD_SWEEP_ENDED] = "sweep_ended",   [RECORD_PROMOTED] = "promoted",       [RECORD_BUDGET_SPENT] = "budget_spent",
+        [RECORD_SWEEP_OPENED] = NULL,
+        [RECORD_EPOCH_OPENED] = "opened",
+        [RECORD_TRIAL_CREATED] = "trial_created",
+        [RECORD_ASSIGNED] = "assigned",
+        [RECORD_REPORTED] = "reported",
+        [RECORD_ATTEMPT_ENDED] = "attempt_ended",
+        [RECORD_TRIAL_ENDED] = "trial_ended",
+        [RECORD_TEST_SCORED] = "test_scored",
+        [RECORD_CONTROL] = "control",
+        [RECORD_SWEEP_ENDED] = "sweep_ended",
+        [RECORD_PROMOTED] = "promoted",
+        [RECORD_BUDGET_SPENT] = "budget_spent",
         [RECORD_WARM_STARTED] = "warm_started",
+        [RECORD_HOST_QUARANTINED] = "host_quarantined",
     };
     return names[type];
 }
@@ -376,6 +387,9 @@ static void sweep_event_text(const SweepCore *core, const Record *record, Text *
         break;
     case RECORD_BUDGET_SPENT:
         text_append_string(text, record->reason ? record->reason : "the budget is used up");
+        break;
+    case RECORD_HOST_QUARANTINED:
+        text_format(text, "%s gets no more work while others are there: %s", record->worker, record->reason ? record->reason : "");
         break;
     case RECORD_WARM_STARTED:
         text_format(text, "%zu configurations of earlier sweeps are known", json_count(core->warm_history));

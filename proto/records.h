@@ -18,8 +18,9 @@ typedef enum RecordType {
     RECORD_CONTROL,     /* pause, resume, cancel */
     RECORD_SWEEP_ENDED,
     RECORD_PROMOTED, /* a configuration goes on from its rung; with a trial and its fence: that one without leaving its worker */
-    RECORD_BUDGET_SPENT, /* nothing new is begun */
-    RECORD_WARM_STARTED, /* what earlier sweeps know */
+    RECORD_BUDGET_SPENT,     /* nothing new is begun */
+    RECORD_WARM_STARTED,     /* what earlier sweeps know */
+    RECORD_HOST_QUARANTINED, /* worker is the machine's name: it gets no more work while others are there */
     RECORD_TYPE_LIMIT
 } RecordType;
 
@@ -41,7 +42,7 @@ typedef struct Record {
     char *json; /* SWEEP_OPENED: the resolved sweep; TRIAL_CREATED: its parameters; ENDED: statistics; WARM_STARTED: history */
     char *options_json;  /* TRIAL_CREATED: training options */
     char *identity;      /* SWEEP_OPENED: sweep identity */
-    char *worker;        /* ASSIGNED */
+    char *worker;        /* ASSIGNED; HOST_QUARANTINED: the machine */
     AssignmentKind kind; /* ASSIGNED */
     char *checkpoint;    /* ASSIGNED: resume from; REPORTED: the new one */
     uint64_t sequence;   /* REPORTED */

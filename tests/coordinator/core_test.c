@@ -446,6 +446,99 @@ static void options_come_back_from_their_patch(void **state)
         }
 }
 
+/* What a worker has now, waited for as long as a back-off may last; fence 0: nothing. */
+static AssignmentId wait_for_work(Harness *harness, const char *name)
+{
+    for (int tries = 0; tries < 100; tries++) {
+        for (size_t i = 0; i < harness->core->workers.count; i++) {
+            const WorkerSlot *slot = &harness->core->workers.items[i];
+            if (strcmp(slot->name, name) == 0 && slot->busy)
+                return (AssignmentId){slot->trial, harness->core->trials.items[slot->trial].work.fence};
+        }
+        harness_wait_ms(harness, 100);
+    }
+    return (AssignmentId){0};
+}
+
+/* Fails whatever it is given, at most so many times; how often it was given something. */
+static int fail_in_a_row(Harness *harness, uint8_t from, const char *name, int attempts)
+{
+    int failed = 0;
+    for (; failed < attempts; failed++) {
+        AssignmentId id = wait_for_work(harness, name);
+        if (!id.fence)
+            break;
+        harness_finished(harness, from, id, FINISH_WORKER_FAULT, false);
+    }
+    return failed;
+}
+
+static const char many_trials[] =
+    "method: random\nrun_cap: 40\nmax_retries: 1\nresources: {heartbeat: 1, lease: 1000, hang: 1000}\n"
+    "parameters: {learning_rate: {distribution: log_uniform_values, min: 1.0e-5, max: 1.0e-3}}\n";
+
+static void a_machine_that_fails_three_times_in_a_row_gets_no_more_work_while_others_are_there(void **state)
+{
+    (void)state;
+    Harness harness;
+    harness_open(&harness, many_trials);
+    harness_hello(&harness, 1, "good-100-a");
+    AssignmentId kept = harness_sent(&harness, 1, MESSAGE_ASSIGN)->assign.id; /* keeps it busy */
+    harness_hello(&harness, 2, "bad-200-b");
+    assert_int_equal(fail_in_a_row(&harness, 2, "bad-200-b", 10), 3);
+    assert_non_null(sweep_core_quarantine(harness.core, "bad-200-b"));
+    assert_non_null(strstr(sweep_core_quarantine(harness.core, "bad-201-c"), "3 trials in a row failed on bad"));
+    assert_null(sweep_core_quarantine(harness.core, "good-100-a"));
+    /* Another worker of the same machine gets none either; the other machine goes on. */
+    harness_hello(&harness, 3, "bad-201-c");
+    assert_int_equal(wait_for_work(&harness, "bad-201-c").fence, 0);
+    harness_report(&harness, 1, kept, 1, 0.5);
+    harness_finished(&harness, 1, kept, FINISH_COMPLETED, false);
+    assert_true(wait_for_work(&harness, "good-100-a").fence > kept.fence);
+    /* Where no other machine is left, a bad one is better than none. */
+    harness_step(&harness, (CoreEvent){.type = CORE_WORKER_LOST, .worker = "good-100-a", .reason = "gone"});
+    assert_true(wait_for_work(&harness, "bad-200-b").fence || wait_for_work(&harness, "bad-201-c").fence);
+    /* The next coordinator begins anew. */
+    harness_start(&harness);
+    assert_null(sweep_core_quarantine(harness.core, "bad-200-b"));
+    harness_close(&harness);
+}
+
+static void failures_that_are_the_trials_or_not_in_a_row_do_not_count_against_a_machine(void **state)
+{
+    (void)state;
+    Harness harness;
+    harness_open(&harness, many_trials);
+    harness_hello(&harness, 1, "good-100-a");
+    harness_hello(&harness, 2, "fair-200-b");
+    for (int round = 0; round < 4; round++) {
+        /* Two failures, then an evaluation: the count begins again. */
+        assert_int_equal(fail_in_a_row(&harness, 2, "fair-200-b", 2), 2);
+        AssignmentId id = wait_for_work(&harness, "fair-200-b");
+        assert_true(id.fence > 0);
+        harness_report(&harness, 2, id, harness.core->trials.items[id.trial].evaluations.count + 1, 0.5);
+        harness_finished(&harness, 2, id, FINISH_COMPLETED, false);
+        assert_null(sweep_core_quarantine(harness.core, "fair-200-b"));
+    }
+    harness_close(&harness);
+
+    /* A trial that has failed on one machine fails on the other: that is not held against it. */
+    harness_open(&harness, many_trials);
+    harness_hello(&harness, 1, "good-100-a");
+    AssignmentId failing = wait_for_work(&harness, "good-100-a");
+    harness_finished(&harness, 1, failing, FINISH_WORKER_FAULT, false);
+    wait_for_work(&harness, "good-100-a"); /* another trial, while the first waits */
+    harness_wait_ms(&harness, 2000);
+    harness_hello(&harness, 2, "fair-200-b");
+    AssignmentId again = wait_for_work(&harness, "fair-200-b");
+    assert_int_equal(again.trial, failing.trial);
+    harness_finished(&harness, 2, again, FINISH_WORKER_FAULT, false);
+    assert_int_equal(harness.core->hosts.count, 1);
+    assert_string_equal(harness.core->hosts.items[0].host, "good");
+    assert_int_equal(harness.core->hosts.items[0].failures, 1);
+    harness_close(&harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -470,6 +563,8 @@ int main(void)
         TEST(a_journal_that_does_not_add_up_is_corrupt),
         TEST(configurations_are_ranked_by_the_mean_of_their_seeds),
         cmocka_unit_test(options_come_back_from_their_patch),
+        cmocka_unit_test(a_machine_that_fails_three_times_in_a_row_gets_no_more_work_while_others_are_there),
+        cmocka_unit_test(failures_that_are_the_trials_or_not_in_a_row_do_not_count_against_a_machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
