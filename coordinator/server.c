@@ -402,9 +402,10 @@ static Status check_test(const Server *server, Diagnostic *diagnostic)
                 core->test.reason ? core->test.reason : "no reason is known");
 }
 
+/* Raised by a signal handler, or by another thread. */
 int server_interrupted(const Server *server)
 {
-    return server->options->interrupted ? *server->options->interrupted : 0;
+    return server->options->interrupted ? __atomic_load_n(server->options->interrupted, __ATOMIC_RELAXED) : 0;
 }
 
 static Status stop_core(Server *server, Diagnostic *diagnostic)

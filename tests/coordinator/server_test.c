@@ -526,7 +526,7 @@ static void a_long_journal_is_packed_while_the_coordinator_serves(void **state)
     for (int i = 0; i < 3000 && !path_exists(snapshot); i++)
         usleep(10000);
     assert_true(path_exists(snapshot));
-    interrupted = 1;
+    __atomic_store_n(&interrupted, 1, __ATOMIC_RELAXED);
     pthread_join(daemon_.thread, NULL);
     interrupted = 0;
     assert_int_equal(journal_compact(folder, file_system_posix(), 0, &compaction, NULL), STATUS_OK);
@@ -606,7 +606,7 @@ static void a_disk_that_stays_full_ends_the_run_with_nothing_acknowledged(void *
     fake_worker_start(&worker);
     while (disk.refused < 2)
         usleep(10000);
-    interrupted = 1;
+    __atomic_store_n(&interrupted, 1, __ATOMIC_RELAXED);
     pthread_join(daemon_.thread, NULL);
     interrupted = 0;
     worker.stop = true;
