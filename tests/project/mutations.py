@@ -23,7 +23,7 @@ MUTATIONS = {
                                  ["core_store_journal", "core_store_power_cut"]),
     "the filter of repeated reports": ("coordinator/core_messages.c", "bool applied = report->sequence <= trial->evaluations.count;", "bool applied = false;",
                                        ["coordinator_core", "coordinator_simulation"]),
-    "the lease": ("coordinator/core.c", "if (step->now_ns > slot->lease_end_ns)", "if (false)", ["coordinator_core", "coordinator_simulation"]),
+    "the lease": ("coordinator/core.c", "if (step->now_ns > slot->lease_end_ns)", "if (false)", ["coordinator_core"]),
     "the restored moments": ("worker/checkpoint.c", "    TRY(optimizer_state_set(optimizer, values, values + layout->float_count, part_t, diagnostic));\n", "",
                              ["worker_trainer"]),
     "the restored place of the generator": ("worker/train_step.c", """    ModelStep model_step = {
