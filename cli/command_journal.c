@@ -168,32 +168,11 @@ static void set_evaluation(Json *json, const Record *record)
     json_set(json, "datasets", datasets);
 }
 
-static const char *record_name(RecordType type)
-{
-    static const char *const names[] = {
-        [RECORD_SWEEP_OPENED] = "sweep_opened",
-        [RECORD_EPOCH_OPENED] = "epoch_opened",
-        [RECORD_TRIAL_CREATED] = "trial_created",
-        [RECORD_ASSIGNED] = "assigned",
-        [RECORD_REPORTED] = "reported",
-        [RECORD_ATTEMPT_ENDED] = "attempt_ended",
-        [RECORD_TRIAL_ENDED] = "trial_ended",
-        [RECORD_TEST_SCORED] = "test_scored",
-        [RECORD_CONTROL] = "control",
-        [RECORD_SWEEP_ENDED] = "sweep_ended",
-        [RECORD_PROMOTED] = "promoted",
-        [RECORD_BUDGET_SPENT] = "budget_spent",
-        [RECORD_WARM_STARTED] = "warm_started",
-        [RECORD_HOST_QUARANTINED] = "host_quarantined",
-    };
-    return (size_t)type < sizeof names / sizeof *names && names[type] ? names[type] : "another";
-}
-
 static Json *record_json(uint64_t sequence, const Record *record)
 {
     Json *json = json_object();
     json_set(json, "sequence", json_integer((int64_t)sequence));
-    json_set(json, "record", json_string(record_name(record->type)));
+    json_set(json, "record", json_string(record_type_name(record->type)));
     json_set(json, "type", json_integer(record->type));
     json_set(json, "epoch", json_integer((int64_t)record->epoch));
     json_set(json, "wall_ms", json_integer(record->wall_ms));

@@ -301,25 +301,12 @@ Json *sweep_core_status(const SweepCore *core, StatusDetail detail)
 
 /* ------------------------------------------------------------------------------------------------ events */
 
+/* A new sweep is told by its first epoch. */
 static const char *event_name(RecordType type)
 {
-    static const char *const names[RECORD_TYPE_LIMIT] = {
-        [RECORD_SWEEP_OPENED] = NULL,
-        [RECORD_EPOCH_OPENED] = "opened",
-        [RECORD_TRIAL_CREATED] = "trial_created",
-        [RECORD_ASSIGNED] = "assigned",
-        [RECORD_REPORTED] = "reported",
-        [RECORD_ATTEMPT_ENDED] = "attempt_ended",
-        [RECORD_TRIAL_ENDED] = "trial_ended",
-        [RECORD_TEST_SCORED] = "test_scored",
-        [RECORD_CONTROL] = "control",
-        [RECORD_SWEEP_ENDED] = "sweep_ended",
-        [RECORD_PROMOTED] = "promoted",
-        [RECORD_BUDGET_SPENT] = "budget_spent",
-        [RECORD_WARM_STARTED] = "warm_started",
-        [RECORD_HOST_QUARANTINED] = "host_quarantined",
-    };
-    return names[type];
+    if (type == RECORD_SWEEP_OPENED)
+        return NULL;
+    return type == RECORD_EPOCH_OPENED ? "opened" : record_type_name(type);
 }
 
 static void parameters_event_text(const SweepCore *core, uint32_t trial, Text *text)

@@ -9,6 +9,27 @@
 
 enum { RECORD_SIZE_LIMIT = 16 * 1024 * 1024, RECORD_STRING_COUNT = 7 };
 
+const char *record_type_name(RecordType type)
+{
+    static const char *const names[RECORD_TYPE_LIMIT] = {
+        [RECORD_SWEEP_OPENED] = "sweep_opened",
+        [RECORD_EPOCH_OPENED] = "epoch_opened",
+        [RECORD_TRIAL_CREATED] = "trial_created",
+        [RECORD_ASSIGNED] = "assigned",
+        [RECORD_REPORTED] = "reported",
+        [RECORD_ATTEMPT_ENDED] = "attempt_ended",
+        [RECORD_TRIAL_ENDED] = "trial_ended",
+        [RECORD_TEST_SCORED] = "test_scored",
+        [RECORD_CONTROL] = "control",
+        [RECORD_SWEEP_ENDED] = "sweep_ended",
+        [RECORD_PROMOTED] = "promoted",
+        [RECORD_BUDGET_SPENT] = "budget_spent",
+        [RECORD_WARM_STARTED] = "warm_started",
+        [RECORD_HOST_QUARANTINED] = "host_quarantined",
+    };
+    return (size_t)type < RECORD_TYPE_LIMIT && names[type] ? names[type] : "another";
+}
+
 static void record_strings(Record *record, char **strings[RECORD_STRING_COUNT])
 {
     strings[0] = &record->json;

@@ -58,6 +58,8 @@ typedef struct Record {
     char *reason;
 } Record;
 
+/* "trial_created" ...: in the dump of a journal and on the status feed. "another" for what is none. */
+const char *record_type_name(RecordType type);
 void record_free(Record *record);
 void record_copy(Record *to, const Record *from);
 NODISCARD Status record_encode(const Record *record, Text *bytes, Diagnostic *diagnostic);

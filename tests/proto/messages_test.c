@@ -233,6 +233,17 @@ static void a_record_of_another_format_is_refused(void **state)
     text_free(&bytes);
 }
 
+static void every_record_has_a_name_of_its_own(void **state)
+{
+    (void)state;
+    for (int type = RECORD_SWEEP_OPENED; type < RECORD_TYPE_LIMIT; type++) {
+        assert_string_not_equal(record_type_name((RecordType)type), "another");
+        for (int other = RECORD_SWEEP_OPENED; other < type; other++)
+            assert_string_not_equal(record_type_name((RecordType)type), record_type_name((RecordType)other));
+    }
+    assert_string_equal(record_type_name(RECORD_TYPE_LIMIT), "another");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +256,7 @@ int main(void)
         cmocka_unit_test(another_protocol_version_can_still_be_answered),
         cmocka_unit_test(every_record_survives_its_encoding),
         cmocka_unit_test(a_record_of_another_format_is_refused),
+        cmocka_unit_test(every_record_has_a_name_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
