@@ -42,7 +42,7 @@ Status journal_fold_read(const Sweep *sweep, const char *sweep_folder, SweepCore
         *core = sweep_core_create(sweep, sweep_folder);
         JournalFold fold = {.core = *core};
         status = journal_read(folder, journal_fold_record, &fold, diagnostic);
-        record_scratch_free(&fold.scratch);
+        wire_scratch_free(&fold.scratch);
         if (records)
             *records = fold.folded;
         if (status == STATUS_OK)

@@ -4,12 +4,12 @@
 
 #include "coordinator/core.h"
 
-/* A JournalReplay's context, and the JournalReplay. scratch is freed by the caller with record_scratch_free. */
+/* A JournalReplay's context, and the JournalReplay. scratch is freed by the caller with wire_scratch_free. */
 typedef struct JournalFold {
     SweepCore *core;
     uint64_t folded; /* so many records are in core already: they are passed over when they come again */
     uint64_t seen;   /* the number of the last record that came */
-    RecordScratch scratch;
+    WireScratch scratch;
 } JournalFold;
 Status journal_fold_record(void *fold, uint64_t sequence, const void *payload, size_t size, Diagnostic *diagnostic);
 /* The epoch of the newest snapshot in a journal's folder, 0 without one. Where reading failed and this is another than before, segments were

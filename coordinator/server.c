@@ -194,7 +194,7 @@ static Status open_journal(Server *server, Diagnostic *diagnostic)
         }
         JournalFold fold = {.core = server->core, .folded = server->folded};
         status = journal_open(&server->journal, folder, server->fs, journal_fold_record, &fold, diagnostic);
-        record_scratch_free(&fold.scratch);
+        wire_scratch_free(&fold.scratch);
         if ((status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) && journal_fold_snapshot(folder) != snapshot)
             status = STATUS_BUSY;
         if (status == STATUS_OK && fold.seen < server->folded) { /* less than was there before: somebody else wrote after all */

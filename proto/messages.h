@@ -178,4 +178,14 @@ NODISCARD Status message_encode(const Message *message, Text *bytes, Diagnostic 
  * (message->version and type HELLO/REJECT are still filled in, so that it can be answered). */
 NODISCARD Status message_decode(Message *message, const void *bytes, size_t size, Diagnostic *diagnostic);
 
+/* For those who decode many: what a message or record points to lives here until the next one, and is not to be freed with it. Zero-initialised
+ * is empty. */
+typedef struct WireScratch {
+    Text texts;
+    ARRAY(DatasetScore) datasets;
+} WireScratch;
+void wire_scratch_free(WireScratch *scratch);
+/* As message_decode, without allocating. */
+NODISCARD Status message_view(Message *message, WireScratch *scratch, const void *bytes, size_t size, Diagnostic *diagnostic);
+
 #endif

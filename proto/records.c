@@ -3,8 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "journal.pb-c.h"
-#include "proto/record_reader.h"
+#include "proto/fields.h"
 #include "proto/wire.h"
 
 enum { RECORD_SIZE_LIMIT = 16 * 1024 * 1024, RECORD_STRING_COUNT = 7 };
@@ -93,62 +92,69 @@ out:
     return status;
 }
 
-static char *text_of(const char *text)
-{
-    return (char *)(text ? text : "");
-}
+/* What a record is on the wire: its format and itself. */
+typedef struct Target {
+    uint32_t format;
+    Record record;
+} Target;
+
+_Static_assert(sizeof(RecordType) == 4 && sizeof(TrialOutcome) == 4, "enumerations are read as 32 bits");
+
+#define OF_RECORD(kind_, field)                                         \
+    {                                                                   \
+        .kind = FIELD_##kind_, .offset = offsetof(Target, record.field) \
+    }
+static const Field record_fields[] = {
+    [1] = {.kind = FIELD_32, .offset = offsetof(Target, format)},
+    [2] = OF_RECORD(32, type),
+    [3] = OF_RECORD(64, epoch),
+    [4] = OF_RECORD(64, wall_ms),
+    [5] = {.kind = FIELD_STRUCT, .offset = offsetof(Target, record.id), .table = &assignment_id_fields},
+    [6] = OF_RECORD(32, configuration),
+    [7] = OF_RECORD(32, seed_index),
+    [8] = OF_RECORD(TEXT, json),
+    [9] = OF_RECORD(TEXT, options_json),
+    [10] = OF_RECORD(TEXT, identity),
+    [11] = OF_RECORD(TEXT, worker),
+    [12] = OF_RECORD(32, kind),
+    [13] = OF_RECORD(TEXT, checkpoint),
+    [14] = OF_RECORD(64, sequence),
+    [15] = OF_RECORD(64, step),
+    [16] = OF_RECORD(64, total_steps),
+    [17] = OF_RECORD(REAL, training_epoch),
+    [18] = OF_RECORD(REAL, train_loss),
+    [19] = OF_RECORD(REAL, learning_rate),
+    [20] = OF_RECORD(REAL, score),
+    [21] = {FIELD_DATASETS, offsetof(Target, record.datasets), offsetof(Target, record.dataset_count), NULL, "datasets"},
+    [22] = OF_RECORD(32, attempt_outcome),
+    [23] = OF_RECORD(BOOLEAN, counts_as_retry),
+    [24] = OF_RECORD(32, outcome),
+    [25] = OF_RECORD(32, control),
+    [26] = OF_RECORD(BOOLEAN, all_trials),
+    [27] = OF_RECORD(TEXT, reason),
+};
+static const FieldTable record_table = {record_fields, sizeof record_fields / sizeof *record_fields};
 
 Status record_encode(const Record *record, Text *bytes, Diagnostic *diagnostic)
 {
-    Status status = STATUS_OK;
-    Nersweep__JournalRecord wire = NERSWEEP__JOURNAL_RECORD__INIT;
-    Nersweep__AssignmentId id = NERSWEEP__ASSIGNMENT_ID__INIT;
-    TRY(record_check(record, diagnostic));
-    id.trial = record->id.trial;
-    id.fence = record->id.fence;
-    wire.format = RECORD_FORMAT_VERSION;
-    wire.type = record->type;
-    wire.epoch = record->epoch;
-    wire.wall_ms = record->wall_ms;
-    wire.id = &id;
-    wire.configuration = record->configuration;
-    wire.seed_index = record->seed_index;
-    wire.json = text_of(record->json);
-    wire.options_json = text_of(record->options_json);
-    wire.identity = text_of(record->identity);
-    wire.worker = text_of(record->worker);
-    wire.kind = record->kind;
-    wire.checkpoint = text_of(record->checkpoint);
-    wire.sequence = record->sequence;
-    wire.step = record->step;
-    wire.total_steps = record->total_steps;
-    wire.training_epoch = record->training_epoch;
-    wire.train_loss = record->train_loss;
-    wire.learning_rate = record->learning_rate;
-    wire.score = record->score;
-    wire.attempt_outcome = record->attempt_outcome;
-    wire.counts_as_retry = record->counts_as_retry;
-    wire.outcome = record->outcome;
-    wire.control = record->control;
-    wire.all_trials = record->all_trials;
-    wire.reason = text_of(record->reason);
-    wire.datasets = wire_datasets(record->datasets, record->dataset_count);
-    wire.n_datasets = record->dataset_count;
-    wire_pack(&wire, bytes);
-    wire_datasets_free(wire.datasets);
-out:
+    Status status = record_check(record, diagnostic);
+    Target target = {RECORD_FORMAT_VERSION, *record};
+    if (status == STATUS_OK)
+        fields_write(&record_table, &target, bytes);
     return status;
 }
 
-Status record_view(Record *record, RecordScratch *scratch, const void *bytes, size_t size, Diagnostic *diagnostic)
+Status record_view(Record *record, WireScratch *scratch, const void *bytes, size_t size, Diagnostic *diagnostic)
 {
-    uint32_t format;
+    Target target = {0};
+    const char *refused;
     if (size > RECORD_SIZE_LIMIT)
         return FAIL(diagnostic, STATUS_INVALID_INPUT, "a journal record of %zu bytes; at most %d are possible", size,
                     RECORD_SIZE_LIMIT);
-    bool whole = record_read(record, &format, scratch, bytes, size);
-    if (whole && format != RECORD_FORMAT_VERSION)
-        return FAIL(diagnostic, STATUS_MISMATCH, "a journal record of format %u; this nersweep reads format %d", format,
+    bool whole = fields_read(&record_table, &target, scratch, bytes, size, &refused);
+    *record = target.record;
+    if (whole && target.format != RECORD_FORMAT_VERSION)
+        return FAIL(diagnostic, STATUS_MISMATCH, "a journal record of format %u; this nersweep reads format %d", target.format,
                     RECORD_FORMAT_VERSION);
     if (!whole)
         return FAIL(diagnostic, STATUS_INVALID_INPUT, "a journal record that cannot be decoded");
@@ -157,12 +163,12 @@ Status record_view(Record *record, RecordScratch *scratch, const void *bytes, si
 
 Status record_decode(Record *record, const void *bytes, size_t size, Diagnostic *diagnostic)
 {
-    RecordScratch scratch = {0};
+    WireScratch scratch = {0};
     Record view;
     memset(record, 0, sizeof *record);
     Status status = record_view(&view, &scratch, bytes, size, diagnostic);
     if (status == STATUS_OK)
         record_copy(record, &view);
-    record_scratch_free(&scratch);
+    wire_scratch_free(&scratch);
     return status;
 }

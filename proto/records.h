@@ -65,12 +65,7 @@ void record_copy(Record *to, const Record *from);
 NODISCARD Status record_encode(const Record *record, Text *bytes, Diagnostic *diagnostic);
 NODISCARD Status record_decode(Record *record, const void *bytes, size_t size, Diagnostic *diagnostic);
 
-/* The same for many records: what *record points to lives in scratch until it is used again, and is not to be freed with the record. */
-typedef struct RecordScratch {
-    Text texts;
-    ARRAY(DatasetScore) datasets;
-} RecordScratch;
-NODISCARD Status record_view(Record *record, RecordScratch *scratch, const void *bytes, size_t size, Diagnostic *diagnostic);
-void record_scratch_free(RecordScratch *scratch);
+/* The same for many records, without allocating: see WireScratch. */
+NODISCARD Status record_view(Record *record, WireScratch *scratch, const void *bytes, size_t size, Diagnostic *diagnostic);
 
 #endif
