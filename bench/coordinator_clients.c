@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench/coordinator_bench.h"
@@ -82,10 +82,9 @@ static void hear(Client *client, const Message *message)
         client->sent = client->acknowledged = 0;
         client->finishing = false;
     } else if (message->type == MESSAGE_ACK && message->ack.id.fence == client->id.fence) {
-        if (message->ack.acknowledged == MESSAGE_REPORT) {
-            client->acknowledged++;
-            client->reports++;
-            note_latency(client, client->sent_s[message->ack.sequence - 1]);
+        if (message->ack.acknowledged == MESSAGE_REPORT) { /* of all up to its own */
+            for (; client->acknowledged < message->ack.sequence; client->acknowledged++, client->reports++)
+                note_latency(client, client->sent_s[client->acknowledged]);
         } else {
             client->trials++;
             note_latency(client, client->sent_s[client->load->reports]);
@@ -166,6 +165,16 @@ static pid_t start_server(const Sweep *sweep, const char *folder)
     _exit(0);
 }
 
+/* Of all of a process's threads. */
+static double process_cpu_s(pid_t process)
+{
+    clockid_t clock;
+    struct timespec used;
+    if (clock_getcpuclockid(process, &clock) != 0 || clock_gettime(clock, &used) != 0)
+        abort();
+    return (double)used.tv_sec + (double)used.tv_nsec * 1e-9;
+}
+
 static Endpoint wait_for_endpoint(const char *folder, pid_t server, double *waited_s)
 {
     Endpoint endpoint;
@@ -210,25 +219,24 @@ int bench_serve(int seconds, int reports, int window)
     }
     sleep(1); /* all have joined and the first trials are under way */
     count(clients, &trials[0], &sums[0]);
-    double begin = bench_now_s();
+    double begin = bench_now_s(), server_cpu_s = process_cpu_s(server), clients_cpu_s = process_cpu_s(getpid());
     sleep((unsigned)seconds);
     count(clients, &trials[1], &sums[1]);
     double s = bench_now_s() - begin;
+    server_cpu_s = process_cpu_s(server) - server_cpu_s;
+    clients_cpu_s = process_cpu_s(getpid()) - clients_cpu_s;
     atomic_store(&load.stop, true);
     for (int i = 0; i < CLIENT_LIMIT; i++)
         pthread_join(clients[i].thread, NULL);
     kill(server, SIGKILL);
-    struct rusage usage;
-    wait4(server, NULL, 0, &usage);
-    double cpu_s =
-        (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
-    uint64_t all_trials, all_reports; /* of the server's whole life, as its processor time is */
-    count(clients, &all_trials, &all_reports);
+    waitpid(server, NULL, 0);
+    double messages = (double)(trials[1] - trials[0] + sums[1] - sums[0] + 1);
     printf("{\"mode\":\"serve\",\"clients\":%d,\"reports_per_trial\":%d,\"window\":%d,\"open_s\":%.3f,\"transitions_per_s\":%.0f,"
-           "\"trials_per_s\":%.0f,\"reports_per_s\":%.0f,\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"server_cpu_us_per_message\":%.2f}\n",
+           "\"trials_per_s\":%.0f,\"reports_per_s\":%.0f,\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"server_cpu_us_per_message\":%.2f,"
+           "\"clients_cpu_us_per_message\":%.2f}\n",
            CLIENT_LIMIT, reports, window, opened_s, 2.0 * (double)(trials[1] - trials[0]) / s, (double)(trials[1] - trials[0]) / s,
            (double)(sums[1] - sums[0]) / s, percentile_ms(clients, 0.5), percentile_ms(clients, 0.99),
-           cpu_s * 1e6 / (double)(all_trials + all_reports + 1));
+           server_cpu_s * 1e6 / messages, clients_cpu_s * 1e6 / messages);
     for (int i = 0; i < CLIENT_LIMIT; i++) {
         free(clients[i].sent_s);
         free(clients[i].latency_s);

@@ -15,6 +15,7 @@
 
 #include "coordinator/sweep.h"
 #include "coordinator/terminator.h"
+#include "coordinator/trial_set.h"
 #include "core/io/json.h"
 #include "proto/records.h"
 #include "proto/socket.h"
@@ -25,6 +26,7 @@ enum {
     CORE_EVALUATION_LIMIT = 100000, /* of one trial */
     CORE_ATTEMPT_LIMIT = 10000,     /* of one trial, counted as retries or not */
     CORE_HOST_SIZE = 128,           /* of a machine's name, terminated */
+    CORE_SHARED_TEXTS = 256,
 };
 
 /* ------------------------------------------------------------------------------------------------ state */
@@ -35,13 +37,14 @@ typedef enum WorkState { WORK_PENDING, WORK_ASSIGNED, WORK_HELD, WORK_ENDED } Wo
 /* A piece of work that is handed to one worker at a time: a trial's training, or the test of the winner. */
 typedef struct Work {
     WorkState state;
-    uint64_t fence; /* of the current or the latest attempt; 0: there was none */
-    char *worker;   /* that has or had it; NULL: nobody yet */
+    uint64_t fence;     /* of the current or the latest attempt; 0: there was none */
+    const char *worker; /* that has or had it; NULL: nobody yet */
     int64_t assigned_wall_ms;
     uint32_t attempts, retries;
-    char *reason;          /* why the latest attempt, or the work, ended; may be NULL */
-    char *failed_on;       /* the machine of the latest failure since the last evaluation; NULL: none */
+    const char *reason;    /* why the latest attempt, or the work, ended; may be NULL */
+    const char *failed_on; /* the machine of the latest failure since the last evaluation; NULL: none */
     int64_t not_before_ns; /* volatile: back-off */
+    uint32_t slot;         /* volatile: 1 + the place of the worker that has it; 0: none */
 } Work;
 
 /* What is known of a machine, by the names of its workers. */
@@ -52,20 +55,27 @@ typedef struct HostHealth {
     char *reason; /* why, when quarantined */
 } HostHealth;
 
+/* A DatasetScore that shares its name with others. */
+typedef struct KeptScore {
+    const char *name;
+    double f1, precision, recall, loss;
+} KeptScore;
+
+/* What this and other durable state points to lives as long as the core. */
 typedef struct Evaluation {
     int64_t step, total_steps;
     double epoch, train_loss, learning_rate, score;
-    DatasetScore *datasets; /* [dataset_count] */
+    const KeptScore *datasets; /* [dataset_count] */
     size_t dataset_count;
-    char *checkpoint;
+    const char *checkpoint;
 } Evaluation;
 
 typedef struct Trial {
     Work work;
     uint32_t configuration, seed_index;
-    char *parameters_json;         /* of the sweep, for people: sweep_core_parameters */
-    char *options_patch;           /* of the first trial's options: sweep_core_options */
-    char *statistics_json;         /* of its end; may be NULL */
+    const char *parameters_json;   /* of the sweep, for people: sweep_core_parameters */
+    const char *options_patch;     /* of the first trial's options: sweep_core_options */
+    const char *statistics_json;   /* of its end; may be NULL */
     ARRAY(Evaluation) evaluations; /* number n of the trial at index n - 1 */
     size_t best;                   /* index of the best; meaningless without evaluations */
     TrialOutcome outcome;          /* when ended */
@@ -87,15 +97,22 @@ typedef struct WorkerSlot {
     char name[64], host[128], backend[256];
     int32_t pid, ranks, threads_per_rank;
     SocketPeer peer;
-    bool connected; /* peer is known */
-    bool leaving;   /* it was interrupted: gets no work until it says HELLO without any */
-    bool hung;      /* gets no work until its progress moves */
-    bool busy;
+    bool connected;      /* peer is known */
+    bool leaving;        /* it was interrupted: gets no work until it says HELLO without any */
+    bool hung;           /* gets no work until its progress moves */
+    bool busy;           /* changed by core_slot_occupy and core_slot_free alone */
     AssignmentKind kind; /* when busy */
     uint32_t trial;
     int64_t seen_ns, lease_end_ns, progress_ns;
     uint64_t progress;
+    size_t ack_at; /* of the actions: where a report of its was acknowledged last */
 } WorkerSlot;
+
+/* A trial that waits until some time. */
+typedef struct BackOff {
+    int64_t until_ns;
+    uint32_t trial;
+} BackOff;
 
 /* What of the resolved sweep the core needs; from the journal, so that readers without the sweep file have it too. */
 typedef struct CoreSettings {
@@ -115,10 +132,14 @@ typedef struct SweepCore {
     bool opened;
     uint64_t epoch, next_fence;
     char *identity;
-    char *first_options_json; /* all training options of the first trial, canonical; NULL before it */
+    char *first_options_json;              /* all training options of the first trial, canonical; NULL before it */
+    Arena *memory;                         /* of what trials point to */
+    const char *shared[CORE_SHARED_TEXTS]; /* texts in memory that come again and again, by their hash */
     Json *sweep_json;
     CoreSettings settings;
     ARRAY(Trial) trials;
+    TrialSet *waiting; /* pending and not paused; without some that back off */
+    TrialSet *held;
     size_t state_counts[WORK_ENDED + 1]; /* trials in each WorkState */
     ARRAY(ConfigurationState) configurations;
     ARRAY(Rung) rungs[TERMINATOR_BRACKET_LIMIT]; /* of each bracket */
@@ -133,11 +154,17 @@ typedef struct SweepCore {
     char *reason; /* of a failed sweep */
     Work test;
     uint32_t test_trial;
-    DatasetScore *test_scores; /* [test_score_count], of test_trial; none: not scored */
+    const KeptScore *test_scores; /* [test_score_count], of test_trial; none: not scored */
     size_t test_score_count;
     /* volatile */
     char *sweep_folder, *data_json;
     ARRAY(WorkerSlot) workers;
+    size_t busy_workers;
+    ARRAY(BackOff) backing_off; /* a heap: the earliest first, of those the lowest trial */
+    uint64_t records;           /* so many were folded */
+    uint64_t winner_records;    /* then `winner` was looked for; 0: never */
+    bool has_winner;
+    uint32_t winner;
     size_t first_open;              /* no trial before it is open */
     PointArray points, warm_points; /* of configurations, of the warm history; read when first needed */
     bool stopping;
@@ -183,12 +210,18 @@ typedef enum CoreActionType {
 /* Owned by the array that it is in. */
 typedef struct CoreAction {
     CoreActionType type;
-    Record record;
-    SocketPeer peer;
-    Message message;
-    Json *event;
-    int32_t pid;
-    char host[128];
+    union {
+        Record record;
+        struct {
+            SocketPeer peer;
+            Message message;
+        };
+        Json *event;
+        struct {
+            int32_t pid;
+            char host[128];
+        };
+    };
 } CoreAction;
 typedef ARRAY(CoreAction) CoreActions;
 void core_actions_free(CoreActions *actions);

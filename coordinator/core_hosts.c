@@ -38,8 +38,7 @@ void core_hosts_note_failure(SweepCore *core, Work *work)
     if (!host_of(work->worker, host))
         return;
     bool elsewhere = work->failed_on && strcmp(work->failed_on, host) != 0;
-    free(work->failed_on);
-    work->failed_on = memory_copy_string(host);
+    work->failed_on = core_share(core, host);
     HostHealth *health = elsewhere ? NULL : health_of(core, host, true);
     if (health)
         health->failures++;
@@ -48,10 +47,9 @@ void core_hosts_note_failure(SweepCore *core, Work *work)
 void core_hosts_note_success(SweepCore *core, Work *work)
 {
     char host[CORE_HOST_SIZE];
-    HostHealth *health = host_of(work->worker, host) ? health_of(core, host, false) : NULL;
+    HostHealth *health = core->hosts.count && host_of(work->worker, host) ? health_of(core, host, false) : NULL;
     if (health)
         health->failures = 0;
-    free(work->failed_on);
     work->failed_on = NULL;
 }
 

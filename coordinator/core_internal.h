@@ -16,10 +16,15 @@ static inline int64_t core_ms(int64_t milliseconds)
     return milliseconds * 1000000;
 }
 
+/* core_memory.c: copies that live as long as the core; NULL stays NULL. core_share: of what comes again and again, like names of workers. */
+const char *core_keep(SweepCore *core, const char *text);
+const char *core_share(SweepCore *core, const char *text);
+const KeptScore *core_keep_scores(SweepCore *core, const DatasetScore *scores, size_t count);
+
 /* core_actions.c: decides on a record: applies it, has it journaled and published. Takes what record owns. */
 void core_decide(CoreStep *step, Record *record);
-/* Takes what message owns. */
-void core_send(CoreStep *step, const SocketPeer *peer, Message *message);
+/* A new message to the peer, to be filled in at once: it lies among the actions. */
+Message *core_send(CoreStep *step, const SocketPeer *peer, MessageType type);
 void core_send_reason(CoreStep *step, const SocketPeer *peer, MessageType type, AssignmentId id, Status code, const char *reason);
 void core_publish(CoreStep *step, Json *event);
 void core_kill_worker(CoreStep *step, const WorkerSlot *slot);
@@ -30,8 +35,9 @@ WorkerSlot *core_slot_of_name(SweepCore *core, const char *name);
 WorkerSlot *core_slot_of_work(SweepCore *core, AssignmentKind kind, uint32_t trial);
 WorkerSlot *core_slot_add(SweepCore *core, const char *name); /* NULL: CORE_WORKER_LIMIT */
 void core_slot_remove(SweepCore *core, WorkerSlot *slot);
-/* Binds work to its slot, after a restart too. */
+/* Binds work to its slot, after a restart too; and frees the slot of it, if it has any. */
 void core_slot_occupy(CoreStep *step, WorkerSlot *slot, AssignmentKind kind, uint32_t trial);
+void core_slot_free(SweepCore *core, WorkerSlot *slot);
 void core_slot_renew(CoreStep *step, WorkerSlot *slot);
 bool core_peer_equal(const SocketPeer *a, const SocketPeer *b);
 
@@ -81,7 +87,9 @@ bool core_may_create(const SweepCore *core);
 bool core_all_begun(const SweepCore *core);
 void core_check_budget(CoreStep *step);
 
-/* core_state.c: the one place where a trial's state changes; counts what it used. */
+/* core_state.c: the trial is among those that wait, if it does. */
+void core_note_waiting(SweepCore *core, uint32_t trial);
+/* The one place where a trial's state changes; counts what it used. */
 void core_set_trial_state(SweepCore *core, Trial *trial, WorkState state, int64_t wall_ms);
 
 /* core_messages.c */

@@ -20,8 +20,21 @@ static void publish_worker(CoreStep *step, const char *name, const char *state)
 
 static void send_ack(CoreStep *step, const SocketPeer *peer, AssignmentId id, MessageType acknowledged, uint64_t sequence)
 {
-    Message message = {.type = MESSAGE_ACK, .ack = {id, acknowledged, sequence}};
-    core_send(step, peer, &message);
+    core_send(step, peer, MESSAGE_ACK)->ack = (MessageAck){id, acknowledged, sequence};
+}
+
+/* What the same round has acknowledged of this assignment and not sent yet says this one as well: an ACK is of all reports up to its own. */
+static void ack_report(CoreStep *step, WorkerSlot *slot, AssignmentId id, uint64_t sequence)
+{
+    CoreAction *action = slot->ack_at < step->actions->count ? &step->actions->items[slot->ack_at] : NULL;
+    if (action && action->type == CORE_SEND && action->message.type == MESSAGE_ACK &&
+        action->message.ack.acknowledged == MESSAGE_REPORT && action->message.ack.id.fence == id.fence &&
+        action->message.ack.sequence < sequence && core_peer_equal(&action->peer, &slot->peer)) {
+        action->message.ack.sequence = sequence;
+        return;
+    }
+    slot->ack_at = step->actions->count;
+    send_ack(step, &slot->peer, id, MESSAGE_REPORT, sequence);
 }
 
 static void release_stale(CoreStep *step, const SocketPeer *peer, AssignmentId id)
@@ -51,13 +64,12 @@ static WorkerSlot *adopt(CoreStep *step, const SocketPeer *peer, AssignmentKind 
 static void send_welcome(CoreStep *step, const SocketPeer *peer)
 {
     SweepCore *core = step->core;
-    Message message = {.type = MESSAGE_WELCOME};
-    strncpy(message.welcome.sweep, core->identity, sizeof message.welcome.sweep - 1);
-    message.welcome.sweep_folder = memory_copy_string(core->sweep_folder);
-    message.welcome.data_json = memory_copy_string(core->data_json);
-    message.welcome.heartbeat_ms = core->settings.heartbeat_ms;
-    message.welcome.lease_ms = core->settings.lease_ms;
-    core_send(step, peer, &message);
+    MessageWelcome *welcome = &core_send(step, peer, MESSAGE_WELCOME)->welcome;
+    strncpy(welcome->sweep, core->identity, sizeof welcome->sweep - 1);
+    welcome->sweep_folder = memory_copy_string(core->sweep_folder);
+    welcome->data_json = memory_copy_string(core->data_json);
+    welcome->heartbeat_ms = core->settings.heartbeat_ms;
+    welcome->lease_ms = core->settings.lease_ms;
 }
 
 static WorkerSlot *slot_for_hello(CoreStep *step, const SocketPeer *peer, const MessageHello *hello)
@@ -255,7 +267,7 @@ static void take_report(CoreStep *step, const SocketPeer *peer, const MessageRep
         return;
     }
     decide_reported(step, report);
-    send_ack(step, peer, report->id, MESSAGE_REPORT, report->sequence);
+    ack_report(step, slot, report->id, report->sequence);
     core_rungs_after_report(step, report->id.trial);
 }
 
@@ -268,7 +280,7 @@ static void finish_test(CoreStep *step, WorkerSlot *slot, const MessageFinished 
             .type = RECORD_TEST_SCORED, .id = finished->id, .kind = ASSIGNMENT_TEST, .dataset_count = finished->dataset_count};
         record.datasets = memory_allocate(finished->dataset_count, sizeof *record.datasets);
         memcpy(record.datasets, finished->datasets, finished->dataset_count * sizeof *record.datasets);
-        slot->busy = false;
+        core_slot_free(step->core, slot);
         core_decide(step, &record);
         return;
     }
@@ -338,8 +350,7 @@ static void take_control(CoreStep *step, const SocketPeer *peer, const MessageCo
     SweepCore *core = step->core;
     const char *refused = NULL;
     if (control->action == CONTROL_STOP) {
-        CoreAction action = {.type = CORE_STOP_ASKED};
-        array_push(step->actions, action);
+        array_push(step->actions, (CoreAction){.type = CORE_STOP_ASKED});
     } else if (core->state != SWEEP_RUNNING) {
         refused = "the sweep has ended";
     } else if (!control->all_trials && control->trial >= core->trials.count) {

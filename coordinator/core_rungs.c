@@ -95,6 +95,8 @@ static void enter_if_ready(SweepCore *core, uint32_t configuration)
 
 void core_rungs_note_report(SweepCore *core, uint32_t number, int64_t wall_ms)
 {
+    if (core->settings.termination.rule == TERMINATION_NONE)
+        return;
     Trial *trial = &core->trials.items[number];
     const Evaluation *last = &trial->evaluations.items[trial->evaluations.count - 1];
     int64_t resource = resource_of(core, trial->configuration, core->configurations.items[trial->configuration].rung);
@@ -277,7 +279,7 @@ void core_rungs_after_report(CoreStep *step, uint32_t number)
     }
     if (trial->work.state == WORK_ASSIGNED || trial->work.state == WORK_ENDED)
         return;
-    slot->busy = false;
+    core_slot_free(core, slot);
     if (slot->connected)
         core_send_reason(step, &slot->peer, MESSAGE_RELEASE, (AssignmentId){number, trial->work.fence}, STATUS_INTERRUPTED,
                          "paused at a rung of early termination");
@@ -288,12 +290,10 @@ void core_rungs_settle(CoreStep *step, bool all)
     SweepCore *core = step->core;
     if (promotes_later(core) && !all)
         return;
-    for (size_t i = core->first_open; i < core->trials.count && core->state_counts[WORK_HELD]; i++) {
+    for (uint32_t i = 0; trial_set_next(core->held, i, &i); i++) {
         const Trial *trial = &core->trials.items[i];
-        if (trial->work.state != WORK_HELD)
-            continue;
         if (is_at_top(core, trial))
-            core_end_trial(step, (uint32_t)i, TRIAL_COMPLETED, "all of max_iter evaluations", NULL, true);
+            core_end_trial(step, i, TRIAL_COMPLETED, "all of max_iter evaluations", NULL, true);
         else if (!promotes_later(core))
             decide_now(step, trial->configuration, -1);
     }
@@ -302,7 +302,6 @@ void core_rungs_settle(CoreStep *step, bool all)
 void core_rungs_stop_all(CoreStep *step)
 {
     SweepCore *core = step->core;
-    for (size_t i = core->first_open; i < core->trials.count && core->state_counts[WORK_HELD]; i++)
-        if (core->trials.items[i].work.state == WORK_HELD)
-            stop(step, core->trials.items[i].configuration);
+    for (uint32_t i = 0; trial_set_next(core->held, i, &i); i++)
+        stop(step, core->trials.items[i].configuration);
 }

@@ -6,6 +6,8 @@
 #include "coordinator/core_internal.h"
 #include "coordinator/options_patch.h"
 
+enum { CORE_MEMORY_BLOCK = 1 << 20 };
+
 char *sweep_core_options(const SweepCore *core, uint32_t trial)
 {
     return options_patch_apply(core->first_options_json, core->trials.items[trial].options_patch);
@@ -31,29 +33,12 @@ SweepCore *sweep_core_create(const Sweep *sweep, const char *sweep_folder)
     SweepCore *core = memory_allocate(1, sizeof *core);
     core->sweep = sweep;
     core->next_fence = 1;
+    core->memory = arena_create(CORE_MEMORY_BLOCK);
+    core->waiting = trial_set_create();
+    core->held = trial_set_create();
     core->publishes = true;
     replace_text(&core->sweep_folder, sweep_folder ? sweep_folder : "");
     return core;
-}
-
-static void work_free(Work *work)
-{
-    free(work->worker);
-    free(work->reason);
-    free(work->failed_on);
-}
-
-static void trial_free(Trial *trial)
-{
-    work_free(&trial->work);
-    free(trial->parameters_json);
-    free(trial->options_patch);
-    free(trial->statistics_json);
-    for (size_t i = 0; i < trial->evaluations.count; i++) {
-        free(trial->evaluations.items[i].datasets);
-        free(trial->evaluations.items[i].checkpoint);
-    }
-    array_free(&trial->evaluations);
 }
 
 void sweep_core_destroy(SweepCore **destroyed)
@@ -66,8 +51,11 @@ void sweep_core_destroy(SweepCore **destroyed)
     json_destroy(&core->sweep_json);
     settings_free(&core->settings);
     for (size_t i = 0; i < core->trials.count; i++)
-        trial_free(&core->trials.items[i]);
+        array_free(&core->trials.items[i].evaluations);
     array_free(&core->trials);
+    free(core->waiting);
+    free(core->held);
+    arena_destroy(&core->memory);
     array_free(&core->configurations);
     for (size_t b = 0; b < TERMINATOR_BRACKET_LIMIT; b++) {
         for (size_t i = 0; i < core->rungs[b].count; i++)
@@ -82,9 +70,8 @@ void sweep_core_destroy(SweepCore **destroyed)
         free(core->warm_points.items[i]);
     array_free(&core->warm_points);
     free(core->reason);
-    work_free(&core->test);
     core_hosts_forget(core);
-    free(core->test_scores);
+    array_free(&core->backing_off);
     free(core->sweep_folder);
     free(core->data_json);
     array_free(&core->workers);
@@ -231,6 +218,13 @@ static Status apply_warm_started(SweepCore *core, const Record *record, Diagnost
 
 /* ------------------------------------------------------------------------------------------------ trials */
 
+void core_note_waiting(SweepCore *core, uint32_t number)
+{
+    const Trial *trial = &core->trials.items[number];
+    if (trial->work.state == WORK_PENDING && !trial->paused)
+        trial_set_add(core->waiting, number);
+}
+
 void core_set_trial_state(SweepCore *core, Trial *trial, WorkState state, int64_t wall_ms)
 {
     Work *work = &trial->work;
@@ -240,7 +234,15 @@ void core_set_trial_state(SweepCore *core, Trial *trial, WorkState state, int64_
         core->assigned_wall_sum_ms -= work->assigned_wall_ms;
         core->compute_ms += wall_ms > work->assigned_wall_ms ? wall_ms - work->assigned_wall_ms : 0;
     }
+    uint32_t number = (uint32_t)(trial - core->trials.items);
+    if (work->state == WORK_PENDING)
+        trial_set_remove(core->waiting, number);
+    else if (work->state == WORK_HELD)
+        trial_set_remove(core->held, number);
     work->state = state;
+    core_note_waiting(core, number);
+    if (state == WORK_HELD)
+        trial_set_add(core->held, number);
     if (state == WORK_ASSIGNED) {
         work->assigned_wall_ms = wall_ms;
         core->assigned_wall_sum_ms += wall_ms;
@@ -263,13 +265,16 @@ static Status apply_trial_created(SweepCore *core, const Record *record, Diagnos
         record->seed_index >= seeds || (uint64_t)record->configuration * seeds + record->seed_index != record->id.trial)
         return FAIL(diagnostic, STATUS_CORRUPT, "trial %" PRIu32 " is created out of order", record->id.trial);
     Trial trial = {.configuration = record->configuration, .seed_index = record->seed_index};
-    trial.parameters_json = memory_copy_string(record->json ? record->json : "{}");
+    trial.parameters_json = core_keep(core, record->json ? record->json : "{}");
     const char *options_json = record->options_json ? record->options_json : "{}";
     if (!core->first_options_json)
         core->first_options_json = memory_copy_string(options_json);
-    trial.options_patch = options_patch_make(core->first_options_json, options_json);
+    char *patch = options_patch_make(core->first_options_json, options_json);
+    trial.options_patch = core_keep(core, patch);
+    free(patch);
     array_push(&core->trials, trial);
     core->state_counts[WORK_PENDING]++;
+    core_note_waiting(core, record->id.trial);
     if (record->seed_index == 0)
         array_push(&core->configurations, (ConfigurationState){0});
     return STATUS_OK;
@@ -306,19 +311,11 @@ static Status apply_assigned(SweepCore *core, const Record *record, Diagnostic *
     set_work_state(core, work, record, WORK_ASSIGNED);
     work->fence = record->id.fence;
     work->attempts++;
-    replace_text(&work->worker, record->worker ? record->worker : "");
+    work->worker = core_share(core, record->worker ? record->worker : "");
     core->next_fence = record->id.fence + 1;
     if (work == &core->test)
         core->test_trial = record->id.trial;
     return STATUS_OK;
-}
-
-static DatasetScore *copy_datasets(const DatasetScore *datasets, size_t count)
-{
-    DatasetScore *copy = count ? memory_allocate(count, sizeof *copy) : NULL;
-    if (count)
-        memcpy(copy, datasets, count * sizeof *copy);
-    return copy;
 }
 
 static Status apply_reported(SweepCore *core, const Record *record, Diagnostic *diagnostic)
@@ -337,9 +334,9 @@ static Status apply_reported(SweepCore *core, const Record *record, Diagnostic *
         .train_loss = record->train_loss,
         .learning_rate = record->learning_rate,
         .score = record->score,
-        .datasets = copy_datasets(record->datasets, record->dataset_count),
+        .datasets = core_keep_scores(core, record->datasets, record->dataset_count),
         .dataset_count = record->dataset_count,
-        .checkpoint = memory_copy_string(record->checkpoint ? record->checkpoint : ""),
+        .checkpoint = core_keep(core, record->checkpoint ? record->checkpoint : ""),
     };
     array_push(&trial->evaluations, evaluation);
     if (evaluation.score > trial->evaluations.items[trial->best].score) /* a tie keeps the earlier */
@@ -361,7 +358,7 @@ static Status apply_attempt_ended(SweepCore *core, const Record *record, Diagnos
     work->retries += record->counts_as_retry;
     if (record->counts_as_retry && record->attempt_outcome == FINISH_WORKER_FAULT)
         core_hosts_note_failure(core, work);
-    replace_text(&work->reason, record->reason);
+    work->reason = core_share(core, record->reason);
     return STATUS_OK;
 }
 
@@ -376,8 +373,8 @@ static Status apply_trial_ended(SweepCore *core, const Record *record, Diagnosti
     trial->outcome = record->outcome;
     if (record->outcome == TRIAL_COMPLETED)
         core_hosts_note_success(core, &trial->work);
-    replace_text(&trial->work.reason, record->reason);
-    replace_text(&trial->statistics_json, record->json);
+    trial->work.reason = core_share(core, record->reason);
+    trial->statistics_json = core_keep(core, record->json);
     core_rungs_note_end(core, record->id.trial);
     return STATUS_OK;
 }
@@ -390,9 +387,8 @@ static Status apply_test_scored(SweepCore *core, const Record *record, Diagnosti
         return FAIL(diagnostic, STATUS_CORRUPT, "the test of trial %" PRIu32 " is scored without having been assigned",
                     record->id.trial);
     core->test.state = WORK_ENDED;
-    replace_text(&core->test.reason, NULL);
-    free(core->test_scores);
-    core->test_scores = copy_datasets(record->datasets, record->dataset_count);
+    core->test.reason = NULL;
+    core->test_scores = core_keep_scores(core, record->datasets, record->dataset_count);
     core->test_score_count = record->dataset_count;
     return STATUS_OK;
 }
@@ -403,14 +399,18 @@ static Status apply_control(SweepCore *core, const Record *record, Diagnostic *d
     if (record->all_trials) {
         core->cancelled = core->cancelled || record->control == CONTROL_CANCEL;
         core->paused = pause || (core->paused && !resume);
-        for (size_t i = 0; resume && i < core->trials.count; i++)
+        for (size_t i = 0; resume && i < core->trials.count; i++) {
             core->trials.items[i].paused = false;
+            core_note_waiting(core, (uint32_t)i);
+        }
         return STATUS_OK;
     }
     Trial *trial = find_trial(core, record, diagnostic);
     if (!trial)
         return STATUS_CORRUPT;
     trial->paused = pause || (trial->paused && !resume);
+    trial_set_remove(core->waiting, record->id.trial);
+    core_note_waiting(core, record->id.trial);
     return STATUS_OK;
 }
 
@@ -438,6 +438,7 @@ Status sweep_core_apply(SweepCore *core, const Record *record, Diagnostic *diagn
     if (!core->opened && record->type != RECORD_SWEEP_OPENED)
         return FAIL(diagnostic, STATUS_CORRUPT, "the journal does not begin with its sweep");
     note_time(core, record);
+    core->records++;
     switch (record->type) {
     case RECORD_SWEEP_OPENED:
         return apply_sweep_opened(core, record, diagnostic);

@@ -41,13 +41,12 @@ static const char *start_checkpoint(const SweepCore *core, AssignmentKind kind, 
 void core_send_assign(CoreStep *step, const WorkerSlot *slot)
 {
     SweepCore *core = step->core;
-    Message message = {.type = MESSAGE_ASSIGN};
-    message.assign.id = (AssignmentId){slot->trial, core_work(core, slot->kind, slot->trial)->fence};
-    message.assign.kind = slot->kind;
-    message.assign.options_json = sweep_core_options(core, slot->trial);
-    message.assign.metric_json = memory_copy_string(core->settings.metric_json);
-    message.assign.resume = memory_copy_string(start_checkpoint(core, slot->kind, slot->trial));
-    core_send(step, &slot->peer, &message);
+    MessageAssign *assign = &core_send(step, &slot->peer, MESSAGE_ASSIGN)->assign;
+    assign->id = (AssignmentId){slot->trial, core_work(core, slot->kind, slot->trial)->fence};
+    assign->kind = slot->kind;
+    assign->options_json = sweep_core_options(core, slot->trial);
+    assign->metric_json = memory_copy_string(core->settings.metric_json);
+    assign->resume = memory_copy_string(start_checkpoint(core, slot->kind, slot->trial));
 }
 
 static void assign(CoreStep *step, WorkerSlot *slot, AssignmentKind kind, uint32_t trial)
@@ -62,19 +61,60 @@ static void assign(CoreStep *step, WorkerSlot *slot, AssignmentKind kind, uint32
     core_send_assign(step, slot);
 }
 
-static bool is_waiting(const Work *work, int64_t now_ns)
+static bool comes_before(const BackOff *a, const BackOff *b)
 {
-    return work->state == WORK_PENDING && work->not_before_ns <= now_ns;
+    return a->until_ns < b->until_ns || (a->until_ns == b->until_ns && a->trial < b->trial);
 }
 
+static void back_off(SweepCore *core, BackOff added)
+{
+    array_push(&core->backing_off, added);
+    BackOff *heap = core->backing_off.items;
+    size_t at = core->backing_off.count - 1;
+    for (; at > 0 && comes_before(&added, &heap[(at - 1) / 2]); at = (at - 1) / 2)
+        heap[at] = heap[(at - 1) / 2];
+    heap[at] = added;
+}
+
+static void remove_first_back_off(SweepCore *core)
+{
+    BackOff *heap = core->backing_off.items, last = heap[--core->backing_off.count];
+    size_t count = core->backing_off.count, at = 0;
+    for (size_t child; (child = 2 * at + 1) < count; at = child) {
+        if (child + 1 < count && comes_before(&heap[child + 1], &heap[child]))
+            child++;
+        if (!comes_before(&heap[child], &last))
+            break;
+        heap[at] = heap[child];
+    }
+    heap[at] = last;
+}
+
+/* Those whose time has come wait again, unless something else has become of them. */
+static void end_back_offs(const CoreStep *step)
+{
+    SweepCore *core = step->core;
+    while (core->backing_off.count && core->backing_off.items[0].until_ns <= step->now_ns) {
+        core_note_waiting(core, core->backing_off.items[0].trial);
+        remove_first_back_off(core);
+    }
+}
+
+/* The lowest that waits. What is met on the way and backs off is put aside until then. */
 static bool find_waiting(const CoreStep *step, int64_t *next)
 {
-    const SweepCore *core = step->core;
-    for (size_t i = core->first_open; i < core->trials.count && core->state_counts[WORK_PENDING]; i++)
-        if (is_waiting(&core->trials.items[i].work, step->now_ns) && !core->trials.items[i].paused) {
-            *next = (int64_t)i;
+    SweepCore *core = step->core;
+    uint32_t trial;
+    end_back_offs(step);
+    while (trial_set_next(core->waiting, 0, &trial)) {
+        int64_t until_ns = core->trials.items[trial].work.not_before_ns;
+        if (until_ns <= step->now_ns) {
+            *next = trial;
             return true;
         }
+        trial_set_remove(core->waiting, trial);
+        back_off(core, (BackOff){until_ns, trial});
+    }
     return false;
 }
 
@@ -127,7 +167,7 @@ void core_end_attempt(CoreStep *step, WorkerSlot *slot, FinishOutcome outcome, b
         .type = RECORD_ATTEMPT_ENDED, .id = {trial, work->fence}, .attempt_outcome = outcome, .counts_as_retry = counts_as_retry};
     record.kind = kind;
     record.reason = memory_copy_string(reason);
-    slot->busy = false;
+    core_slot_free(core, slot);
     core_decide(step, &record);
     work->not_before_ns = counts_as_retry ? step->now_ns + back_off_ns(work) : 0;
     if (counts_as_retry && outcome == FINISH_WORKER_FAULT)
@@ -146,7 +186,7 @@ void core_end_trial(CoreStep *step, uint32_t trial, TrialOutcome outcome, const 
     record.reason = memory_copy_string(reason);
     record.json = statistics_json && statistics_json[0] ? memory_copy_string(statistics_json) : NULL;
     if (slot) {
-        slot->busy = false;
+        core_slot_free(core, slot);
         if (tell && slot->connected)
             core_send_reason(step, &slot->peer, MESSAGE_RELEASE, id, STATUS_OK, reason);
     }
@@ -181,11 +221,21 @@ static const char *first_reason(const SweepCore *core)
     return core->budget_spent ? "its budget is used up" : "no reason is known";
 }
 
+/* Looking for it takes as long as there are trials; what comes in while the winner is tested does not change it. */
+static bool find_winner(SweepCore *core, uint32_t *winner)
+{
+    double score;
+    if (core->winner_records != core->records)
+        core->has_winner = sweep_core_winner(core, &core->winner, &score);
+    core->winner_records = core->records;
+    *winner = core->winner;
+    return core->has_winner;
+}
+
 /* Ends the sweep when it has nothing left to do. *test: the winner is still to be scored on the test set. */
 static void end_if_done(CoreStep *step, bool *test, uint32_t *winner)
 {
     SweepCore *core = step->core;
-    double score;
     *test = false;
     if (core->state != SWEEP_RUNNING || !(core->cancelled || core_all_begun(core)))
         return;
@@ -194,7 +244,7 @@ static void end_if_done(CoreStep *step, bool *test, uint32_t *winner)
         core_rungs_stop_all(step);
     if (core->state_counts[WORK_ENDED] < core->trials.count)
         return;
-    bool won = sweep_core_winner(core, winner, &score);
+    bool won = find_winner(core, winner);
     if (core->cancelled) {
         end_sweep(step, TRIAL_CANCELLED, 0, "cancelled");
     } else if (!won) {
@@ -225,7 +275,7 @@ Status core_schedule(CoreStep *step, Diagnostic *diagnostic)
     end_if_done(step, &test, &winner);
     if (core->state != SWEEP_RUNNING || core->stopping || core->paused || core->cancelled)
         return STATUS_OK;
-    for (size_t i = 0; i < core->workers.count; i++) {
+    for (size_t i = 0; i < core->workers.count && core->busy_workers < core->workers.count; i++) {
         WorkerSlot *slot = &core->workers.items[i];
         if (!is_free(step, slot))
             continue;

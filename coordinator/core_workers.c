@@ -26,12 +26,8 @@ WorkerSlot *core_slot_of_name(SweepCore *core, const char *name)
 
 WorkerSlot *core_slot_of_work(SweepCore *core, AssignmentKind kind, uint32_t trial)
 {
-    for (size_t i = 0; i < core->workers.count; i++) {
-        WorkerSlot *slot = &core->workers.items[i];
-        if (slot->busy && slot->kind == kind && (kind == ASSIGNMENT_TEST || slot->trial == trial))
-            return slot;
-    }
-    return NULL;
+    uint32_t place = core_work(core, kind, trial)->slot;
+    return place ? &core->workers.items[place - 1] : NULL;
 }
 
 WorkerSlot *core_slot_add(SweepCore *core, const char *name)
@@ -44,9 +40,22 @@ WorkerSlot *core_slot_add(SweepCore *core, const char *name)
     return &core->workers.items[core->workers.count - 1];
 }
 
+void core_slot_free(SweepCore *core, WorkerSlot *slot)
+{
+    if (!slot->busy)
+        return;
+    slot->busy = false;
+    core->busy_workers--;
+    core_work(core, slot->kind, slot->trial)->slot = 0;
+}
+
+/* The last one takes its place. */
 void core_slot_remove(SweepCore *core, WorkerSlot *slot)
 {
+    core_slot_free(core, slot);
     *slot = core->workers.items[--core->workers.count];
+    if (slot->busy)
+        core_work(core, slot->kind, slot->trial)->slot = (uint32_t)(slot - core->workers.items) + 1;
 }
 
 void core_slot_renew(CoreStep *step, WorkerSlot *slot)
@@ -57,9 +66,12 @@ void core_slot_renew(CoreStep *step, WorkerSlot *slot)
 
 void core_slot_occupy(CoreStep *step, WorkerSlot *slot, AssignmentKind kind, uint32_t trial)
 {
+    ASSERT(!slot->busy);
     slot->busy = true;
     slot->kind = kind;
     slot->trial = trial;
+    step->core->busy_workers++;
+    core_work(step->core, kind, trial)->slot = (uint32_t)(slot - step->core->workers.items) + 1;
     slot->progress_ns = step->now_ns;
     slot->lease_end_ns = step->now_ns + core_ms(step->core->settings.lease_ms);
 }

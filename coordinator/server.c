@@ -257,7 +257,8 @@ static Status end_orphans(Server *server, Diagnostic *diagnostic)
 
 static void reject(Server *server, const SocketPeer *peer, Status code, const char *reason)
 {
-    CoreAction action = {.type = CORE_SEND, .peer = *peer};
+    CoreAction action = {.type = CORE_SEND};
+    action.peer = *peer;
     action.message = (Message){.type = MESSAGE_REJECT, .epoch = server->core->epoch};
     action.message.reason.code = code;
     action.message.reason.reason = memory_copy_string(reason);
@@ -318,7 +319,7 @@ static Status take_frame(Server *server, const SocketPeer *peer, Diagnostic *dia
 {
     Message message;
     Diagnostic problem = {0};
-    Status status = message_decode(&message, server->bytes.bytes, server->bytes.size, &problem);
+    Status status = message_view(&message, &server->scratch, server->bytes.bytes, server->bytes.size, &problem);
     if (status == STATUS_MISMATCH)
         reject(server, peer, STATUS_MISMATCH, problem.message);
     if (status != STATUS_OK) {
@@ -326,10 +327,8 @@ static Status take_frame(Server *server, const SocketPeer *peer, Diagnostic *dia
             LOG_WARNING("a message was refused: %s (%" PRIu64 " so far)", problem.message, server->refused_messages);
         return STATUS_OK;
     }
-    if (!is_permitted(server, peer, message.type)) {
-        message_free(&message);
+    if (!is_permitted(server, peer, message.type))
         return STATUS_OK;
-    }
     /* Whoever reads the feed asks for a snapshot first, and can do without what came before it. */
     if (message.type == MESSAGE_STATUS_REQUEST || message.type == MESSAGE_CONTROL)
         server->core->publishes = true;
@@ -339,9 +338,7 @@ static Status take_frame(Server *server, const SocketPeer *peer, Diagnostic *dia
     }
     note_message(server, peer, &message);
     CoreEvent event = {.type = CORE_MESSAGE, .peer = *peer, .message = &message};
-    status = server_step(server, &event, diagnostic);
-    message_free(&message);
-    return status;
+    return server_step(server, &event, diagnostic);
 }
 
 static Status take_messages(Server *server, Diagnostic *diagnostic)
@@ -533,6 +530,7 @@ static void close_server(Server *server)
     core_actions_free(&server->actions);
     peers_destroy(&server->peers);
     free(server->keys);
+    wire_scratch_free(&server->scratch);
     text_free(&server->bytes);
     place_unlock(&server->lock);
 }

@@ -37,6 +37,7 @@ typedef struct Server {
     pthread_t snapshot_thread; /* packs what came before this epoch, so that the next start is quick */
     bool snapshot_begun;
     atomic_bool snapshot_cancelled;
+    WireScratch scratch; /* of the message in hand */
     Text bytes;
 } Server;
 

@@ -149,7 +149,7 @@ bool sweep_core_winner(const SweepCore *core, uint32_t *trial, double *score)
 
 /* ------------------------------------------------------------------------------------------------ as JSON */
 
-static Json *datasets_json(const DatasetScore *datasets, size_t count)
+static Json *datasets_json(const KeptScore *datasets, size_t count)
 {
     Json *object = json_object();
     for (size_t i = 0; i < count; i++) {

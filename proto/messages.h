@@ -6,7 +6,8 @@
  *   reattach   = W:HELLO with its assignment  C:WELCOME ( C:ACK of what it reported / C:RELEASE )
  *   status     = R:STATUS_REQUEST C:STATUS_SNAPSHOT, and the feed (PUB/SUB): STATUS_EVENT with rising sequence
  *   control    = R:CONTROL C:ACK / C:REJECT
- * REPORT and FINISHED are repeated until they are acknowledged by the current epoch; acknowledged means durable. The fence is a number that
+ * REPORT and FINISHED are repeated until they are acknowledged by the current epoch; acknowledged means durable. An ACK of a report is one of
+ * all reports of its assignment up to it. The fence is a number that
  * rises with every assignment of the sweep: messages with another fence than the trial's current one are answered with RELEASE and change
  * nothing. All strings are bounded (MESSAGE_TEXT_LIMIT, JSON texts MESSAGE_JSON_LIMIT); decode checks every bound, range and required field. */
 #ifndef NERSWEEP_PROTO_MESSAGES_H

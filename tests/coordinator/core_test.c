@@ -65,6 +65,33 @@ static void a_doubled_report_is_acknowledged_and_not_written(void **state)
     assert_int_equal(harness->core->trials.items[0].evaluations.count, 1);
 }
 
+/* The shell journals all of a round before it sends any of it: one ACK tells of all reports of an assignment. */
+static void reports_of_one_round_share_an_acknowledgement(void **state)
+{
+    Harness *harness = *state;
+    AssignmentId id = assigned(harness);
+    CoreActions actions = {0};
+    size_t acknowledged = 0, journaled = 0;
+    for (uint64_t sequence = 1; sequence <= 5; sequence++) {
+        Message message = {.type = MESSAGE_REPORT,
+                           .report = {.id = id, .sequence = sequence, .step = (int64_t)sequence, .total_steps = 9, .score = 0.5}};
+        CoreEvent event = {.type = CORE_MESSAGE, .peer = harness_peer(1), .message = &message, .wall_ms = harness->now_ms};
+        assert_int_equal(sweep_core_step(harness->core, &event, harness->now_ms * 1000000, &actions, NULL), STATUS_OK);
+    }
+    for (size_t i = 0; i < actions.count; i++) {
+        journaled += actions.items[i].type == CORE_JOURNAL;
+        if (actions.items[i].type != CORE_SEND || actions.items[i].message.type != MESSAGE_ACK)
+            continue;
+        acknowledged++;
+        assert_int_equal(actions.items[i].message.ack.sequence, 5);
+    }
+    assert_int_equal(journaled, 5);
+    assert_int_equal(acknowledged, 1);
+    core_actions_free(&actions);
+    harness_report(harness, 1, id, 6, 0.5); /* what was sent is not said again */
+    assert_int_equal(harness_sent(harness, 1, MESSAGE_ACK)->ack.sequence, 6);
+}
+
 static void a_repeated_evaluation_keeps_the_first_result(void **state)
 {
     Harness *harness = *state;
@@ -539,11 +566,50 @@ static void failures_that_are_the_trials_or_not_in_a_row_do_not_count_against_a_
     harness_close(&harness);
 }
 
+/* The lowest number first, of those whose time has come; what is paused or has ended meanwhile stays out. */
+static void trials_that_back_off_go_on_by_their_numbers(void **state)
+{
+    (void)state;
+    enum { WORKERS = 5 };
+    Harness harness;
+    AssignmentId ids[WORKERS];
+    harness_open(&harness, many_trials);
+    for (uint8_t w = 0; w < WORKERS; w++) {
+        char name[32];
+        snprintf(name, sizeof name, "host%d-%d-a", w, w + 1);
+        harness_hello(&harness, w + 1, name);
+        ids[w] = harness_sent(&harness, w + 1, MESSAGE_ASSIGN)->assign.id;
+        assert_int_equal(ids[w].trial, w);
+    }
+    for (uint8_t w = WORKERS; w-- > 0;) { /* the last one first; each gets a new trial meanwhile */
+        harness_finished(&harness, w + 1, ids[w], FINISH_WORKER_FAULT, false);
+        ids[w] = harness_sent(&harness, w + 1, MESSAGE_ASSIGN)->assign.id;
+        assert_int_equal(ids[w].trial, WORKERS + WORKERS - 1 - w);
+        harness_wait_ms(&harness, 100);
+    }
+    harness_control(&harness, CONTROL_PAUSE, false, 1);
+    harness_control(&harness, CONTROL_CANCEL, false, 2);
+    harness_wait_ms(&harness, 2000);
+    static const uint32_t expected[] = {0, 3, 4, 10};
+    for (size_t i = 0; i < 4; i++) {
+        harness_report(&harness, 1, ids[0], 1, 0.5);
+        harness_finished(&harness, 1, ids[0], FINISH_COMPLETED, false);
+        ids[0] = harness_sent(&harness, 1, MESSAGE_ASSIGN)->assign.id;
+        assert_int_equal(ids[0].trial, expected[i]);
+    }
+    harness_control(&harness, CONTROL_RESUME, false, 1);
+    harness_report(&harness, 1, ids[0], 1, 0.5);
+    harness_finished(&harness, 1, ids[0], FINISH_COMPLETED, false);
+    assert_int_equal(harness_sent(&harness, 1, MESSAGE_ASSIGN)->assign.id.trial, 1);
+    harness_close(&harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_worker_gets_work_and_its_end_is_counted_once),
         TEST(a_doubled_report_is_acknowledged_and_not_written),
+        TEST(reports_of_one_round_share_an_acknowledgement),
         TEST(a_repeated_evaluation_keeps_the_first_result),
         TEST(the_best_is_strictly_better),
         TEST(a_silent_worker_loses_its_lease_and_the_trial_goes_on_elsewhere),
@@ -562,6 +628,7 @@ int main(void)
         TEST(a_worker_of_another_sweep_is_turned_away),
         TEST(a_journal_that_does_not_add_up_is_corrupt),
         TEST(configurations_are_ranked_by_the_mean_of_their_seeds),
+        cmocka_unit_test(trials_that_back_off_go_on_by_their_numbers),
         cmocka_unit_test(options_come_back_from_their_patch),
         cmocka_unit_test(a_machine_that_fails_three_times_in_a_row_gets_no_more_work_while_others_are_there),
         cmocka_unit_test(failures_that_are_the_trials_or_not_in_a_row_do_not_count_against_a_machine),
