@@ -39,6 +39,20 @@ void fixture_leave(void)
     assert_int_equal(folder_remove_tree(folder, NULL), STATUS_OK);
 }
 
+int fixture_set_up(void **state)
+{
+    (void)state;
+    fixture_enter();
+    return 0;
+}
+
+int fixture_tear_down(void **state)
+{
+    (void)state;
+    fixture_leave();
+    return 0;
+}
+
 const char *fixture_folder(void)
 {
     return folder;

@@ -16,6 +16,10 @@ void fixture_enter(void);
 /* Goes back and removes the folder. */
 void fixture_leave(void);
 const char *fixture_folder(void);
+/* The same as cmocka's functions around a test. */
+int fixture_set_up(void **state);
+int fixture_tear_down(void **state);
+#define FIXTURE_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_set_up, fixture_tear_down)
 void fixture_write(const char *name, const char *text);
 
 /* The head of a sweep file: name, model, data (with a test set), without method and parameters. */

@@ -10,7 +10,14 @@
 #include "core/io/hash.h"
 #include "tests/coordinator/fixtures.h"
 
-enum { STEP_MS = 100, TIME_LIMIT_MS = 20 * 3600 * 1000, RESEND_MS = 1000, EVALUATION_MS = 3000, SIMULATED_OUTBOX = 16 };
+enum {
+    STEP_MS = 100,
+    TIME_LIMIT_MS = 20 * 3600 * 1000,
+    RESEND_MS = 1000,
+    EVALUATION_MS = 3000,
+    FULL_DISK_MS = 30000,
+    FULL_DISK_LIMIT_MS = 10 * 60 * 1000, /* so long a coordinator waits */
+};
 
 SimulationCounts simulation_counts;
 
@@ -47,6 +54,10 @@ typedef struct World {
     uint64_t epoch;
     int64_t now_ms, coordinator_from_ms; /* it runs from then on */
     int64_t wall_ahead_ms;               /* of now_ms */
+    int64_t disk_full_until_ms, waits_from_ms;
+    CoreActions kept;             /* of a round that could not be written: nothing of it is sent yet */
+    bool started;                 /* the coordinator has opened its epoch */
+    ARRAY(uint64_t) acknowledged; /* of each trial: the last evaluation that a worker was told is durable */
     uint32_t draws;
     SimulatedWorker *workers;
     ARRAY(Packet) packets;
@@ -307,6 +318,31 @@ void simulated_journal_free(SimulatedJournal *journal)
     array_free(&journal->records);
 }
 
+static SweepCore *replay(const World *world);
+
+/* Whatever was acknowledged, by whichever coordinator, is in what the journal holds. */
+static void check_acknowledged(const World *world)
+{
+    for (size_t i = 0; i < world->acknowledged.count; i++)
+        if (world->acknowledged.items[i] &&
+            (i >= world->core->trials.count || world->core->trials.items[i].evaluations.count < world->acknowledged.items[i]))
+            fail_msg("seed %" PRIu64 ": evaluation %" PRIu64 " of trial %zu was acknowledged and is lost", world->options->seed,
+                     world->acknowledged.items[i], i);
+}
+
+static void note_acknowledged(World *world, const MessageAck *ack)
+{
+    if (ack->acknowledged != MESSAGE_REPORT)
+        return;
+    while (world->acknowledged.count <= ack->id.trial)
+        array_push(&world->acknowledged, 0);
+    uint64_t *last = &world->acknowledged.items[ack->id.trial];
+    /* A diverged evaluation is acknowledged with the end of its trial, and is none of its evaluations. */
+    bool diverged = world->core->trials.items[ack->id.trial].work.state == WORK_ENDED;
+    if (!diverged && ack->sequence > *last)
+        *last = ack->sequence;
+}
+
 static void journal_record(World *world, const Record *record)
 {
     Text bytes = {0};
@@ -337,6 +373,8 @@ static void carry_out(World *world, CoreActions *actions, bool torn)
         uint32_t life;
         memcpy(&worker, action->peer.id, 4);
         memcpy(&life, action->peer.id + 4, 4);
+        if (action->message.type == MESSAGE_ACK)
+            note_acknowledged(world, &action->message.ack);
         if (world->workers[worker].life == life) {
             Message message;
             message_copy(&message, &action->message);
@@ -369,15 +407,67 @@ static SweepCore *replay(const World *world)
     return core;
 }
 
+/* It opens its epoch, for which the disk must have space. */
+static void coordinator_open(World *world)
+{
+    CoreActions actions = {0};
+    CoreEvent event = {.type = CORE_START, .epoch = world->epoch};
+    world->started = true;
+    step(world, &event, &actions);
+    carry_out(world, &actions, false);
+}
+
 static void coordinator_start(World *world)
 {
     sweep_core_destroy(&world->core);
     world->core = replay(world);
+    check_acknowledged(world);
     world->epoch = world->core->epoch + 1;
-    CoreActions actions = {0};
-    CoreEvent event = {.type = CORE_START, .epoch = world->epoch};
-    step(world, &event, &actions);
-    carry_out(world, &actions, false);
+    world->started = false;
+    if (world->now_ms >= world->disk_full_until_ms)
+        coordinator_open(world);
+}
+
+/* Killed while it writes these actions, of which any part may be durable, or none. */
+static void coordinator_die(World *world, CoreActions *actions)
+{
+    carry_out(world, actions, true);
+    coordinator_start(world);
+    world->coordinator_from_ms = world->now_ms + (int64_t)(chance(world) * 20000);
+}
+
+static bool writes(const CoreActions *actions)
+{
+    for (size_t i = 0; i < actions->count; i++)
+        if (actions->items[i].type == CORE_JOURNAL)
+            return true;
+    return false;
+}
+
+/* As the shell does with a full disk: what was written of the batch is cut off again, nothing is sent, nothing is taken, until there is space,
+ * somebody kills it, or it has waited for too long and ends. */
+static void coordinator_wait(World *world)
+{
+    enum { KILLED_LESS_OFTEN = 20 }; /* or none would wait for long */
+    bool killed = happens(world, world->options->coordinator_kill / KILLED_LESS_OFTEN);
+    bool full = world->now_ms < world->disk_full_until_ms;
+    if (killed && full) {
+        simulation_counts.killed_waiting++;
+        coordinator_die(world, &world->kept);
+    } else if (!full) {
+        carry_out(world, &world->kept, false);
+    } else if (world->now_ms - world->waits_from_ms > FULL_DISK_LIMIT_MS) {
+        simulation_counts.given_up++;
+        core_actions_free(&world->kept);
+        coordinator_start(world);
+    }
+}
+
+static void fill_disk(World *world)
+{
+    simulation_counts.full_disks++;
+    double length_ms = chance(world) < 0.05 ? 1.5 * FULL_DISK_LIMIT_MS : FULL_DISK_MS * chance(world);
+    world->disk_full_until_ms = world->now_ms + (int64_t)length_ms;
 }
 
 /* All that arrived and the tick, one group commit. */
@@ -391,8 +481,19 @@ static void coordinator_round(World *world)
         simulation_counts.jumps++;
         world->wall_ahead_ms += (int64_t)((chance(world) - 0.5) * 4 * 3600 * 1000);
     }
+    if (world->now_ms >= world->disk_full_until_ms && happens(world, world->options->disk_full))
+        fill_disk(world);
     if (world->now_ms < world->coordinator_from_ms)
         return;
+    if (world->kept.count) {
+        coordinator_wait(world);
+        return;
+    }
+    if (!world->started) { /* it was refused before */
+        if (world->now_ms >= world->disk_full_until_ms)
+            coordinator_open(world);
+        return;
+    }
     CoreActions actions = {0};
     for (size_t i = 0; i < world->packets.count;) {
         Packet *packet = &world->packets.items[i];
@@ -410,11 +511,14 @@ static void coordinator_round(World *world)
     /* Time alone would seldom meet the moment in which several records are being written. */
     bool writing = world->options->coordinator_kill > 0 && actions.count > 2 && chance(world) < 0.05;
     bool killed = writing || happens(world, world->options->coordinator_kill);
-    carry_out(world, &actions, killed);
     if (killed) {
         simulation_counts.coordinators_killed++;
-        coordinator_start(world);
-        world->coordinator_from_ms = world->now_ms + (int64_t)(chance(world) * 20000);
+        coordinator_die(world, &actions);
+    } else if (world->now_ms < world->disk_full_until_ms && writes(&actions)) {
+        world->kept = actions;
+        world->waits_from_ms = world->now_ms;
+    } else {
+        carry_out(world, &actions, false);
     }
 }
 
@@ -480,13 +584,54 @@ static char *result_text(const SweepCore *core)
     return text;
 }
 
+SimulationOptions simulation_storm(uint64_t seed, int workers)
+{
+    return (SimulationOptions){
+        .seed = seed,
+        .workers = workers,
+        .drop = 0.15,
+        .repeat = 0.15,
+        .delay_limit_ms = 2500,
+        .worker_kill = 0.02,
+        .worker_freeze = 0.01,
+        .worker_fault = 0.02,
+        .coordinator_kill = 0.03,
+        .coordinator_pause = 0.01,
+        .partition = 0.01,
+        .clock_jump = 0.01,
+        .disk_full = 0.02,
+    };
+}
+
+void simulation_check_cuts(const Sweep *sweep, size_t stride)
+{
+    SimulatedJournal calm = {0};
+    char *expected = simulation_run(sweep, &(SimulationOptions){.seed = 1, .workers = 3}, &calm);
+    for (size_t cut = 0; cut < calm.records.count; cut += stride) {
+        SimulatedJournal journal = {0};
+        for (size_t i = 0; i < cut; i++) {
+            Text copy = {0};
+            text_append(&copy, calm.records.items[i].bytes, calm.records.items[i].size);
+            array_push(&journal.records, copy);
+        }
+        /* all workers are new: those before died too */
+        char *result = simulation_run(sweep, &(SimulationOptions){.seed = cut, .workers = 3}, &journal);
+        if (strcmp(result, expected) != 0)
+            fail_msg("after record %zu:\n%s\ninstead of\n%s", cut, result, expected);
+        free(result);
+        simulated_journal_free(&journal);
+    }
+    free(expected);
+    simulated_journal_free(&calm);
+}
+
 char *simulation_run(const Sweep *sweep, const SimulationOptions *options, SimulatedJournal *journal)
 {
     World world = {.options = options, .sweep = sweep, .journal = journal};
     world.workers = memory_allocate((size_t)options->workers, sizeof *world.workers);
     world.now_ms = 1000;
     coordinator_start(&world);
-    for (; world.core->state == SWEEP_RUNNING; world.now_ms += STEP_MS) {
+    for (; world.core->state == SWEEP_RUNNING || world.kept.count; world.now_ms += STEP_MS) {
         if (world.now_ms > TIME_LIMIT_MS)
             fail_msg("seed %" PRIu64 ": the sweep does not end: %zu of %zu trials", options->seed,
                      world.core->state_counts[WORK_ENDED], world.core->trials.count);
@@ -498,6 +643,7 @@ char *simulation_run(const Sweep *sweep, const SimulationOptions *options, Simul
     /* What counts is what is durable. */
     sweep_core_destroy(&world.core);
     world.core = replay(&world);
+    check_acknowledged(&world);
     char *text = NULL;
     if (world.core->state == SWEEP_RUNNING) { /* killed while its end was being written: once more */
         text = simulation_run(sweep, options, journal);
@@ -508,6 +654,8 @@ char *simulation_run(const Sweep *sweep, const SimulationOptions *options, Simul
     for (size_t i = 0; i < world.packets.count; i++)
         message_free(&world.packets.items[i].message);
     array_free(&world.packets);
+    array_free(&world.acknowledged);
+    core_actions_free(&world.kept);
     free(world.workers);
     sweep_core_destroy(&world.core);
     return text;

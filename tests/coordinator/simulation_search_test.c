@@ -42,20 +42,6 @@ static const char *const arrival[] = {
 };
 enum { ARRIVAL_COUNT = sizeof arrival / sizeof *arrival };
 
-static int set_up(void **state)
-{
-    (void)state;
-    fixture_enter();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fixture_leave();
-    return 0;
-}
-
 static uint64_t number_of(const char *variable, uint64_t otherwise)
 {
     const char *text = getenv(variable);
@@ -64,21 +50,9 @@ static uint64_t number_of(const char *variable, uint64_t otherwise)
 
 static SimulationOptions storm(uint64_t seed)
 {
-    return (SimulationOptions){
-        .seed = seed,
-        .workers = 1 + (int)(seed / LOGICAL_COUNT % 6),
-        .drop = 0.15,
-        .repeat = 0.15,
-        .delay_limit_ms = 2500,
-        .worker_kill = 0.02,
-        .worker_freeze = 0.01,
-        .worker_fault = 0.02,
-        .coordinator_kill = 0.03,
-        .coordinator_pause = 0.01,
-        .partition = 0.01,
-        .clock_jump = 0.01,
-        .twins = seed % 5 == 0,
-    };
+    SimulationOptions options = simulation_storm(seed, 1 + (int)(seed / LOGICAL_COUNT % 6));
+    options.twins = seed % 5 == 0;
+    return options;
 }
 
 static uint64_t journal_hash(const SimulatedJournal *journal)
@@ -122,11 +96,14 @@ static void in_the_logical_order_nothing_that_happens_changes_the_outcome(void *
         simulated_journal_free(&journal);
     }
     const SimulationCounts *counts = &simulation_counts;
-    print_message("%" PRIu64 " seeds: %d workers killed, %d cut off, %d coordinators killed (%d in a write), %d clocks jumped\n",
-                  seeds, (int)counts->workers_killed, (int)counts->partitions, (int)counts->coordinators_killed,
-                  (int)counts->torn_batches, (int)counts->jumps);
+    print_message(
+        "%" PRIu64 " seeds: %d workers killed, %d cut off, %d coordinators killed (%d in a write), %d clocks jumped, %d disks "
+        "full (%d coordinators gave up, %d were killed meanwhile)\n",
+        seeds, (int)counts->workers_killed, (int)counts->partitions, (int)counts->coordinators_killed, (int)counts->torn_batches,
+        (int)counts->jumps, (int)counts->full_disks, (int)counts->given_up, (int)counts->killed_waiting);
     assert_true(counts->workers_killed > seeds && counts->coordinators_killed > seeds / 2 && counts->torn_batches > seeds / 8);
     assert_true(counts->partitions > seeds && counts->jumps > seeds / 4);
+    assert_true(counts->full_disks > seeds / 2 && counts->given_up > seeds / 40 && counts->killed_waiting > seeds / 20);
     for (int i = 0; i < LOGICAL_COUNT; i++) {
         free(expected[i]);
         sweep_destroy(&sweeps[i]);
@@ -170,23 +147,7 @@ static void a_coordinator_that_dies_after_any_record_decides_as_the_one_before(v
     size_t stride = getenv("NERSWEEP_SIMULATION_SEEDS") ? 1 : 3;
     for (int i = 0; i < LOGICAL_COUNT; i++) {
         Sweep *sweep = fixture_sweep(logical[i]);
-        SimulatedJournal calm = {0};
-        char *expected = simulation_run(sweep, &(SimulationOptions){.seed = 1, .workers = 3}, &calm);
-        for (size_t cut = 0; cut < calm.records.count; cut += stride) {
-            SimulatedJournal journal = {0};
-            for (size_t r = 0; r < cut; r++) {
-                Text copy = {0};
-                text_append(&copy, calm.records.items[r].bytes, calm.records.items[r].size);
-                array_push(&journal.records, copy);
-            }
-            char *result = simulation_run(sweep, &(SimulationOptions){.seed = cut, .workers = 3}, &journal);
-            if (strcmp(result, expected) != 0)
-                fail_msg("sweep %d after record %zu:\n%s\ninstead of\n%s", i, cut, result, expected);
-            free(result);
-            simulated_journal_free(&journal);
-        }
-        free(expected);
-        simulated_journal_free(&calm);
+        simulation_check_cuts(sweep, stride);
         sweep_destroy(&sweep);
     }
 }
@@ -212,10 +173,10 @@ static void the_same_seed_writes_the_same_journal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(in_the_logical_order_nothing_that_happens_changes_the_outcome, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(in_the_order_of_arrival_every_trial_ends_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_coordinator_that_dies_after_any_record_decides_as_the_one_before, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_same_seed_writes_the_same_journal, set_up, tear_down),
+        FIXTURE_TEST(in_the_logical_order_nothing_that_happens_changes_the_outcome),
+        FIXTURE_TEST(in_the_order_of_arrival_every_trial_ends_once),
+        FIXTURE_TEST(a_coordinator_that_dies_after_any_record_decides_as_the_one_before),
+        FIXTURE_TEST(the_same_seed_writes_the_same_journal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,20 +22,6 @@ static const char large_search[] = "method: random\n"
                                    "parameters:\n"
                                    "  learning_rate: {distribution: log_uniform_values, min: 1.0e-5, max: 3.0e-4}\n";
 
-static int set_up(void **state)
-{
-    (void)state;
-    fixture_enter();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fixture_leave();
-    return 0;
-}
-
 static char *undisturbed(const Sweep *sweep, int workers, SimulatedJournal *journal)
 {
     SimulationOptions options = {.seed = 1, .workers = workers};
@@ -67,18 +53,7 @@ static void whatever_happens_every_trial_ends_once_and_alike(void **state)
     char *expected = undisturbed(sweep, 3, &calm);
     memset(&simulation_counts, 0, sizeof simulation_counts);
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        SimulationOptions options = {
-            .seed = seed,
-            .workers = 1 + (int)(seed % 6),
-            .drop = 0.15,
-            .repeat = 0.15,
-            .delay_limit_ms = 2500,
-            .worker_kill = 0.02,
-            .worker_freeze = 0.01,
-            .worker_fault = 0.02,
-            .coordinator_kill = 0.03,
-            .coordinator_pause = 0.01,
-        };
+        SimulationOptions options = simulation_storm(seed, 1 + (int)(seed % 6));
         SimulatedJournal journal = {0};
         char *result = simulation_run(sweep, &options, &journal);
         if (strcmp(result, expected) != 0)
@@ -90,10 +65,10 @@ static void whatever_happens_every_trial_ends_once_and_alike(void **state)
     assert_true(counts->dropped > SEEDS && counts->repeated > SEEDS && counts->workers_killed > SEEDS &&
                 counts->workers_frozen > SEEDS / 2);
     print_message("%d dropped, %d repeated, %d workers killed, %d frozen, %d faults, %d coordinators killed (%d in a write), %d "
-                  "paused, %d released\n",
+                  "paused, %d released, %d disks full\n",
                   (int)counts->dropped, (int)counts->repeated, (int)counts->workers_killed, (int)counts->workers_frozen,
                   (int)counts->faults, (int)counts->coordinators_killed, (int)counts->torn_batches, (int)counts->pauses,
-                  (int)counts->stale_releases);
+                  (int)counts->stale_releases, (int)counts->full_disks);
     assert_true(counts->faults > SEEDS / 2 && counts->coordinators_killed > SEEDS && counts->pauses > SEEDS / 2 &&
                 counts->torn_batches > SEEDS / 4);
     assert_true(counts->stale_releases > SEEDS);
@@ -106,25 +81,7 @@ static void a_coordinator_that_dies_after_any_record_changes_nothing(void **stat
 {
     (void)state;
     Sweep *sweep = fixture_sweep(random_search);
-    SimulatedJournal calm = {0};
-    char *expected = undisturbed(sweep, 3, &calm);
-    assert_true(calm.records.count > 60);
-    for (size_t cut = 0; cut < calm.records.count; cut++) {
-        SimulatedJournal journal = {0};
-        for (size_t i = 0; i < cut; i++) {
-            Text copy = {0};
-            text_append(&copy, calm.records.items[i].bytes, calm.records.items[i].size);
-            array_push(&journal.records, copy);
-        }
-        SimulationOptions options = {.seed = cut, .workers = 3}; /* all workers are new: those before died too */
-        char *result = simulation_run(sweep, &options, &journal);
-        if (strcmp(result, expected) != 0)
-            fail_msg("after record %zu:\n%s\ninstead of\n%s", cut, result, expected);
-        free(result);
-        simulated_journal_free(&journal);
-    }
-    free(expected);
-    simulated_journal_free(&calm);
+    simulation_check_cuts(sweep, 1);
     sweep_destroy(&sweep);
 }
 
@@ -153,10 +110,10 @@ static void hundreds_of_workers_are_served(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(one_worker_and_many_come_to_the_same, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(whatever_happens_every_trial_ends_once_and_alike, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_coordinator_that_dies_after_any_record_changes_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(hundreds_of_workers_are_served, set_up, tear_down),
+        FIXTURE_TEST(one_worker_and_many_come_to_the_same),
+        FIXTURE_TEST(whatever_happens_every_trial_ends_once_and_alike),
+        FIXTURE_TEST(a_coordinator_that_dies_after_any_record_changes_nothing),
+        FIXTURE_TEST(hundreds_of_workers_are_served),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
