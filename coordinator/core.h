@@ -161,6 +161,7 @@ typedef struct SweepCore {
     ARRAY(WorkerSlot) workers;
     size_t busy_workers;
     ARRAY(BackOff) backing_off; /* a heap: the earliest first, of those the lowest trial */
+    Text patch;                 /* to be made */
     uint64_t records;           /* so many were folded */
     uint64_t winner_records;    /* then `winner` was looked for; 0: never */
     bool has_winner;

@@ -72,6 +72,7 @@ void sweep_core_destroy(SweepCore **destroyed)
     free(core->reason);
     core_hosts_forget(core);
     array_free(&core->backing_off);
+    text_free(&core->patch);
     free(core->sweep_folder);
     free(core->data_json);
     array_free(&core->workers);
@@ -269,9 +270,8 @@ static Status apply_trial_created(SweepCore *core, const Record *record, Diagnos
     const char *options_json = record->options_json ? record->options_json : "{}";
     if (!core->first_options_json)
         core->first_options_json = memory_copy_string(options_json);
-    char *patch = options_patch_make(core->first_options_json, options_json);
-    trial.options_patch = core_keep(core, patch);
-    free(patch);
+    options_patch_make(core->first_options_json, options_json, &core->patch);
+    trial.options_patch = core_keep(core, core->patch.bytes);
     array_push(&core->trials, trial);
     core->state_counts[WORK_PENDING]++;
     core_note_waiting(core, record->id.trial);

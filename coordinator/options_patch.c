@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/memory.h"
-
 /* A patch is, again and again, "COPY,SKIP,TAKE:" and TAKE bytes: so much of the base is copied, so much passed over, and so much taken from the
  * patch; at its end the rest of the base is copied. After a difference the next comma of both is where they are looked at again. */
 
@@ -39,11 +37,10 @@ static void append_number(Text *text, size_t number, char behind)
     text_append(text, digits + at, sizeof digits - at);
 }
 
-char *options_patch_make(const char *base, const char *text)
+void options_patch_make(const char *base, const char *text, Text *patch)
 {
-    Text patch = {0};
-    text_reserve(&patch, 128);
-    text_append_string(&patch, "");
+    text_clear(patch);
+    text_append_string(patch, "");
     for (const char *base_end = base + strlen(base), *text_end = text + strlen(text);;) {
         size_t copy = same_size(base, (size_t)(base_end - base), text, (size_t)(text_end - text));
         base += copy;
@@ -55,16 +52,13 @@ char *options_patch_make(const char *base, const char *text)
             skip = (size_t)(base_end - base);
             take = (size_t)(text_end - text);
         }
-        append_number(&patch, copy, ',');
-        append_number(&patch, skip, ',');
-        append_number(&patch, take, ':');
-        text_append(&patch, text, take);
+        append_number(patch, copy, ',');
+        append_number(patch, skip, ',');
+        append_number(patch, take, ':');
+        text_append(patch, text, take);
         base += skip;
         text += take;
     }
-    char *exact = memory_copy_bytes(patch.bytes, patch.size); /* there may be a million of them */
-    text_free(&patch);
-    return exact;
 }
 
 char *options_patch_apply(const char *base, const char *patch)

@@ -3,8 +3,11 @@
 #ifndef NERSWEEP_COORDINATOR_OPTIONS_PATCH_H
 #define NERSWEEP_COORDINATOR_OPTIONS_PATCH_H
 
-/* The patch that makes text out of base; both are options as canonical JSON, but any text comes back. The caller frees it. */
-char *options_patch_make(const char *base, const char *text);
+#include "core/base/memory.h"
+
+/* Replaces patch by the one that makes text out of base; both are options as canonical JSON, but any text comes back. */
+void options_patch_make(const char *base, const char *text, Text *patch);
+/* The caller frees it. */
 char *options_patch_apply(const char *base, const char *patch);
 
 #endif

@@ -32,8 +32,15 @@ typedef struct Reader {
 
 static bool read_varint(FieldBytes *wire, uint64_t *value)
 {
-    if (wire->at < wire->end && *wire->at < 0x80) {
-        *value = *wire->at++;
+    const unsigned char *at = wire->at;
+    if (at < wire->end && at[0] < 0x80) {
+        *value = at[0];
+        wire->at++;
+        return true;
+    }
+    if (wire->end - at >= 2 && at[1] < 0x80) {
+        *value = (at[0] & 0x7FU) | (unsigned)at[1] << 7;
+        wire->at += 2;
         return true;
     }
     *value = 0;
@@ -46,49 +53,10 @@ static bool read_varint(FieldBytes *wire, uint64_t *value)
     return false;
 }
 
-/* The value of one field: a number, or a stretch of bytes. */
-typedef struct Value {
-    uint64_t number;
-    FieldBytes bytes;
-} Value;
-
 static uint64_t load_64(const unsigned char *at)
 {
     return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 | (uint64_t)at[4] << 32 |
            (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 | (uint64_t)at[7] << 56;
-}
-
-static bool read_value(FieldBytes *wire, unsigned type, Value *value)
-{
-    uint64_t length;
-    switch (type) {
-    case WIRE_VARINT:
-        return read_varint(wire, &value->number);
-    case WIRE_64:
-        if (wire->end - wire->at < 8)
-            return false;
-        value->number = load_64(wire->at);
-        wire->at += 8;
-        return true;
-    case WIRE_32: /* of no field that is known */
-        if (wire->end - wire->at < 4)
-            return false;
-        wire->at += 4;
-        return true;
-    case WIRE_BYTES:
-        if (!read_varint(wire, &length) || length > (size_t)(wire->end - wire->at))
-            return false;
-        value->bytes = (FieldBytes){wire->at, wire->at + length};
-        wire->at += length;
-        return true;
-    default:
-        return false;
-    }
-}
-
-static unsigned wire_type_of(FieldKind kind)
-{
-    return kind == FIELD_REAL ? WIRE_64 : kind <= FIELD_BOOLEAN ? WIRE_VARINT : WIRE_BYTES;
 }
 
 /* Room for all texts was made before: a pointer into them stays. */
@@ -131,52 +99,85 @@ static bool read_dataset(const Field *field, FieldBytes bytes, char *target, Rea
     return read_fields(bytes, &dataset_table, (char *)&scratch->datasets.items[scratch->datasets.count - 1], reader);
 }
 
-static bool set_field(const Field *field, const Value *value, char *target, Reader *reader)
+static bool set_number(const Field *field, uint64_t value, char *target, Reader *reader)
 {
-    char *at = target + field->offset, *text;
-    uint32_t number = (uint32_t)value->number;
+    uint32_t number = (uint32_t)value;
     switch (field->kind) {
+    case FIELD_FORMAT:
+        reader->scratch->format = number;
+        return true;
     case FIELD_32:
-        memcpy(at, &number, sizeof number);
+        memcpy(target + field->offset, &number, sizeof number);
         return true;
     case FIELD_64:
-    case FIELD_REAL:
-        memcpy(at, &value->number, sizeof value->number);
+        memcpy(target + field->offset, &value, sizeof value);
         return true;
     case FIELD_BOOLEAN:
-        *(bool *)at = value->number != 0;
+        *(bool *)(target + field->offset) = value != 0;
         return true;
+    default:
+        return field->kind == FIELD_NONE;
+    }
+}
+
+static bool set_bytes(const Field *field, FieldBytes bytes, char *target, Reader *reader)
+{
+    char *at = target + field->offset, *text;
+    switch (field->kind) {
     case FIELD_TEXT:
-        text = keep_text(reader->scratch, value->bytes);
+        text = keep_text(reader->scratch, bytes);
         memcpy(at, &text, sizeof text);
         return true;
     case FIELD_NAME:
-        return read_name(field, value->bytes, at, reader);
+        return read_name(field, bytes, at, reader);
     case FIELD_BYTES:
-        memcpy(at, &value->bytes, sizeof value->bytes);
+        memcpy(at, &bytes, sizeof bytes);
         return true;
     case FIELD_STRUCT:
-        return read_fields(value->bytes, field->table, at, reader);
+        return read_fields(bytes, field->table, at, reader);
     case FIELD_DATASETS:
-        return read_dataset(field, value->bytes, target, reader);
-    case FIELD_NONE:
-        break;
+        return read_dataset(field, bytes, target, reader);
+    default:
+        return field->kind == FIELD_NONE;
     }
-    return true;
 }
 
 static bool read_fields(FieldBytes wire, const FieldTable *table, char *target, Reader *reader)
 {
+    static const Field unknown = {.kind = FIELD_NONE};
+    uint64_t tag, value;
     while (wire.at < wire.end) {
-        uint64_t tag;
-        Value value = {0};
-        if (!read_varint(&wire, &tag) || tag < 8 || tag > UINT32_MAX || !read_value(&wire, tag & 7, &value))
+        if (!read_varint(&wire, &tag) || tag < 8 || tag > UINT32_MAX)
             return false;
-        const Field *field = tag >> 3 < table->count ? &table->fields[tag >> 3] : NULL;
-        if (!field || field->kind == FIELD_NONE)
-            continue;
-        if ((tag & 7) != wire_type_of(field->kind) || !set_field(field, &value, target, reader))
+        const Field *field = tag >> 3 < table->count ? &table->fields[tag >> 3] : &unknown;
+        size_t left = (size_t)(wire.end - wire.at);
+        switch (tag & 7) {
+        case WIRE_VARINT:
+            if (!read_varint(&wire, &value) || !set_number(field, value, target, reader))
+                return false;
+            break;
+        case WIRE_64:
+            if (left < 8 || (field->kind != FIELD_REAL && field->kind != FIELD_NONE))
+                return false;
+            value = load_64(wire.at);
+            if (field->kind == FIELD_REAL)
+                memcpy(target + field->offset, &value, sizeof value);
+            wire.at += 8;
+            break;
+        case WIRE_BYTES:
+            if (!read_varint(&wire, &value) || value > (size_t)(wire.end - wire.at) ||
+                !set_bytes(field, (FieldBytes){wire.at, wire.at + value}, target, reader))
+                return false;
+            wire.at += value;
+            break;
+        case WIRE_32: /* of no field that is known */
+            if (left < 4 || field->kind != FIELD_NONE)
+                return false;
+            wire.at += 4;
+            break;
+        default:
             return false;
+        }
     }
     return true;
 }
@@ -185,6 +186,7 @@ bool fields_read(const FieldTable *table, void *target, WireScratch *scratch, co
 {
     Reader reader = {.scratch = scratch};
     scratch->datasets.count = 0;
+    scratch->format = 0;
     text_clear(&scratch->texts);
     text_reserve(&scratch->texts, size); /* each text takes two bytes more on the wire, and one more here */
     bool read = read_fields((FieldBytes){bytes, (const unsigned char *)bytes + size}, table, target, &reader);
@@ -265,7 +267,9 @@ static void write_number(const Field *field, size_t number, const char *at, Text
 {
     uint64_t value = 0;
     double real = 0;
-    if (field->kind == FIELD_BOOLEAN)
+    if (field->kind == FIELD_FORMAT)
+        value = field->size;
+    else if (field->kind == FIELD_BOOLEAN)
         value = *(const bool *)at;
     else if (field->kind == FIELD_32)
         value = *(const uint32_t *)(const void *)at;
@@ -275,7 +279,7 @@ static void write_number(const Field *field, size_t number, const char *at, Text
     if (value == 0 || (field->kind == FIELD_REAL && real == 0)) /* also minus zero, as protobuf-c has it */
         return;
     text_reserve(bytes, TAG_SIZE + VARINT_SIZE);
-    put_varint(bytes, number << 3 | wire_type_of(field->kind));
+    put_varint(bytes, number << 3 | (field->kind == FIELD_REAL ? WIRE_64 : WIRE_VARINT));
     if (field->kind == FIELD_REAL)
         put_64(bytes, value);
     else
@@ -306,6 +310,7 @@ static void write_field(const Field *field, size_t number, const char *source, T
     case FIELD_DATASETS:
         write_datasets(field, number, source, bytes);
         break;
+    case FIELD_FORMAT:
     case FIELD_32:
     case FIELD_64:
     case FIELD_BOOLEAN:

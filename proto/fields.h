@@ -7,6 +7,7 @@
 
 typedef enum FieldKind {
     FIELD_NONE,
+    FIELD_FORMAT,  /* the number `size`, which is in no struct; what is read is put into scratch->format */
     FIELD_32,      /* uint32_t, int32_t that is not negative, or an enumeration */
     FIELD_64,      /* uint64_t or int64_t */
     FIELD_BOOLEAN, /* bool */

@@ -8,27 +8,21 @@
 enum { RANK_LIMIT = 65536, PERIOD_LIMIT_MS = 24 * 3600 * 1000 };
 static const int64_t STEP_LIMIT = INT64_C(1) << 53; /* still exact as a number in JSON */
 
-Status wire_check_text(const char *text, size_t limit, const char *what, const char *field, Diagnostic *diagnostic)
+Status wire_refuse_text(size_t limit, const char *what, const char *field, Diagnostic *diagnostic)
 {
-    if (text && strnlen(text, limit + 1) > limit)
-        return FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: %s is longer than %zu bytes", what, field, limit);
-    return STATUS_OK;
+    return FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: %s is longer than %zu bytes", what, field, limit);
 }
 
-Status wire_check_integer(int64_t value, int64_t minimum, int64_t maximum, const char *what, const char *field,
-                          Diagnostic *diagnostic)
+Status wire_refuse_integer(int64_t value, int64_t minimum, int64_t maximum, const char *what, const char *field,
+                           Diagnostic *diagnostic)
 {
-    if (value < minimum || value > maximum)
-        return FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: %s is %" PRId64 ", expected %" PRId64 " to %" PRId64, what, field, value,
-                    minimum, maximum);
-    return STATUS_OK;
+    return FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: %s is %" PRId64 ", expected %" PRId64 " to %" PRId64, what, field, value,
+                minimum, maximum);
 }
 
-Status wire_check_finite(double value, const char *what, const char *field, Diagnostic *diagnostic)
+Status wire_refuse_infinite(const char *what, const char *field, Diagnostic *diagnostic)
 {
-    if (!isfinite(value))
-        return FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: %s is not a finite number", what, field);
-    return STATUS_OK;
+    return FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: %s is not a finite number", what, field);
 }
 
 static Status check_share(double value, const char *what, const char *field, Diagnostic *diagnostic)

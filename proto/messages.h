@@ -184,6 +184,7 @@ NODISCARD Status message_decode(Message *message, const void *bytes, size_t size
 typedef struct WireScratch {
     Text texts;
     ARRAY(DatasetScore) datasets;
+    uint32_t format; /* of a record */
 } WireScratch;
 void wire_scratch_free(WireScratch *scratch);
 /* As message_decode, without allocating. */

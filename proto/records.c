@@ -92,24 +92,18 @@ out:
     return status;
 }
 
-/* What a record is on the wire: its format and itself. */
-typedef struct Target {
-    uint32_t format;
-    Record record;
-} Target;
-
 _Static_assert(sizeof(RecordType) == 4 && sizeof(TrialOutcome) == 4, "enumerations are read as 32 bits");
 
-#define OF_RECORD(kind_, field)                                         \
-    {                                                                   \
-        .kind = FIELD_##kind_, .offset = offsetof(Target, record.field) \
+#define OF_RECORD(kind_, field)                                  \
+    {                                                            \
+        .kind = FIELD_##kind_, .offset = offsetof(Record, field) \
     }
 static const Field record_fields[] = {
-    [1] = {.kind = FIELD_32, .offset = offsetof(Target, format)},
+    [1] = {.kind = FIELD_FORMAT, .size = RECORD_FORMAT_VERSION},
     [2] = OF_RECORD(32, type),
     [3] = OF_RECORD(64, epoch),
     [4] = OF_RECORD(64, wall_ms),
-    [5] = {.kind = FIELD_STRUCT, .offset = offsetof(Target, record.id), .table = &assignment_id_fields},
+    [5] = {.kind = FIELD_STRUCT, .offset = offsetof(Record, id), .table = &assignment_id_fields},
     [6] = OF_RECORD(32, configuration),
     [7] = OF_RECORD(32, seed_index),
     [8] = OF_RECORD(TEXT, json),
@@ -125,7 +119,7 @@ static const Field record_fields[] = {
     [18] = OF_RECORD(REAL, train_loss),
     [19] = OF_RECORD(REAL, learning_rate),
     [20] = OF_RECORD(REAL, score),
-    [21] = {FIELD_DATASETS, offsetof(Target, record.datasets), offsetof(Target, record.dataset_count), NULL, "datasets"},
+    [21] = {FIELD_DATASETS, offsetof(Record, datasets), offsetof(Record, dataset_count), NULL, "datasets"},
     [22] = OF_RECORD(32, attempt_outcome),
     [23] = OF_RECORD(BOOLEAN, counts_as_retry),
     [24] = OF_RECORD(32, outcome),
@@ -138,23 +132,21 @@ static const FieldTable record_table = {record_fields, sizeof record_fields / si
 Status record_encode(const Record *record, Text *bytes, Diagnostic *diagnostic)
 {
     Status status = record_check(record, diagnostic);
-    Target target = {RECORD_FORMAT_VERSION, *record};
     if (status == STATUS_OK)
-        fields_write(&record_table, &target, bytes);
+        fields_write(&record_table, record, bytes);
     return status;
 }
 
 Status record_view(Record *record, WireScratch *scratch, const void *bytes, size_t size, Diagnostic *diagnostic)
 {
-    Target target = {0};
     const char *refused;
     if (size > RECORD_SIZE_LIMIT)
         return FAIL(diagnostic, STATUS_INVALID_INPUT, "a journal record of %zu bytes; at most %d are possible", size,
                     RECORD_SIZE_LIMIT);
-    bool whole = fields_read(&record_table, &target, scratch, bytes, size, &refused);
-    *record = target.record;
-    if (whole && target.format != RECORD_FORMAT_VERSION)
-        return FAIL(diagnostic, STATUS_MISMATCH, "a journal record of format %u; this nersweep reads format %d", target.format,
+    memset(record, 0, sizeof *record);
+    bool whole = fields_read(&record_table, record, scratch, bytes, size, &refused);
+    if (whole && scratch->format != RECORD_FORMAT_VERSION)
+        return FAIL(diagnostic, STATUS_MISMATCH, "a journal record of format %u; this nersweep reads format %d", scratch->format,
                     RECORD_FORMAT_VERSION);
     if (!whole)
         return FAIL(diagnostic, STATUS_INVALID_INPUT, "a journal record that cannot be decoded");

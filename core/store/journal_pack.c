@@ -12,6 +12,7 @@ enum {
     BLOCK_HEADER_SIZE = 8,
     LOOK_AHEAD = 24, /* bytes, for where two records are alike again */
     ALIKE = 4,       /* bytes that must be equal there */
+    SLACK = 16,      /* bytes behind the records that are unpacked */
 };
 
 /* A record in a text. */
@@ -150,6 +151,10 @@ typedef struct Reader {
 
 static bool read_number(Reader *reader, size_t limit, size_t *number)
 {
+    if (reader->at < reader->end && (unsigned char)*reader->at < 0x80) {
+        *number = (unsigned char)*reader->at++;
+        return *number <= limit;
+    }
     *number = 0;
     for (int shift = 0; shift < 35 && reader->at < reader->end; shift += 7) {
         unsigned char byte = (unsigned char)*reader->at++;
@@ -160,6 +165,19 @@ static bool read_number(Reader *reader, size_t limit, size_t *number)
     return false;
 }
 
+/* Most stretches are of a few bytes, for which a call takes longer than the copy. Writes up to SLACK bytes too many, which what comes next
+ * replaces, and reads as many too many. */
+static void copy_stretch(char *to, const char *from, size_t size)
+{
+    if (size > SLACK) {
+        memcpy(to, from, size);
+        return;
+    }
+    uint64_t words[SLACK / 8];
+    memcpy(words, from, sizeof words);
+    memcpy(to, words, sizeof words);
+}
+
 /* One record into to[0 .. size - 1]; its earlier one lies before it. */
 static bool unpack_record(Reader *reader, char *to, size_t size, const char *earlier, size_t earlier_size)
 {
@@ -167,12 +185,15 @@ static bool unpack_record(Reader *reader, char *to, size_t size, const char *ear
     for (size_t at = 0, from = 0; at < size; from += skipped) {
         if (!read_number(reader, size - at, &copied) || copied > earlier_size - from)
             return false;
-        memcpy(to + at, earlier + from, copied);
+        copy_stretch(to + at, earlier + from, copied);
         at += copied;
         from += copied;
         if (!read_number(reader, size - at, &taken) || taken > (size_t)(reader->end - reader->at))
             return false;
-        memcpy(to + at, reader->at, taken);
+        if ((size_t)(reader->end - reader->at) >= SLACK)
+            copy_stretch(to + at, reader->at, taken);
+        else
+            memcpy(to + at, reader->at, taken);
         reader->at += taken;
         at += taken;
         skipped = 0;
@@ -209,8 +230,8 @@ Status unpack_block(Unpacked *unpacked, const char *block, size_t size, Diagnost
         return FAIL(diagnostic, STATUS_CORRUPT, "a block of %zu bytes tells of %zu records with %zu bytes", size, count, total);
     unpacked->ends.count = 0;
     array_reserve(&unpacked->ends, count);
-    if (unpacked->bytes.capacity < total + 1)
-        unpacked->bytes.bytes = array_grow(unpacked->bytes.bytes, &unpacked->bytes.capacity, total + 1, 1);
+    if (unpacked->bytes.capacity < total + 2 * SLACK) /* the last record may be empty and at the end */
+        unpacked->bytes.bytes = array_grow(unpacked->bytes.bytes, &unpacked->bytes.capacity, total + 2 * SLACK, 1);
     unpacked->bytes.size = total;
     Reader reader = {block + BLOCK_HEADER_SIZE, block + size};
     if (!unpack_records(unpacked, &reader, count, total))

@@ -463,14 +463,16 @@ static void options_come_back_from_their_patch(void **state)
                                         "",
                                         ",,,",
                                         "{\"a\":1,\"b\":[1,2],\"c\":\"1:x\"}"};
+    Text patch = {0};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         for (size_t j = 0; j < sizeof texts / sizeof *texts; j++) {
-            char *patch = options_patch_make(texts[i], texts[j]), *text = options_patch_apply(texts[i], patch);
+            options_patch_make(texts[i], texts[j], &patch);
+            char *text = options_patch_apply(texts[i], patch.bytes);
             assert_string_equal(text, texts[j]);
-            assert_true(i != j || patch[0] == '\0');
+            assert_true(i != j || patch.size == 0);
             free(text);
-            free(patch);
         }
+    text_free(&patch);
 }
 
 /* What a worker has now, waited for as long as a back-off may last; fence 0: nothing. */
