@@ -27,6 +27,7 @@ enum {
     CORE_ATTEMPT_LIMIT = 10000,     /* of one trial, counted as retries or not */
     CORE_HOST_SIZE = 128,           /* of a machine's name, terminated */
     CORE_SHARED_TEXTS = 256,
+    CORE_EVALUATION_DOUBLINGS = 17, /* 3 << 16 > CORE_EVALUATION_LIMIT */
 };
 
 /* ------------------------------------------------------------------------------------------------ state */
@@ -73,12 +74,15 @@ typedef struct Evaluation {
 typedef struct Trial {
     Work work;
     uint32_t configuration, seed_index;
-    const char *parameters_json;   /* of the sweep, for people: sweep_core_parameters */
-    const char *options_patch;     /* of the first trial's options: sweep_core_options */
-    const char *statistics_json;   /* of its end; may be NULL */
-    ARRAY(Evaluation) evaluations; /* number n of the trial at index n - 1 */
-    size_t best;                   /* index of the best; meaningless without evaluations */
-    TrialOutcome outcome;          /* when ended */
+    const char *parameters_json; /* of the sweep, for people: sweep_core_parameters */
+    const char *options_patch;   /* of the first trial's options: sweep_core_options */
+    const char *statistics_json; /* of its end; may be NULL */
+    struct {
+        Evaluation *items;
+        size_t count;
+    } evaluations;        /* number n of the trial at index n - 1 */
+    size_t best;          /* index of the best; meaningless without evaluations */
+    TrialOutcome outcome; /* when ended */
     bool paused;
     int64_t live_step, live_total_steps; /* volatile, of the last heartbeat */
 } Trial;
@@ -126,15 +130,22 @@ typedef struct CoreSettings {
 
 typedef ARRAY(double *) PointArray; /* values of sampler_point; NULL: none of this space */
 
+/* core_memory.c */
+typedef struct CoreMemory {
+    ARRAY(void *) blocks;
+    char *at, *end;                                    /* of the last block: what is free */
+    const char *shared[CORE_SHARED_TEXTS];             /* texts that come again and again, by their hash */
+    void *free_evaluations[CORE_EVALUATION_DOUBLINGS]; /* places of 3, 6, 12, ...; each begins with the address of the next */
+} CoreMemory;
+
 typedef struct SweepCore {
     const Sweep *sweep; /* NULL: only for reading, nothing is decided */
     /* durable */
     bool opened;
     uint64_t epoch, next_fence;
     char *identity;
-    char *first_options_json;              /* all training options of the first trial, canonical; NULL before it */
-    Arena *memory;                         /* of what trials point to */
-    const char *shared[CORE_SHARED_TEXTS]; /* texts in memory that come again and again, by their hash */
+    char *first_options_json; /* all training options of the first trial, canonical; NULL before it */
+    CoreMemory memory;        /* of what trials point to */
     Json *sweep_json;
     CoreSettings settings;
     ARRAY(Trial) trials;

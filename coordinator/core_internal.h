@@ -20,6 +20,8 @@ static inline int64_t core_ms(int64_t milliseconds)
 const char *core_keep(SweepCore *core, const char *text);
 const char *core_share(SweepCore *core, const char *text);
 const KeptScore *core_keep_scores(SweepCore *core, const DatasetScore *scores, size_t count);
+void core_add_evaluation(SweepCore *core, Trial *trial, const Evaluation *evaluation);
+void core_memory_free(CoreMemory *memory);
 
 /* core_actions.c: decides on a record: applies it, has it journaled and published. Takes what record owns. */
 void core_decide(CoreStep *step, Record *record);

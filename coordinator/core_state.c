@@ -6,8 +6,6 @@
 #include "coordinator/core_internal.h"
 #include "coordinator/options_patch.h"
 
-enum { CORE_MEMORY_BLOCK = 1 << 20 };
-
 char *sweep_core_options(const SweepCore *core, uint32_t trial)
 {
     return options_patch_apply(core->first_options_json, core->trials.items[trial].options_patch);
@@ -33,7 +31,6 @@ SweepCore *sweep_core_create(const Sweep *sweep, const char *sweep_folder)
     SweepCore *core = memory_allocate(1, sizeof *core);
     core->sweep = sweep;
     core->next_fence = 1;
-    core->memory = arena_create(CORE_MEMORY_BLOCK);
     core->waiting = trial_set_create();
     core->held = trial_set_create();
     core->publishes = true;
@@ -50,12 +47,10 @@ void sweep_core_destroy(SweepCore **destroyed)
     free(core->first_options_json);
     json_destroy(&core->sweep_json);
     settings_free(&core->settings);
-    for (size_t i = 0; i < core->trials.count; i++)
-        array_free(&core->trials.items[i].evaluations);
     array_free(&core->trials);
     free(core->waiting);
     free(core->held);
-    arena_destroy(&core->memory);
+    core_memory_free(&core->memory);
     array_free(&core->configurations);
     for (size_t b = 0; b < TERMINATOR_BRACKET_LIMIT; b++) {
         for (size_t i = 0; i < core->rungs[b].count; i++)
@@ -259,6 +254,16 @@ static Trial *find_trial(SweepCore *core, const Record *record, Diagnostic *diag
     return NULL;
 }
 
+/* At once for all trials of a large sweep: what is not used is never touched. */
+static void make_room(SweepCore *core)
+{
+    enum { LARGE = 1 << 12 };
+    size_t total = (size_t)sweep_core_trials_total(core);
+    if (core->trials.count < core->trials.capacity || core->trials.count < LARGE)
+        return;
+    array_reserve(&core->trials, total > core->trials.count ? total : core->trials.count + 1);
+}
+
 static Status apply_trial_created(SweepCore *core, const Record *record, Diagnostic *diagnostic)
 {
     uint32_t seeds = (uint32_t)core->settings.seeds.count;
@@ -272,6 +277,7 @@ static Status apply_trial_created(SweepCore *core, const Record *record, Diagnos
         core->first_options_json = memory_copy_string(options_json);
     options_patch_make(core->first_options_json, options_json, &core->patch);
     trial.options_patch = core_keep(core, core->patch.bytes);
+    make_room(core);
     array_push(&core->trials, trial);
     core->state_counts[WORK_PENDING]++;
     core_note_waiting(core, record->id.trial);
@@ -338,7 +344,7 @@ static Status apply_reported(SweepCore *core, const Record *record, Diagnostic *
         .dataset_count = record->dataset_count,
         .checkpoint = core_keep(core, record->checkpoint ? record->checkpoint : ""),
     };
-    array_push(&trial->evaluations, evaluation);
+    core_add_evaluation(core, trial, &evaluation);
     if (evaluation.score > trial->evaluations.items[trial->best].score) /* a tie keeps the earlier */
         trial->best = trial->evaluations.count - 1;
     trial->work.retries = 0;

@@ -11,7 +11,6 @@ Status journal_fold_record(void *context, uint64_t sequence, const void *payload
 {
     JournalFold *fold = context;
     Record record;
-    fold->seen = sequence;
     if (sequence <= fold->folded)
         return STATUS_OK;
     fold->folded = sequence;

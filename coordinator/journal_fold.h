@@ -8,7 +8,6 @@
 typedef struct JournalFold {
     SweepCore *core;
     uint64_t folded; /* so many records are in core already: they are passed over when they come again */
-    uint64_t seen;   /* the number of the last record that came */
     WireScratch scratch;
 } JournalFold;
 Status journal_fold_record(void *fold, uint64_t sequence, const void *payload, size_t size, Diagnostic *diagnostic);

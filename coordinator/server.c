@@ -193,11 +193,12 @@ static Status open_journal(Server *server, Diagnostic *diagnostic)
             server->folded = 0;
         }
         JournalFold fold = {.core = server->core, .folded = server->folded};
-        status = journal_open(&server->journal, folder, server->fs, journal_fold_record, &fold, diagnostic);
+        status = journal_open_behind(&server->journal, folder, server->fs, server->folded, journal_fold_record, &fold, diagnostic);
         wire_scratch_free(&fold.scratch);
         if ((status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) && journal_fold_snapshot(folder) != snapshot)
             status = STATUS_BUSY;
-        if (status == STATUS_OK && fold.seen < server->folded) { /* less than was there before: somebody else wrote after all */
+        /* Less than was there before: somebody else wrote after all. */
+        if (status == STATUS_OK && journal_record_count(server->journal) < server->folded) {
             journal_close(&server->journal);
             status = FAIL(diagnostic, STATUS_BUSY, "%s changed while it was being opened: try again", folder);
         }

@@ -30,19 +30,8 @@ typedef struct Reader {
     const char *refused;
 } Reader;
 
-static bool read_varint(FieldBytes *wire, uint64_t *value)
+static bool read_long_varint(FieldBytes *wire, uint64_t *value)
 {
-    const unsigned char *at = wire->at;
-    if (at < wire->end && at[0] < 0x80) {
-        *value = at[0];
-        wire->at++;
-        return true;
-    }
-    if (wire->end - at >= 2 && at[1] < 0x80) {
-        *value = (at[0] & 0x7FU) | (unsigned)at[1] << 7;
-        wire->at += 2;
-        return true;
-    }
     *value = 0;
     for (unsigned shift = 0; shift < 64 && wire->at < wire->end; shift += 7) {
         uint64_t byte = *wire->at++;
@@ -51,6 +40,18 @@ static bool read_varint(FieldBytes *wire, uint64_t *value)
             return true;
     }
     return false;
+}
+
+/* Most are tags and small numbers. */
+static inline bool read_varint(FieldBytes *wire, uint64_t *value)
+{
+    const unsigned char *at = wire->at;
+    if (wire->end - at < 2 || (at[0] & at[1]) >= 0x80)
+        return read_long_varint(wire, value);
+    bool two = at[0] >= 0x80;
+    *value = two ? (at[0] & 0x7FU) | (unsigned)at[1] << 7 : at[0];
+    wire->at = at + 1 + two;
+    return true;
 }
 
 static uint64_t load_64(const unsigned char *at)
@@ -187,8 +188,9 @@ bool fields_read(const FieldTable *table, void *target, WireScratch *scratch, co
     Reader reader = {.scratch = scratch};
     scratch->datasets.count = 0;
     scratch->format = 0;
-    text_clear(&scratch->texts);
-    text_reserve(&scratch->texts, size); /* each text takes two bytes more on the wire, and one more here */
+    scratch->texts.size = 0;
+    if (scratch->texts.capacity < size + 1)
+        text_reserve(&scratch->texts, size); /* each text takes two bytes more on the wire, and one more here */
     bool read = read_fields((FieldBytes){bytes, (const unsigned char *)bytes + size}, table, target, &reader);
     *refused = reader.refused;
     return read;

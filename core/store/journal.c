@@ -19,7 +19,7 @@ struct Journal {
     uint64_t next_sequence;
     size_t size;   /* of the segment, what is buffered included */
     size_t synced; /* of it, what is durable */
-    uint64_t replayed_bytes;
+    uint64_t replayed_bytes, record_count;
     Text buffered; /* records that were appended since the last sync */
     Status broken; /* not STATUS_OK: the status with which it broke */
 };
@@ -54,12 +54,34 @@ typedef struct Cursor {
     uint64_t bytes;                /* of segments so far */
 } Cursor;
 
-/* From the newest snapshot on, which is replayed. */
-static Status begin_reading(const char *folder, Cursor *cursor, JournalReplay replay, void *context, Diagnostic *diagnostic)
+/* The caller's replay gets each record once: where a snapshot turns out to be damaged, what it had is read again from elsewhere. */
+typedef struct Once {
+    JournalReplay replay;
+    void *context;
+    uint64_t seen;
+} Once;
+
+static Status replay_once(void *context, uint64_t sequence, const void *payload, size_t size, Diagnostic *diagnostic)
 {
+    Once *once = context;
+    if (sequence <= once->seen)
+        return STATUS_OK;
+    once->seen = sequence;
+    return once->replay(once->context, sequence, payload, size, diagnostic);
+}
+
+/* From the newest snapshot on, which is replayed unless its records are known; replay NULL: all are. */
+static Status begin_reading(const char *folder, Cursor *cursor, uint64_t known, JournalReplay replay, void *context,
+                            Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
     *cursor = (Cursor){0};
-    Status status = journal_snapshot_replay(folder, replay, context, &cursor->epoch, &cursor->next_sequence, diagnostic);
+    if (known > 0 || !replay)
+        TRY(journal_snapshot_end(folder, &cursor->epoch, &cursor->next_sequence, diagnostic));
+    if (replay && (cursor->epoch == 0 || cursor->next_sequence > known + 1))
+        TRY(journal_snapshot_replay(folder, replay, context, &cursor->epoch, &cursor->next_sequence, diagnostic));
     cursor->epoch++;
+out:
     return status;
 }
 
@@ -114,7 +136,7 @@ static Status seal_before(const FileSystem *fs, const char *folder, uint64_t epo
         goto out;
     if (epoch > 1) {
         Cursor cursor;
-        TRY(begin_reading(folder, &cursor, NULL, NULL, diagnostic));
+        TRY(begin_reading(folder, &cursor, 0, NULL, NULL, diagnostic));
         if (cursor.epoch >= epoch) /* a snapshot stands for it: it was sealed, and perhaps removed since */
             goto out;
         TRY(replay_sealed(folder, epoch - 1, &cursor, NULL, NULL, diagnostic));
@@ -171,6 +193,12 @@ out:
 Status journal_open(Journal **journal, const char *folder, const FileSystem *fs, JournalReplay replay, void *context,
                     Diagnostic *diagnostic)
 {
+    return journal_open_behind(journal, folder, fs, 0, replay, context, diagnostic);
+}
+
+Status journal_open_behind(Journal **journal, const char *folder, const FileSystem *fs, uint64_t known, JournalReplay replay,
+                           void *context, Diagnostic *diagnostic)
+{
     *journal = NULL;
     Status status = STATUS_OK;
     Journal *opened = memory_allocate(1, sizeof *opened);
@@ -178,11 +206,17 @@ Status journal_open(Journal **journal, const char *folder, const FileSystem *fs,
     opened->fs = fs;
     opened->file = -1;
     Cursor cursor;
+    Once once = {.replay = replay, .context = context};
+    if (replay) {
+        replay = replay_once;
+        context = &once;
+    }
     TRY(folder_create(fs, folder, diagnostic));
     TRY(claim(opened, diagnostic));
-    TRY(begin_reading(folder, &cursor, replay, context, diagnostic));
+    TRY(begin_reading(folder, &cursor, known, replay, context, diagnostic));
     TRY(replay_sealed(folder, opened->epoch, &cursor, replay, context, diagnostic));
     opened->next_sequence = cursor.next_sequence;
+    opened->record_count = cursor.next_sequence - 1;
     opened->replayed_bytes = cursor.bytes;
     TRY(write_header(opened, diagnostic));
     if (segment_epoch_taken(folder, opened->epoch + 1))
@@ -200,8 +234,9 @@ Status journal_read(const char *folder, JournalReplay replay, void *context, Dia
     Segment segment = {0};
     uint64_t last;
     Cursor cursor;
+    Once once = {.replay = replay, .context = context};
     TRY(segment_last_epoch(folder, &last, diagnostic));
-    TRY(begin_reading(folder, &cursor, replay, context, diagnostic));
+    TRY(begin_reading(folder, &cursor, 0, replay_once, &once, diagnostic));
     while (cursor.epoch <= last) {
         bool sealed;
         uint64_t length, epoch = cursor.epoch;
@@ -222,7 +257,7 @@ Status journal_read(const char *folder, JournalReplay replay, void *context, Dia
             status = missing_seal(folder, epoch + 1, diagnostic);
             goto out;
         }
-        TRY(segment_replay(&segment, replay, context, diagnostic));
+        TRY(segment_replay(&segment, replay_once, &once, diagnostic));
         advance(&cursor, &segment);
         segment_free(&segment);
         if (!sealed)
@@ -250,6 +285,11 @@ void journal_close(Journal **journal)
 uint64_t journal_epoch(const Journal *journal)
 {
     return journal->epoch;
+}
+
+uint64_t journal_record_count(const Journal *journal)
+{
+    return journal->record_count;
 }
 
 uint64_t journal_replayed_bytes(const Journal *journal)

@@ -1,17 +1,21 @@
 #include "core/store/journal_snapshot.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/base/fault.h"
 #include "core/base/log.h"
 #include "core/io/hash.h"
-#include "core/store/journal_pack.h"
+#include "core/store/journal_ahead.h"
 #include "core/store/journal_segment.h"
 
-enum { FRAME_SIZE = 16, END_SIZE = 32, ALIGNMENT = 8 };
-#define SNAPSHOT_SIZE_LIMIT ((size_t)16 << 30)
+enum { FRAME_SIZE = 16, END_SIZE = 32, ALIGNMENT = 8, BLOCK_SIZE_LIMIT = 4 * JOURNAL_RECORD_LIMIT };
 
 static const char snapshot_magic[8] = {'n', 's', 'w', 's', 'n', 'a', 'p', '1'};
 
@@ -62,97 +66,187 @@ Status journal_snapshot_list(const char *folder, JournalEpochs *epochs, Diagnost
 
 /* ------------------------------------------------------------------------------------------------ reading */
 
-/* A snapshot's bytes, found whole. */
-typedef struct Loaded {
-    char *bytes;
-    size_t end; /* of the blocks */
+/* A snapshot that is open: read block by block, since all of it would fill more memory than it is worth. */
+typedef struct Snapshot {
+    char *path;
+    int file;
+    uint64_t end; /* of the blocks */
     uint64_t record_count;
-} Loaded;
+    Text bytes; /* what was read last */
+} Snapshot;
 
-static Status damaged(const char *path, size_t offset, const char *what, Diagnostic *diagnostic)
+static Status damaged(const Snapshot *snapshot, uint64_t offset, const char *what, Diagnostic *diagnostic)
 {
-    return FAIL(diagnostic, STATUS_CORRUPT, "%s: %s at offset %zu: restore the file from a backup", path, what, offset);
+    return FAIL(diagnostic, STATUS_CORRUPT, "%s: %s at offset %" PRIu64 ": restore the file from a backup", snapshot->path, what,
+                offset);
 }
 
-/* Checks all of its bytes; the records are counted where a block says how many it has. */
-static Status check_bytes(const char *path, Loaded *loaded, size_t size, uint64_t epoch, Diagnostic *diagnostic)
+/* Puts size bytes from an offset on behind the first `kept` ones of snapshot->bytes. */
+static Status read_bytes(Snapshot *snapshot, uint64_t offset, size_t kept, size_t size, Diagnostic *diagnostic)
 {
-    if (size < END_SIZE)
-        return damaged(path, 0, "the file is too short", diagnostic);
-    const char *bytes = loaded->bytes, *last = bytes + size - END_SIZE;
-    uint64_t found = 0;
-    loaded->end = size - END_SIZE;
-    if (memcmp(last, snapshot_magic, sizeof snapshot_magic - 1) != 0 || segment_load_number(last + 24, 8) != checksum64(last, 24))
-        return damaged(path, loaded->end, "the end is damaged", diagnostic);
-    if (last[7] != snapshot_magic[7])
-        return FAIL(diagnostic, STATUS_MISMATCH, "%s is of format %c; this nersweep reads format %c: use a newer one", path,
-                    last[7], snapshot_magic[7]);
-    if (segment_load_number(last + 8, 8) != epoch)
-        return damaged(path, loaded->end, "the end is that of another snapshot", diagnostic);
-    loaded->record_count = segment_load_number(last + 16, 8);
-    for (size_t offset = 0, number = 0; offset < loaded->end; number++) {
-        size_t left = loaded->end - offset, block = left >= FRAME_SIZE ? segment_load_number(bytes + offset + 8, 4) : SIZE_MAX;
-        if (block > left || left - FRAME_SIZE < padded(block) || block < 4 ||
-            segment_load_number(bytes + offset + 12, 4) != number ||
-            segment_load_number(bytes + offset, 8) != checksum64(bytes + offset + 8, FRAME_SIZE - 8 + block))
-            return damaged(path, offset, "a block is damaged", diagnostic);
-        found += segment_load_number(bytes + offset + FRAME_SIZE, 4);
-        offset += FRAME_SIZE + padded(block);
+    Text *bytes = &snapshot->bytes;
+    bytes->size = kept;
+    text_reserve(bytes, size);
+    while (bytes->size < kept + size) {
+        ssize_t got = pread(snapshot->file, bytes->bytes + bytes->size, kept + size - bytes->size, (off_t)offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return FAIL(diagnostic, status_from_errno(errno), "cannot read %s: %s", snapshot->path, strerror(errno));
+        if (got == 0)
+            return damaged(snapshot, offset, "the file was cut off", diagnostic);
+        bytes->size += (size_t)got;
+        offset += (size_t)got;
     }
-    return found == loaded->record_count ? STATUS_OK : damaged(path, loaded->end, "records are missing", diagnostic);
+    return STATUS_OK;
 }
 
-static Status load(const char *folder, uint64_t epoch, Loaded *loaded, Diagnostic *diagnostic)
+static void close_snapshot(Snapshot *snapshot)
 {
-    *loaded = (Loaded){0};
-    size_t size;
-    char *path = journal_snapshot_path(folder, epoch);
-    Status status = file_read_part(path, 0, SNAPSHOT_SIZE_LIMIT, &loaded->bytes, &size, diagnostic);
-    if (status == STATUS_OK)
-        status = check_bytes(path, loaded, size, epoch, diagnostic);
-    if (status != STATUS_OK) {
-        free(loaded->bytes);
-        *loaded = (Loaded){0};
-    }
-    free(path);
-    return status;
+    if (snapshot->path && snapshot->file >= 0)
+        close(snapshot->file);
+    free(snapshot->path);
+    text_free(&snapshot->bytes);
+    *snapshot = (Snapshot){0};
 }
 
-static Status replay_loaded(const Loaded *loaded, JournalReplay replay, void *context, Diagnostic *diagnostic)
+static Status open_file(Snapshot *snapshot, uint64_t *size, Diagnostic *diagnostic)
+{
+    struct stat found;
+    snapshot->file = open(snapshot->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* what is put there must not be waited for */
+    if (snapshot->file < 0 || fstat(snapshot->file, &found) != 0)
+        return FAIL(diagnostic, status_from_errno(errno), "cannot open %s: %s", snapshot->path, strerror(errno));
+    if (!S_ISREG(found.st_mode))
+        return FAIL(diagnostic, STATUS_CORRUPT, "%s is no file", snapshot->path);
+    *size = (uint64_t)found.st_size;
+    return STATUS_OK;
+}
+
+/* Opens it and checks its end, which says how many records it has. */
+static Status open_snapshot(Snapshot *snapshot, const char *folder, uint64_t epoch, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    Unpacked unpacked = {0};
-    uint64_t sequence = 1;
-    for (size_t offset = 0; offset < loaded->end && replay;) {
-        size_t block = segment_load_number(loaded->bytes + offset + 8, 4);
-        TRY(unpack_block(&unpacked, loaded->bytes + offset + FRAME_SIZE, block, diagnostic));
-        for (size_t i = 0, begin = 0; i < unpacked.ends.count; begin = unpacked.ends.items[i++])
-            TRY(replay(context, sequence++, unpacked.bytes.bytes + begin, unpacked.ends.items[i] - begin, diagnostic));
-        offset += FRAME_SIZE + padded(block);
+    uint64_t size = 0;
+    *snapshot = (Snapshot){.path = journal_snapshot_path(folder, epoch), .file = -1};
+    TRY(open_file(snapshot, &size, diagnostic));
+    if (size < END_SIZE) {
+        status = damaged(snapshot, 0, "the file is too short", diagnostic);
+        goto out;
     }
+    snapshot->end = size - END_SIZE;
+    TRY(read_bytes(snapshot, snapshot->end, 0, END_SIZE, diagnostic));
+    const char *last = snapshot->bytes.bytes;
+    if (memcmp(last, snapshot_magic, sizeof snapshot_magic - 1) != 0 || segment_load_number(last + 24, 8) != checksum64(last, 24))
+        status = damaged(snapshot, snapshot->end, "the end is damaged", diagnostic);
+    else if (last[7] != snapshot_magic[7])
+        status = FAIL(diagnostic, STATUS_MISMATCH, "%s is of format %c; this nersweep reads format %c: use a newer one",
+                      snapshot->path, last[7], snapshot_magic[7]);
+    else if (segment_load_number(last + 8, 8) != epoch)
+        status = damaged(snapshot, snapshot->end, "the end is that of another snapshot", diagnostic);
+    snapshot->record_count = segment_load_number(last + 16, 8);
 out:
-    unpacked_free(&unpacked);
+    if (status != STATUS_OK)
+        close_snapshot(snapshot);
     return status;
 }
 
-/* The newest one that is whole. *epoch 0: there is none. */
-static Status load_newest(const char *folder, Loaded *loaded, uint64_t *epoch, Diagnostic *diagnostic)
+/* The block whose frame is at *offset, which goes on to the next one. */
+static Status read_block(Snapshot *snapshot, uint64_t *offset, size_t *size, Diagnostic *diagnostic)
+{
+    uint64_t left = snapshot->end - *offset;
+    *size = 0;
+    if (left < FRAME_SIZE)
+        return damaged(snapshot, *offset, "a block is damaged", diagnostic);
+    Status status = read_bytes(snapshot, *offset, 0, FRAME_SIZE, diagnostic);
+    if (status != STATUS_OK)
+        return status;
+    *size = segment_load_number(snapshot->bytes.bytes + 8, 4);
+    if (*size < 4 || *size > BLOCK_SIZE_LIMIT || left - FRAME_SIZE < padded(*size))
+        return damaged(snapshot, *offset, "a block is damaged", diagnostic);
+    status = read_bytes(snapshot, *offset + FRAME_SIZE, FRAME_SIZE, *size, diagnostic);
+    *offset += FRAME_SIZE + padded(*size);
+    return status;
+}
+
+/* Where a snapshot is read. */
+typedef struct Place {
+    Snapshot *snapshot;
+    uint64_t offset, number, record_count; /* of the next block; of the records before it */
+} Place;
+
+/* The next block, checked and taken apart; at the end, that nothing is missing. */
+static Status next_block(void *context, Unpacked *unpacked, bool *more, Diagnostic *diagnostic)
+{
+    Place *place = context;
+    Snapshot *snapshot = place->snapshot;
+    uint64_t begin = place->offset;
+    size_t size;
+    *more = begin < snapshot->end;
+    if (!*more)
+        return place->record_count == snapshot->record_count ? STATUS_OK
+                                                             : damaged(snapshot, begin, "records are missing", diagnostic);
+    Status status = read_block(snapshot, &place->offset, &size, diagnostic);
+    if (status != STATUS_OK)
+        return status;
+    const char *bytes = snapshot->bytes.bytes;
+    if (segment_load_number(bytes + 12, 4) != place->number++ ||
+        segment_load_number(bytes, 8) != checksum64(bytes + 8, FRAME_SIZE - 8 + size))
+        return damaged(snapshot, begin, "a block is damaged", diagnostic);
+    status = unpack_block(unpacked, bytes + FRAME_SIZE, size, diagnostic);
+    place->record_count += unpacked->ends.count;
+    return status;
+}
+
+/* Replays as many records as are whole. *refused: it is replay that failed. */
+static Status replay_blocks(Snapshot *snapshot, JournalReplay replay, void *context, bool *refused, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    Place place = {.snapshot = snapshot};
+    Ahead *ahead = ahead_begin(next_block, &place);
+    const Unpacked *unpacked = NULL;
+    uint64_t sequence = 1;
+    *refused = false;
+    while (true) {
+        TRY(ahead_next(ahead, &unpacked, diagnostic));
+        if (!unpacked)
+            break;
+        for (size_t i = 0, begin = 0; i < unpacked->ends.count && status == STATUS_OK; begin = unpacked->ends.items[i++])
+            status = replay(context, sequence++, unpacked->bytes.bytes + begin, unpacked->ends.items[i] - begin, diagnostic);
+        *refused = status != STATUS_OK;
+        if (*refused)
+            goto out;
+    }
+out:
+    ahead_end(&ahead);
+    return status;
+}
+
+/* Replays the newest one; where it turns out to be damaged, the one before it, whose records are the same ones, and so on. replay NULL: only
+ * what it says of itself at its end. *epoch 0: there is none. */
+static Status use_newest(const char *folder, JournalReplay replay, void *context, uint64_t *epoch, uint64_t *next_sequence,
+                         Diagnostic *diagnostic)
 {
     JournalEpochs epochs;
     *epoch = 0;
-    *loaded = (Loaded){0};
+    *next_sequence = 1;
     Status status = journal_snapshot_list(folder, &epochs, diagnostic);
     for (size_t i = epochs.count; status == STATUS_OK && *epoch == 0 && i-- > 0;) {
+        Snapshot snapshot;
         Diagnostic problem = {0};
-        status = load(folder, epochs.items[i], loaded, &problem);
-        if (status == STATUS_CORRUPT) {
+        bool refused = false;
+        status = open_snapshot(&snapshot, folder, epochs.items[i], &problem);
+        if (status == STATUS_OK && replay)
+            status = replay_blocks(&snapshot, replay, context, &refused, &problem);
+        if (status == STATUS_OK) {
+            *epoch = epochs.items[i];
+            *next_sequence = snapshot.record_count + 1;
+        } else if (status == STATUS_CORRUPT && !refused) {
             LOG_WARNING("%s; what came before it is read instead", problem.message);
             status = STATUS_OK;
-        } else if (status == STATUS_OK) {
-            *epoch = epochs.items[i];
         } else if (diagnostic) {
             *diagnostic = problem;
         }
+        close_snapshot(&snapshot);
     }
     array_free(&epochs);
     return status;
@@ -161,21 +255,12 @@ static Status load_newest(const char *folder, Loaded *loaded, uint64_t *epoch, D
 Status journal_snapshot_replay(const char *folder, JournalReplay replay, void *context, uint64_t *epoch, uint64_t *next_sequence,
                                Diagnostic *diagnostic)
 {
-    Loaded loaded;
-    Status status = load_newest(folder, &loaded, epoch, diagnostic);
-    *next_sequence = loaded.record_count + 1;
-    if (status == STATUS_OK && *epoch > 0)
-        status = replay_loaded(&loaded, replay, context, diagnostic);
-    free(loaded.bytes);
-    return status;
+    return use_newest(folder, replay, context, epoch, next_sequence, diagnostic);
 }
 
-Status journal_snapshot_newest(const char *folder, uint64_t *epoch, Diagnostic *diagnostic)
+Status journal_snapshot_end(const char *folder, uint64_t *epoch, uint64_t *next_sequence, Diagnostic *diagnostic)
 {
-    Loaded loaded;
-    Status status = load_newest(folder, &loaded, epoch, diagnostic);
-    free(loaded.bytes);
-    return status;
+    return use_newest(folder, NULL, NULL, epoch, next_sequence, diagnostic);
 }
 
 static Status ignore(void *context, uint64_t sequence, const void *payload, size_t size, Diagnostic *diagnostic)
@@ -184,14 +269,21 @@ static Status ignore(void *context, uint64_t sequence, const void *payload, size
     return STATUS_OK;
 }
 
+Status journal_snapshot_newest(const char *folder, uint64_t *epoch, Diagnostic *diagnostic)
+{
+    uint64_t next_sequence;
+    return use_newest(folder, ignore, NULL, epoch, &next_sequence, diagnostic);
+}
+
 Status journal_snapshot_check(const char *folder, uint64_t epoch, uint64_t *count, Diagnostic *diagnostic)
 {
-    Loaded loaded;
-    Status status = load(folder, epoch, &loaded, diagnostic);
-    *count = loaded.record_count;
+    Snapshot snapshot;
+    bool refused;
+    Status status = open_snapshot(&snapshot, folder, epoch, diagnostic);
+    *count = snapshot.record_count;
     if (status == STATUS_OK)
-        status = replay_loaded(&loaded, ignore, NULL, diagnostic);
-    free(loaded.bytes);
+        status = replay_blocks(&snapshot, ignore, NULL, &refused, diagnostic);
+    close_snapshot(&snapshot);
     return status;
 }
 
@@ -224,6 +316,8 @@ static Status write_block(Maker *maker, Diagnostic *diagnostic)
 static Status pack_record(void *context, uint64_t sequence, const void *payload, size_t size, Diagnostic *diagnostic)
 {
     Maker *maker = context;
+    if (sequence <= maker->record_count) /* of a damaged snapshot, and now again of what came before it */
+        return STATUS_OK;
     ASSERT(sequence == maker->record_count + 1);
     maker->record_count++;
     packer_add(maker->packer, payload, size);

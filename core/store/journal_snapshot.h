@@ -30,8 +30,11 @@ NODISCARD Status journal_snapshot_check(const char *folder, uint64_t epoch, uint
 /* The newest whole one; 0: there is none. */
 NODISCARD Status journal_snapshot_newest(const char *folder, uint64_t *epoch, Diagnostic *diagnostic);
 
-/* Checks and replays the newest whole snapshot. *epoch: its own, 0 without one; *next_sequence: of the first record behind it. Damaged
- * ones are warned of in the log and passed over. */
+/* What the newest one says of itself, as in journal_snapshot_replay, whether its blocks are whole or not. */
+NODISCARD Status journal_snapshot_end(const char *folder, uint64_t *epoch, uint64_t *next_sequence, Diagnostic *diagnostic);
+/* Checks and replays the newest whole snapshot, block by block. *epoch: its own, 0 without one; *next_sequence: of the first record behind it.
+ * Damaged ones are warned of in the log, and the one before is replayed from its first record on: its records are the same ones, and replay
+ * passes over those that it has. */
 NODISCARD Status journal_snapshot_replay(const char *folder, JournalReplay replay, void *context, uint64_t *epoch,
                                          uint64_t *next_sequence, Diagnostic *diagnostic);
 
