@@ -38,7 +38,7 @@ MUTATIONS = {
         .step = drawn,
 """, ["worker_trainer"]),
     "the look for a later epoch": ("core/store/journal.c", "    if (!segment_epoch_taken(journal->folder, journal->epoch + 1))", "    if (true)",
-                                   ["core_store_journal"]),
+                                   ["core_store_journal_epochs"]),
 }
 
 

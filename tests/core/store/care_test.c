@@ -103,6 +103,17 @@ static size_t size_of(const char *folder, const char *name)
     return size;
 }
 
+static uint32_t read_number(const char *path, size_t at)
+{
+    size_t size;
+    uint32_t number;
+    char *bytes = scratch_read(path, &size);
+    assert_true(at + sizeof number <= size);
+    memcpy(&number, bytes + at, sizeof number);
+    free(bytes);
+    return number;
+}
+
 static void flip(const char *path, size_t at)
 {
     size_t size;
@@ -170,6 +181,61 @@ static void a_damaged_snapshot_is_passed_over_while_the_segments_are_there(void 
     assert_ok(journal_check(folder, &report, &diagnostic), &diagnostic);
     assert_false(report.sound);
     journal_report_free(&report);
+}
+
+/* Of several blocks, which are read ahead. What the good ones held is not replayed again from the segments or the snapshot before. */
+static void a_snapshot_damaged_in_a_later_block_gives_way_in_the_middle(void **state)
+{
+    const char *folder = *state;
+    const uint64_t records = 80000;
+    write_epoch(folder, (int)records / 2);
+    write_epoch(folder, (int)records / 2);
+    assert_int_equal(make_snapshot(folder), 1);
+    write_epoch(folder, 10);
+    assert_int_equal(make_snapshot(folder), 2);
+    const char *path = scratch_path(folder, "snapshot-000002.log");
+    size_t size = size_of(folder, "snapshot-000002.log");
+    size_t block = (size_t)read_number(path, 8) + 16;
+    assert_true(size > 3 * block);
+    const size_t places[] = {block / 2, block + block / 2, size / 2, size - 40, size - 10, size - 1};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        flip(path, places[i]);
+        assert_holds(folder, records + 10);
+        flip(path, places[i]);
+    }
+    flip(path, size / 2);
+    assert_int_equal(write_epoch(folder, 5), records + 15);
+    JournalCompaction compaction;
+    assert_ok(journal_compact(folder, file_system_posix(), 0, &compaction, &diagnostic),
+              &diagnostic); /* what the whole one stands for */
+    assert_holds(folder, records + 15);
+    assert_int_equal(make_snapshot(folder), 3); /* from the one before and the segments behind that */
+    assert_holds(folder, records + 15);
+}
+
+static Status none_expected(void *context, uint64_t sequence, const void *payload, size_t size, Diagnostic *replay_diagnostic)
+{
+    (void)context, (void)payload;
+    return FAIL(replay_diagnostic, STATUS_INTERNAL, "record %llu of %zu bytes came again", (unsigned long long)sequence, size);
+}
+
+static void records_that_are_known_are_not_read_from_a_snapshot_again(void **state)
+{
+    const char *folder = *state;
+    Journal *journal;
+    uint64_t count = 0;
+    write_epoch(folder, 300);
+    write_epoch(folder, 0);
+    make_snapshot(folder);
+    flip(scratch_path(folder, "snapshot-000001.log"), 30); /* nobody looks there */
+    assert_ok(journal_open_behind(&journal, folder, file_system_posix(), 300, none_expected, NULL, &diagnostic), &diagnostic);
+    assert_int_equal(journal_record_count(journal), 300);
+    journal_close(&journal);
+    flip(scratch_path(folder, "snapshot-000001.log"), 30);
+    assert_ok(journal_open_behind(&journal, folder, file_system_posix(), 299, check_record, &count, &diagnostic), &diagnostic);
+    assert_int_equal(count, 300); /* one of its records is not known: all come */
+    journal_close(&journal);
+    assert_holds(folder, 300);
 }
 
 static void a_snapshot_that_could_not_be_finished_leaves_no_trace(void **state)
@@ -340,6 +406,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_snapshot_stands_for_the_segments_that_are_removed),
         TEST(a_damaged_snapshot_is_passed_over_while_the_segments_are_there),
+        TEST(a_snapshot_damaged_in_a_later_block_gives_way_in_the_middle),
+        TEST(records_that_are_known_are_not_read_from_a_snapshot_again),
         TEST(a_snapshot_that_could_not_be_finished_leaves_no_trace),
         TEST(check_tells_the_place_of_every_damage),
         TEST(repair_cuts_a_torn_end_off_and_keeps_a_copy),
