@@ -5,20 +5,6 @@
 #include "coordinator/sampler.h"
 #include "tests/coordinator/fixtures.h"
 
-static int set_up(void **state)
-{
-    (void)state;
-    fixture_enter();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fixture_leave();
-    return 0;
-}
-
 static TrainingOptions options_of(const Sweep *sweep, uint32_t configuration, uint32_t seed_index)
 {
     TrainingOptions options;
@@ -117,10 +103,10 @@ static void a_configuration_depends_on_nothing_but_its_number_and_the_search_see
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_grid_is_the_product_with_the_last_parameter_fastest, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_run_cap_cuts_the_grid, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(random_draws_stay_in_their_ranges_and_fill_them, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_configuration_depends_on_nothing_but_its_number_and_the_search_seed, set_up, tear_down),
+        FIXTURE_TEST(a_grid_is_the_product_with_the_last_parameter_fastest),
+        FIXTURE_TEST(a_run_cap_cuts_the_grid),
+        FIXTURE_TEST(random_draws_stay_in_their_ranges_and_fill_them),
+        FIXTURE_TEST(a_configuration_depends_on_nothing_but_its_number_and_the_search_seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,20 +18,6 @@ static const char conditional_parameters[] = "parameters:\n"
                                              "  weight_decay: {values: [0, 0.1]}\n"
                                              "  max_grad_norm: {values: [1, 5, 9], when: {warmup_steps: 20}}\n";
 
-static int set_up(void **state)
-{
-    (void)state;
-    fixture_enter();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fixture_leave();
-    return 0;
-}
-
 static TrainingOptions options_of(const Sweep *sweep, uint32_t configuration)
 {
     TrainingOptions options;
@@ -319,11 +305,11 @@ static void a_budget_ends_the_search_and_not_what_runs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_grid_has_each_configuration_that_its_conditions_leave_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_parameter_whose_condition_fails_is_not_drawn, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_trial_is_read_back_as_a_point, set_up, tear_down),
+        FIXTURE_TEST(a_grid_has_each_configuration_that_its_conditions_leave_once),
+        FIXTURE_TEST(a_parameter_whose_condition_fails_is_not_drawn),
+        FIXTURE_TEST(a_trial_is_read_back_as_a_point),
         cmocka_unit_test(tpe_goes_where_the_good_ones_were),
-        cmocka_unit_test_setup_teardown(sobol_spreads_more_evenly_than_chance, set_up, tear_down),
+        FIXTURE_TEST(sobol_spreads_more_evenly_than_chance),
         cmocka_unit_test(an_earlier_sweep_is_known_from_the_journal_even_when_it_is_gone),
         cmocka_unit_test(a_budget_ends_the_search_and_not_what_runs),
     };

@@ -6,78 +6,42 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "coordinator/coordinator.h"
 #include "core/base/log.h"
 #include "core/io/file.h"
+#include "tests/coordinator/daemon_fixture.h"
 #include "tests/coordinator/fake_worker.h"
-#include "tests/coordinator/fixtures.h"
 
-static const char search[] = "method: grid\nseeds: [1, 2]\nresources: {heartbeat: 0.5, lease: 5}\n"
-                             "parameters: {learning_rate: {values: [1.0e-5, 3e-5, 5e-5]}}\n";
-
-static char sweep_folder[128], keys[160];
-static volatile int interrupted;
+static char keys[160];
 
 static int set_up(void **state)
 {
-    (void)state;
-    log_set_level(LOG_ERROR);
-    interrupted = 0;
-    fixture_enter();
-    snprintf(sweep_folder, sizeof sweep_folder, "%s/runs/tiny", fixture_folder());
+    daemon_set_up(state);
     snprintf(keys, sizeof keys, "%s/keys", sweep_folder);
-    assert_int_equal(folder_create(file_system_posix(), sweep_folder, NULL), STATUS_OK);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fixture_leave();
     return 0;
 }
 
 /* ------------------------------------------------------------------------------------------------ both ends */
 
-typedef struct Daemon {
-    Sweep *sweep;
-    CoordinatorOptions options;
-    Status status;
-    Diagnostic diagnostic;
-    pthread_t thread;
-    Endpoint endpoint;
-} Daemon;
-
-static void *run_daemon(void *context)
+static void start_with_keys(Daemon *daemon_, const char *keys_folder)
 {
-    Daemon *daemon_ = context;
-    daemon_->status = coordinator_run(&daemon_->options, &daemon_->diagnostic);
-    return NULL;
-}
-
-static void daemon_start(Daemon *daemon_, const char *keys_folder)
-{
-    *daemon_ = (Daemon){.sweep = fixture_sweep(search)};
-    daemon_->options = (CoordinatorOptions){.sweep = daemon_->sweep,
-                                            .sweep_folder = sweep_folder,
-                                            .listen = "tcp://127.0.0.1:*",
-                                            .keys = keys_folder,
-                                            .make_keys = keys_folder != NULL,
-                                            .interrupted = &interrupted,
-                                            .clock = clock_system()};
-    assert_int_equal(pthread_create(&daemon_->thread, NULL, run_daemon, daemon_), 0);
-    for (int i = 0; i < 500 && endpoint_read(sweep_folder, &daemon_->endpoint, NULL) != STATUS_OK; i++)
-        usleep(10000);
-    assert_true(daemon_->endpoint.address[0]);
+    CoordinatorOptions options = {.sweep = fixture_sweep(daemon_search),
+                                  .sweep_folder = sweep_folder,
+                                  .listen = "tcp://127.0.0.1:*",
+                                  .keys = keys_folder,
+                                  .make_keys = keys_folder != NULL,
+                                  .interrupted = &interrupted,
+                                  .clock = clock_system()};
+    daemon_start(daemon_, &options);
 }
 
 /* Until it was told to stop. */
-static void daemon_join(Daemon *daemon_)
+static void wait_for_stop(Daemon *daemon_)
 {
-    pthread_join(daemon_->thread, NULL);
+    Sweep *sweep = (Sweep *)daemon_->options.sweep;
+    daemon_join(daemon_);
     if (daemon_->status != STATUS_OK && daemon_->status != STATUS_INTERRUPTED) /* before the sweep's end */
         fail_msg("%s", daemon_->diagnostic.message);
-    sweep_destroy(&daemon_->sweep);
+    sweep_destroy(&sweep);
 }
 
 typedef struct Client {
@@ -100,28 +64,6 @@ static void client_close(Client *client)
 {
     socket_close(&client->socket);
     socket_context_destroy(&client->context);
-}
-
-static void ask(const Client *client, Message message)
-{
-    Text bytes = {0};
-    assert_int_equal(message_encode(&message, &bytes, NULL), STATUS_OK);
-    assert_int_equal(socket_send(client->socket, NULL, bytes.bytes, bytes.size, NULL), STATUS_OK);
-    text_free(&bytes);
-}
-
-static Message receive(const Client *client)
-{
-    bool ready = false;
-    Message message = {0};
-    Text bytes = {0};
-    Socket *socket = client->socket;
-    assert_int_equal(socket_poll(&socket, 1, &ready, NULL, 0, NULL, 10000, NULL), STATUS_OK);
-    assert_true(ready);
-    assert_int_equal(socket_receive(socket, NULL, &bytes, NULL), STATUS_OK);
-    assert_int_equal(message_decode(&message, bytes.bytes, bytes.size, NULL), STATUS_OK);
-    text_free(&bytes);
-    return message;
 }
 
 enum { STATISTICS_SIZE = 60000, NOBODYS_FENCE = 1 << 30 };
@@ -152,9 +94,9 @@ static void assert_refused(const Daemon *daemon_, KeyRole role, MessageType type
 {
     Client client = connect_as(daemon_, role);
     Message message = sample(type);
-    ask(&client, message);
+    fixture_ask(client.socket, message);
     message_free(&message);
-    Message answer = receive(&client);
+    Message answer = fixture_receive(client.socket);
     if (answer.type != MESSAGE_REJECT || answer.reason.code != STATUS_PERMISSION ||
         !strstr(answer.reason.reason, message_type_name(type)) || !strstr(answer.reason.reason, key_role_name(role)))
         fail_msg("%s by a %s key: %s", message_type_name(type), key_role_name(role), message_type_name(answer.type));
@@ -165,8 +107,8 @@ static void assert_refused(const Daemon *daemon_, KeyRole role, MessageType type
 static Json *status_from(const Client *client)
 {
     Json *json = NULL;
-    ask(client, (Message){.type = MESSAGE_STATUS_REQUEST});
-    Message answer = receive(client);
+    fixture_ask(client->socket, (Message){.type = MESSAGE_STATUS_REQUEST});
+    Message answer = fixture_receive(client->socket);
     assert_int_equal(answer.type, MESSAGE_STATUS_SNAPSHOT);
     assert_int_equal(json_parse(&json, answer.status.json, strlen(answer.status.json), "status", NULL), STATUS_OK);
     message_free(&answer);
@@ -180,9 +122,9 @@ static int64_t defence(const Json *status, const char *what)
 
 static void stop(const Client *client)
 {
-    ask(client, sample(MESSAGE_CONTROL));
+    fixture_ask(client->socket, sample(MESSAGE_CONTROL));
     for (int i = 0; i < 100; i++) { /* what was asked for before may be answered first */
-        Message answer = receive(client);
+        Message answer = fixture_receive(client->socket);
         MessageType type = answer.type;
         message_free(&answer);
         if (type == MESSAGE_ACK)
@@ -207,7 +149,7 @@ static void each_role_gets_what_it_is_for_and_a_sweep_runs_to_its_end(void **sta
     };
     enum { FORBIDDEN = sizeof forbidden / sizeof *forbidden };
     Daemon daemon_;
-    daemon_start(&daemon_, keys);
+    start_with_keys(&daemon_, keys);
     assert_true(daemon_.endpoint.server_key[0]);
     for (size_t i = 0; i < FORBIDDEN; i++)
         assert_refused(&daemon_, forbidden[i].role, forbidden[i].type);
@@ -224,7 +166,7 @@ static void each_role_gets_what_it_is_for_and_a_sweep_runs_to_its_end(void **sta
     stop(&operator_);
     client_close(&reader);
     client_close(&operator_);
-    daemon_join(&daemon_);
+    wait_for_stop(&daemon_);
 }
 
 #ifdef __SANITIZE_THREAD__
@@ -271,7 +213,7 @@ static void peers_that_flood_stop_nobody_else(void **state)
     enum { FLOODS = sizeof floods / sizeof *floods, FLOOD_LIMIT_S = 120 }; /* seconds, but for the thread sanitizer */
     Daemon daemon_;
     Flood flooders[FLOODS] = {0};
-    daemon_start(&daemon_, NULL);
+    start_with_keys(&daemon_, NULL);
     for (int i = 0; i < FLOODS; i++) {
         flooders[i].daemon_ = &daemon_;
         flooders[i].type = floods[i];
@@ -302,13 +244,13 @@ static void peers_that_flood_stop_nobody_else(void **state)
     assert_int_equal(worker.reports, 18);
     stop(&reader);
     client_close(&reader);
-    daemon_join(&daemon_);
+    wait_for_stop(&daemon_);
 }
 
 static void an_address_of_all_machines_needs_keys_or_the_word(void **state)
 {
     (void)state;
-    Sweep *sweep = fixture_sweep(search);
+    Sweep *sweep = fixture_sweep(daemon_search);
     CoordinatorOptions options = {.sweep = sweep,
                                   .sweep_folder = sweep_folder,
                                   .listen = "tcp://0.0.0.0:*",
@@ -338,7 +280,7 @@ static void a_key_of_a_coordinator_before_is_refused_with_what_to_do(void **stat
     Daemon daemon_;
     SocketContext *context;
     Diagnostic diagnostic = {0};
-    daemon_start(&daemon_, keys);
+    start_with_keys(&daemon_, keys);
     Client operator_ = connect_as(&daemon_, KEY_ROLE_OPERATOR);
     Json *status = status_from(&operator_);
     json_destroy(&status);
@@ -348,7 +290,7 @@ static void a_key_of_a_coordinator_before_is_refused_with_what_to_do(void **stat
     plain.server_key[0] = '\0'; /* somebody has replaced the file, to be told what is not for him */
     assert_int_equal(endpoint_use_key(context, &plain, sweep_folder, KEY_ROLE_READER, reader, &diagnostic), STATUS_MISMATCH);
     stop(&operator_);
-    daemon_join(&daemon_);
+    wait_for_stop(&daemon_);
     assert_int_equal(keys_create(keys, true, NULL), STATUS_OK);
     assert_int_equal(endpoint_use_key(context, &daemon_.endpoint, sweep_folder, KEY_ROLE_READER, NULL, &diagnostic),
                      STATUS_MISMATCH);
@@ -358,7 +300,7 @@ static void a_key_of_a_coordinator_before_is_refused_with_what_to_do(void **stat
     client_close(&operator_);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fixture_tear_down)
 
 int main(void)
 {

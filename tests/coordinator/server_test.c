@@ -10,46 +10,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "coordinator/coordinator.h"
 #include "coordinator/place.h"
 #include "core/base/log.h"
 #include "core/io/file.h"
 #include "core/store/journal_care.h"
-#include "proto/messages.h"
 #include "proto/records.h"
-#include "proto/socket.h"
+#include "tests/coordinator/daemon_fixture.h"
 #include "tests/coordinator/fake_worker.h"
-#include "tests/coordinator/fixtures.h"
-
-static const char search[] = "method: grid\nseeds: [1, 2]\nresources: {heartbeat: 0.5, lease: 5}\n"
-                             "parameters: {learning_rate: {values: [1.0e-5, 3e-5, 5e-5]}}\n";
-
-static char sweep_folder[128];
-static volatile int interrupted;
 
 /* By a signal, as a person's ctrl-C is one. */
 static void interrupt_at_once(int signal_number)
 {
     (void)signal_number;
     interrupted = 2;
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    log_set_level(LOG_ERROR);
-    interrupted = 0;
-    fixture_enter();
-    snprintf(sweep_folder, sizeof sweep_folder, "%s/runs/tiny", fixture_folder());
-    assert_int_equal(folder_create(file_system_posix(), sweep_folder, NULL), STATUS_OK);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fixture_leave();
-    return 0;
 }
 
 static CoordinatorOptions options_of(const Sweep *sweep)
@@ -103,7 +76,7 @@ static void count_event(void *context, const Json *event)
 static void a_sweep_runs_to_its_end(void **state)
 {
     (void)state;
-    Sweep *sweep = fixture_sweep(search);
+    Sweep *sweep = fixture_sweep(daemon_search);
     FakeWorker first = worker_of("elsewhere-1-a"), second = worker_of("elsewhere-2-b");
     int counts[2] = {0};
     CoordinatorOptions options = options_of(sweep);
@@ -142,7 +115,7 @@ static void a_sweep_runs_to_its_end(void **state)
 static void a_sweep_that_is_stopped_goes_on_where_it_was(void **state)
 {
     (void)state;
-    Sweep *sweep = fixture_sweep(search);
+    Sweep *sweep = fixture_sweep(daemon_search);
     FakeWorker alone = worker_of("elsewhere-1-a");
     CoordinatorOptions options = options_of(sweep);
     Diagnostic diagnostic = {0};
@@ -221,7 +194,7 @@ static void a_coordinator_killed_at_any_fault_point_loses_nothing(void **state)
                                          "journal.before_write:7",          "journal.before_fsync:12",
                                          "journal.after_fsync:13",          "coordinator.before_journal:1",
                                          "coordinator.assigned:1"};
-    Sweep *sweep = fixture_sweep(search);
+    Sweep *sweep = fixture_sweep(daemon_search);
     Diagnostic diagnostic = {0};
     char *expected = NULL;
     for (size_t i = 0; i <= sizeof faults / sizeof *faults; i++) {
@@ -251,7 +224,7 @@ static void a_coordinator_killed_at_any_fault_point_loses_nothing(void **state)
 static void a_second_coordinator_is_refused_with_the_holder(void **state)
 {
     (void)state;
-    Sweep *sweep = fixture_sweep(search);
+    Sweep *sweep = fixture_sweep(daemon_search);
     CoordinatorOptions options = options_of(sweep);
     Diagnostic diagnostic = {0};
     int lock;
@@ -267,7 +240,7 @@ static void a_second_coordinator_is_refused_with_the_holder(void **state)
 static void a_predecessor_that_is_taken_over_can_write_no_more(void **state)
 {
     (void)state;
-    Sweep *sweep = fixture_sweep(search);
+    Sweep *sweep = fixture_sweep(daemon_search);
     CoordinatorOptions options = options_of(sweep);
     Diagnostic diagnostic = {0};
     /* Stopped by a fault point, as by a node that freezes, and let go on later. */
@@ -300,7 +273,7 @@ static void a_predecessor_that_is_taken_over_can_write_no_more(void **state)
 static void a_port_that_is_taken_is_refused_before_anything_is_written(void **state)
 {
     (void)state;
-    Sweep *sweep = fixture_sweep(search);
+    Sweep *sweep = fixture_sweep(daemon_search);
     CoordinatorOptions options = options_of(sweep);
     Diagnostic diagnostic = {0};
     SocketContext *context;
@@ -321,7 +294,7 @@ static void a_port_that_is_taken_is_refused_before_anything_is_written(void **st
 static void an_edited_sweep_is_refused_with_the_difference(void **state)
 {
     (void)state;
-    Sweep *sweep = fixture_sweep(search);
+    Sweep *sweep = fixture_sweep(daemon_search);
     CoordinatorOptions options = options_of(sweep);
     Diagnostic diagnostic = {0};
     FakeWorker worker = worker_of("elsewhere-1-a");
@@ -342,58 +315,13 @@ static void an_edited_sweep_is_refused_with_the_difference(void **state)
     sweep_destroy(&sweep);
 }
 
-/* The coordinator as a daemon, in a thread. */
-typedef struct Daemon {
-    CoordinatorOptions options;
-    Status status;
-    Diagnostic diagnostic;
-    pthread_t thread;
-} Daemon;
-
-static void *run_daemon(void *context)
-{
-    Daemon *daemon_ = context;
-    daemon_->status = coordinator_run(&daemon_->options, &daemon_->diagnostic);
-    return NULL;
-}
-
-static Message receive(Socket *socket)
-{
-    bool ready = false;
-    Message message = {0};
-    Text bytes = {0};
-    assert_int_equal(socket_poll(&socket, 1, &ready, NULL, 0, NULL, 10000, NULL), STATUS_OK);
-    assert_true(ready);
-    assert_int_equal(socket_receive(socket, NULL, &bytes, NULL), STATUS_OK);
-    assert_int_equal(message_decode(&message, bytes.bytes, bytes.size, NULL), STATUS_OK);
-    text_free(&bytes);
-    return message;
-}
-
-static void ask(Socket *socket, Message message)
-{
-    Text bytes = {0};
-    assert_int_equal(message_encode(&message, &bytes, NULL), STATUS_OK);
-    assert_int_equal(socket_send(socket, NULL, bytes.bytes, bytes.size, NULL), STATUS_OK);
-    text_free(&bytes);
-}
-
-static Endpoint wait_for_endpoint(void)
-{
-    Endpoint endpoint;
-    for (int i = 0; i < 500 && endpoint_read(sweep_folder, &endpoint, NULL) != STATUS_OK; i++)
-        usleep(10000);
-    assert_true(endpoint.address[0]);
-    return endpoint;
-}
-
 /* A subscription takes a moment; a control gives an event each time, until one arrives. */
 static void wait_for_subscription(Socket *feed, Socket *requests)
 {
     bool ready = false;
     for (int i = 0; i < 200 && !ready; i++) {
-        ask(requests, (Message){.type = MESSAGE_CONTROL, .control = {.action = CONTROL_RESUME, .all_trials = true}});
-        Message answer = receive(requests);
+        fixture_ask(requests, (Message){.type = MESSAGE_CONTROL, .control = {.action = CONTROL_RESUME, .all_trials = true}});
+        Message answer = fixture_receive(requests);
         assert_int_equal(answer.type, MESSAGE_ACK);
         assert_int_equal(socket_poll(&feed, 1, &ready, NULL, 0, NULL, 50, NULL), STATUS_OK);
     }
@@ -403,20 +331,20 @@ static void wait_for_subscription(Socket *feed, Socket *requests)
 static void readers_get_a_snapshot_and_every_event_after_it(void **state)
 {
     (void)state;
-    Sweep *sweep = fixture_sweep(search);
+    Sweep *sweep = fixture_sweep(daemon_search);
     Daemon daemon_ = {.options = options_of(sweep)};
     daemon_.options.exit_when_done = false;
     daemon_.options.listen = "tcp://127.0.0.1:*";
-    assert_int_equal(pthread_create(&daemon_.thread, NULL, run_daemon, &daemon_), 0);
-    Endpoint endpoint = wait_for_endpoint();
+    daemon_start(&daemon_, &daemon_.options);
+    Endpoint endpoint = daemon_.endpoint;
     SocketContext *context;
     Socket *feed, *requests;
     assert_int_equal(socket_context_create(&context, NULL), STATUS_OK);
     assert_int_equal(socket_connect(&feed, context, SOCKET_SUB, endpoint.feed, NULL), STATUS_OK);
     assert_int_equal(socket_connect(&requests, context, SOCKET_DEALER, endpoint.address, NULL), STATUS_OK);
     wait_for_subscription(feed, requests);
-    ask(requests, (Message){.type = MESSAGE_STATUS_REQUEST});
-    Message snapshot = receive(requests);
+    fixture_ask(requests, (Message){.type = MESSAGE_STATUS_REQUEST});
+    Message snapshot = fixture_receive(requests);
     assert_int_equal(snapshot.type, MESSAGE_STATUS_SNAPSHOT);
     assert_non_null(strstr(snapshot.status.json, "\"state\":\"running\""));
     uint64_t sequence = snapshot.status.sequence;
@@ -425,7 +353,7 @@ static void readers_get_a_snapshot_and_every_event_after_it(void **state)
     fake_worker_start(&worker);
     bool ended = false;
     for (int i = 0; i < 1000 && !ended; i++) {
-        Message event = receive(feed);
+        Message event = fixture_receive(feed);
         assert_int_equal(event.type, MESSAGE_STATUS_EVENT);
         if (event.status.sequence <= sequence) { /* in the snapshot already */
             message_free(&event);
@@ -438,15 +366,15 @@ static void readers_get_a_snapshot_and_every_event_after_it(void **state)
     }
     assert_true(ended);
     fake_worker_join(&worker);
-    ask(requests, (Message){.type = MESSAGE_STATUS_REQUEST});
-    snapshot = receive(requests);
+    fixture_ask(requests, (Message){.type = MESSAGE_STATUS_REQUEST});
+    snapshot = fixture_receive(requests);
     assert_non_null(strstr(snapshot.status.json, "\"state\":\"done\""));
     assert_true(snapshot.status.sequence >= sequence);
     message_free(&snapshot);
-    ask(requests, (Message){.type = MESSAGE_CONTROL, .control = {.action = CONTROL_STOP, .all_trials = true}});
-    Message answer = receive(requests);
+    fixture_ask(requests, (Message){.type = MESSAGE_CONTROL, .control = {.action = CONTROL_STOP, .all_trials = true}});
+    Message answer = fixture_receive(requests);
     assert_int_equal(answer.type, MESSAGE_ACK);
-    pthread_join(daemon_.thread, NULL);
+    daemon_join(&daemon_);
     assert_int_equal(daemon_.status, STATUS_OK);
     socket_close(&feed);
     socket_close(&requests);
@@ -457,11 +385,11 @@ static void readers_get_a_snapshot_and_every_event_after_it(void **state)
 static void hostile_frames_and_other_versions_do_no_harm(void **state)
 {
     (void)state;
-    Sweep *sweep = fixture_sweep(search);
+    Sweep *sweep = fixture_sweep(daemon_search);
     Daemon daemon_ = {.options = options_of(sweep)};
     daemon_.options.listen = "tcp://127.0.0.1:*";
-    assert_int_equal(pthread_create(&daemon_.thread, NULL, run_daemon, &daemon_), 0);
-    Endpoint endpoint = wait_for_endpoint();
+    daemon_start(&daemon_, &daemon_.options);
+    Endpoint endpoint = daemon_.endpoint;
     SocketContext *context;
     Socket *socket;
     assert_int_equal(socket_context_create(&context, NULL), STATUS_OK);
@@ -470,7 +398,7 @@ static void hostile_frames_and_other_versions_do_no_harm(void **state)
     assert_int_equal(socket_send(socket, NULL, "", 0, NULL), STATUS_OK);
     assert_int_equal(socket_send(socket, NULL, "\x08\x09\x10\x01", 4, NULL), STATUS_OK); /* HELLO of version 9 */
     for (;;) {
-        Message answer = receive(socket);
+        Message answer = fixture_receive(socket);
         bool rejected =
             answer.type == MESSAGE_REJECT && answer.reason.code == STATUS_MISMATCH && strstr(answer.reason.reason, "version 9");
         message_free(&answer);
@@ -479,7 +407,7 @@ static void hostile_frames_and_other_versions_do_no_harm(void **state)
     }
     FakeWorker worker = worker_of("elsewhere-1-a");
     fake_worker_start(&worker);
-    pthread_join(daemon_.thread, NULL);
+    daemon_join(&daemon_);
     assert_int_equal(daemon_.status, STATUS_OK);
     fake_worker_join(&worker);
     socket_close(&socket);
@@ -509,7 +437,7 @@ static void fill_journal(const char *folder)
 static void a_long_journal_is_packed_while_the_coordinator_serves(void **state)
 {
     (void)state;
-    Sweep *sweep = fixture_sweep(search);
+    Sweep *sweep = fixture_sweep(daemon_search);
     FakeWorker worker = worker_of("elsewhere-1-a");
     Daemon daemon_ = {.options = options_of(sweep)};
     JournalCompaction compaction;
@@ -522,12 +450,12 @@ static void a_long_journal_is_packed_while_the_coordinator_serves(void **state)
     json_destroy(&status);
     fill_journal(folder);
     daemon_.options.exit_when_done = false;
-    assert_int_equal(pthread_create(&daemon_.thread, NULL, run_daemon, &daemon_), 0);
+    daemon_start(&daemon_, &daemon_.options);
     for (int i = 0; i < 3000 && !path_exists(snapshot); i++)
         usleep(10000);
     assert_true(path_exists(snapshot));
     __atomic_store_n(&interrupted, 1, __ATOMIC_RELAXED);
-    pthread_join(daemon_.thread, NULL);
+    daemon_join(&daemon_);
     interrupted = 0;
     assert_int_equal(journal_compact(folder, file_system_posix(), 0, &compaction, NULL), STATUS_OK);
     assert_int_equal(compaction.segments, 2);
@@ -572,7 +500,7 @@ static FullDisk full_disk(int from, int until)
 static void a_full_disk_is_waited_for_and_nothing_is_lost(void **state)
 {
     (void)state;
-    Sweep *sweep = fixture_sweep(search);
+    Sweep *sweep = fixture_sweep(daemon_search);
     CoordinatorOptions options = options_of(sweep);
     FullDisk disk = full_disk(12, 15);
     Diagnostic diagnostic = {0};
@@ -595,19 +523,19 @@ static void a_full_disk_is_waited_for_and_nothing_is_lost(void **state)
 static void a_disk_that_stays_full_ends_the_run_with_nothing_acknowledged(void **state)
 {
     (void)state;
-    Sweep *sweep = fixture_sweep(search);
+    Sweep *sweep = fixture_sweep(daemon_search);
     Daemon daemon_ = {.options = options_of(sweep)};
     FullDisk disk = full_disk(12, INT_MAX);
     FakeWorker worker = worker_of("elsewhere-1-a");
     disk.table.context = &disk;
     daemon_.options.fs = &disk.table;
     log_set_level(LOG_SILENT);
-    assert_int_equal(pthread_create(&daemon_.thread, NULL, run_daemon, &daemon_), 0);
+    daemon_start(&daemon_, &daemon_.options);
     fake_worker_start(&worker);
     while (disk.refused < 2)
         usleep(10000);
     __atomic_store_n(&interrupted, 1, __ATOMIC_RELAXED);
-    pthread_join(daemon_.thread, NULL);
+    daemon_join(&daemon_);
     interrupted = 0;
     worker.stop = true;
     fake_worker_join(&worker);
@@ -626,7 +554,7 @@ static void a_disk_that_stays_full_ends_the_run_with_nothing_acknowledged(void *
 static void a_worker_group_that_never_works_ends_the_run_with_its_last_words(void **state)
 {
     (void)state;
-    Sweep *sweep = fixture_sweep(search);
+    Sweep *sweep = fixture_sweep(daemon_search);
     CoordinatorOptions options = options_of(sweep);
     Diagnostic diagnostic = {0};
     fixture_write("worker", "#!/bin/sh\necho starting\necho the library is missing >&2\nexit 3\n");
@@ -645,26 +573,24 @@ static void a_worker_group_that_never_works_ends_the_run_with_its_last_words(voi
     sweep_destroy(&sweep);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(int argc, char **argv)
 {
     if (argc == 2)
         return coordinate(argv[1]);
     const struct CMUnitTest tests[] = {
-        TEST(a_sweep_runs_to_its_end),
-        TEST(a_sweep_that_is_stopped_goes_on_where_it_was),
-        TEST(a_coordinator_killed_at_any_fault_point_loses_nothing),
-        TEST(a_second_coordinator_is_refused_with_the_holder),
-        TEST(a_predecessor_that_is_taken_over_can_write_no_more),
-        TEST(a_port_that_is_taken_is_refused_before_anything_is_written),
-        TEST(an_edited_sweep_is_refused_with_the_difference),
-        TEST(readers_get_a_snapshot_and_every_event_after_it),
-        TEST(hostile_frames_and_other_versions_do_no_harm),
-        TEST(a_long_journal_is_packed_while_the_coordinator_serves),
-        TEST(a_full_disk_is_waited_for_and_nothing_is_lost),
-        TEST(a_disk_that_stays_full_ends_the_run_with_nothing_acknowledged),
-        TEST(a_worker_group_that_never_works_ends_the_run_with_its_last_words),
+        DAEMON_TEST(a_sweep_runs_to_its_end),
+        DAEMON_TEST(a_sweep_that_is_stopped_goes_on_where_it_was),
+        DAEMON_TEST(a_coordinator_killed_at_any_fault_point_loses_nothing),
+        DAEMON_TEST(a_second_coordinator_is_refused_with_the_holder),
+        DAEMON_TEST(a_predecessor_that_is_taken_over_can_write_no_more),
+        DAEMON_TEST(a_port_that_is_taken_is_refused_before_anything_is_written),
+        DAEMON_TEST(an_edited_sweep_is_refused_with_the_difference),
+        DAEMON_TEST(readers_get_a_snapshot_and_every_event_after_it),
+        DAEMON_TEST(hostile_frames_and_other_versions_do_no_harm),
+        DAEMON_TEST(a_long_journal_is_packed_while_the_coordinator_serves),
+        DAEMON_TEST(a_full_disk_is_waited_for_and_nothing_is_lost),
+        DAEMON_TEST(a_disk_that_stays_full_ends_the_run_with_nothing_acknowledged),
+        DAEMON_TEST(a_worker_group_that_never_works_ends_the_run_with_its_last_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

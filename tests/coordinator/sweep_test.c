@@ -8,20 +8,6 @@
 static const char fine[] = "method: grid\n"
                            "parameters: {learning_rate: {values: [1.0e-5, 3e-5]}, num_train_epochs: {value: 2}}\n";
 
-static int set_up(void **state)
-{
-    (void)state;
-    fixture_enter();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fixture_leave();
-    return 0;
-}
-
 /* Reads text as a sweep file that is refused; the problems as lines "line:column: message". */
 static char *refused(const char *text, const char *const *overrides, size_t override_count)
 {
@@ -436,21 +422,21 @@ static void the_difference_of_two_sweeps_names_each_key(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_sweep_file_of_the_contract_is_read, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(pseudo_and_weak_files_are_part_of_what_a_sweep_is, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(everything_that_is_wrong_is_said_at_once_with_its_place, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_no_mapping_or_no_yaml_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(each_key_is_checked, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_said_of_the_search_is_checked, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(conditions_are_checked, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_search_is_read_and_is_part_of_the_identity, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_identity_holds_only_what_the_sweep_uses, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(ranges_are_checked, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(overrides_replace_and_add, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_wrong_override_is_named, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(limits_and_resources_are_no_part_of_the_identity, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_order_of_parameters_numbers_configurations_and_so_is_identity, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_difference_of_two_sweeps_names_each_key, set_up, tear_down),
+        FIXTURE_TEST(the_sweep_file_of_the_contract_is_read),
+        FIXTURE_TEST(pseudo_and_weak_files_are_part_of_what_a_sweep_is),
+        FIXTURE_TEST(everything_that_is_wrong_is_said_at_once_with_its_place),
+        FIXTURE_TEST(what_is_no_mapping_or_no_yaml_is_refused),
+        FIXTURE_TEST(each_key_is_checked),
+        FIXTURE_TEST(what_is_said_of_the_search_is_checked),
+        FIXTURE_TEST(conditions_are_checked),
+        FIXTURE_TEST(the_search_is_read_and_is_part_of_the_identity),
+        FIXTURE_TEST(an_identity_holds_only_what_the_sweep_uses),
+        FIXTURE_TEST(ranges_are_checked),
+        FIXTURE_TEST(overrides_replace_and_add),
+        FIXTURE_TEST(a_wrong_override_is_named),
+        FIXTURE_TEST(limits_and_resources_are_no_part_of_the_identity),
+        FIXTURE_TEST(the_order_of_parameters_numbers_configurations_and_so_is_identity),
+        FIXTURE_TEST(the_difference_of_two_sweeps_names_each_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
