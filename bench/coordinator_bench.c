@@ -137,11 +137,12 @@ static double rss_mb(void)
     return (double)resident * (double)sysconf(_SC_PAGESIZE) / 1e6;
 }
 
-/* All trials through the core in this process, with or without a journal; one worker. Prints the speed at powers of ten. */
-static int run_core(int trials, bool journaled)
+/* All trials through the core in this process, with or without a journal; one worker. Prints the speed at powers of ten. stuck: the first trial is
+ * paused and waits all the time, before thousands that have ended. */
+static int run_core(int trials, bool journaled, bool stuck)
 {
     Diagnostic diagnostic = {0};
-    Sweep *sweep = bench_sweep(trials + 1); /* one is left, so that the sweep has not ended */
+    Sweep *sweep = bench_sweep(trials + 1 + stuck); /* one is left, so that the sweep has not ended */
     Inside inside = {.core = sweep_core_create(sweep, ".")};
     inside.core->publishes = false;
     if (journaled)
@@ -150,6 +151,10 @@ static int run_core(int trials, bool journaled)
     strcpy(hello.hello.worker, "bench-1-a");
     step(&inside, NULL, "x");
     AssignmentId id = step(&inside, &hello, "x");
+    if (stuck) {
+        Message pause = {.type = MESSAGE_CONTROL, .control = {.action = CONTROL_PAUSE, .trial = id.trial}};
+        id = step(&inside, &pause, "x");
+    }
     double before_mb = rss_mb(), begin = bench_now_s(), mark = begin;
     int next = 1000, last = 0;
     for (int done = 1; done <= trials; done++) {
@@ -166,6 +171,7 @@ static int run_core(int trials, bool journaled)
         if (done == next || done == trials) {
             double now = bench_now_s();
             printf("{\"mode\":\"core\",\"trials\":%d,\"trials_per_s\":%.0f}\n", done, (done - last) / (now - mark));
+            fflush(stdout);
             last = done;
             mark = now;
             next *= 10;
@@ -215,16 +221,19 @@ int main(int argc, char **argv)
     const char *mode = argc > 1 ? argv[1] : "";
     log_set_level(LOG_WARNING);
     if (strcmp(mode, "core") == 0 && argc == 3)
-        return run_core(atoi(argv[2]), false);
+        return run_core(atoi(argv[2]), false, false);
+    if (strcmp(mode, "stuck") == 0 && argc == 3)
+        return run_core(atoi(argv[2]), false, true);
     if (strcmp(mode, "journal") == 0 && argc == 3)
-        return run_core(atoi(argv[2]), true);
+        return run_core(atoi(argv[2]), true, false);
     if (strcmp(mode, "start") == 0 && argc == 2)
         return run_start();
     if (strcmp(mode, "pack") == 0 && argc == 2)
         return run_pack();
     if (strcmp(mode, "serve") == 0 && argc == 5)
         return bench_serve(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]));
-    fprintf(stderr, "usage: bench_coordinator core TRIALS | journal TRIALS | start | pack | serve SECONDS REPORTS WINDOW\n"
-                    "(in an empty folder; the last three in that of journal)\n");
+    fprintf(stderr,
+            "usage: bench_coordinator core TRIALS | stuck TRIALS | journal TRIALS | start | pack | serve SECONDS REPORTS WINDOW\n"
+            "(in an empty folder; the last three in that of journal)\n");
     return 2;
 }
