@@ -119,10 +119,15 @@ static int compare_ranked(const void *a, const void *b)
     return left->configuration < right->configuration ? -1 : 1; /* a tie keeps the earlier */
 }
 
+static size_t configurations_begun(const SweepCore *core)
+{
+    size_t seeds = core->settings.seeds.count;
+    return seeds ? (core->trials.count + seeds - 1) / seeds : 0;
+}
+
 void sweep_core_ranking(const SweepCore *core, Ranking *ranking)
 {
-    size_t seeds = core->settings.seeds.count, count = seeds ? (core->trials.count + seeds - 1) / seeds : 0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < configurations_begun(core); i++) {
         RankedConfiguration ranked;
         rank_configuration(core, (uint32_t)i, &ranked);
         if (ranked.scored)
@@ -132,19 +137,21 @@ void sweep_core_ranking(const SweepCore *core, Ranking *ranking)
         qsort(ranking->items, ranking->count, sizeof *ranking->items, compare_ranked);
 }
 
+/* The first eligible one of the ranking, which need not be sorted for that. */
 bool sweep_core_winner(const SweepCore *core, uint32_t *trial, double *score)
 {
-    Ranking ranking = {0};
-    bool found = false;
-    sweep_core_ranking(core, &ranking);
-    for (size_t i = 0; i < ranking.count && !found; i++)
-        if (ranking.items[i].eligible) {
-            found = true;
-            *trial = ranking.items[i].best_trial;
-            *score = sweep_core_best(core, *trial)->score;
-        }
-    array_free(&ranking);
-    return found;
+    RankedConfiguration best = {0};
+    for (size_t i = 0; i < configurations_begun(core); i++) {
+        RankedConfiguration ranked;
+        rank_configuration(core, (uint32_t)i, &ranked);
+        if (ranked.eligible && (!best.eligible || compare_ranked(&ranked, &best) < 0))
+            best = ranked;
+    }
+    if (!best.eligible)
+        return false;
+    *trial = best.best_trial;
+    *score = sweep_core_best(core, *trial)->score;
+    return true;
 }
 
 /* ------------------------------------------------------------------------------------------------ as JSON */
