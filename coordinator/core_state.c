@@ -54,7 +54,7 @@ void sweep_core_destroy(SweepCore **destroyed)
     array_free(&core->configurations);
     for (size_t b = 0; b < TERMINATOR_BRACKET_LIMIT; b++) {
         for (size_t i = 0; i < core->rungs[b].count; i++)
-            array_free(&core->rungs[b].items[i].entries);
+            rung_free(&core->rungs[b].items[i]);
         array_free(&core->rungs[b]);
     }
     json_destroy(&core->warm_history);

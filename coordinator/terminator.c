@@ -1,7 +1,5 @@
 #include "coordinator/terminator.h"
 
-#include <string.h>
-
 /* ------------------------------------------------------------------------------------------------ rungs */
 
 /* How often min_iter can be multiplied by eta until it is above max_iter. */
@@ -55,90 +53,66 @@ bool terminator_is_top(const EarlyTermination *termination, int64_t resource)
     return termination->max_iter && resource >= termination->max_iter;
 }
 
-/* ------------------------------------------------------------------------------------------------ entries */
-
-/* Where an entry of this value and configuration stands or would stand. */
-static size_t place_of(const Rung *rung, uint32_t configuration, double value)
-{
-    size_t low = 0, high = rung->entries.count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const RungEntry *entry = &rung->entries.items[middle];
-        bool before = entry->value > value || (entry->value == value && entry->configuration < configuration);
-        low = before ? middle + 1 : low;
-        high = before ? high : middle;
-    }
-    return low;
-}
-
-void rung_add(Rung *rung, RungEntry entry)
-{
-    size_t place = place_of(rung, entry.configuration, entry.value);
-    array_push(&rung->entries, entry);
-    memmove(rung->entries.items + place + 1, rung->entries.items + place,
-            (rung->entries.count - 1 - place) * sizeof *rung->entries.items);
-    rung->entries.items[place] = entry;
-    if (!entry.promoted && place < rung->first_waiting)
-        rung->first_waiting = place;
-    else if (place < rung->first_waiting)
-        rung->first_waiting++;
-}
-
-RungEntry *rung_find(const Rung *rung, uint32_t configuration, double value)
-{
-    size_t place = place_of(rung, configuration, value);
-    if (place < rung->entries.count && rung->entries.items[place].configuration == configuration)
-        return &rung->entries.items[place];
-    return NULL;
-}
-
-void rung_promote(Rung *rung, RungEntry *entry)
-{
-    entry->promoted = true;
-    while (rung->first_waiting < rung->entries.count && rung->entries.items[rung->first_waiting].promoted)
-        rung->first_waiting++;
-}
-
 /* ------------------------------------------------------------------------------------------------ rules */
 
-const RungEntry *rung_promotable(Rung *rung, int64_t eta)
+const RungEntry *rung_promotable(const Rung *rung, int64_t eta)
 {
-    while (rung->first_waiting < rung->entries.count && rung->entries.items[rung->first_waiting].promoted)
-        rung->first_waiting++;
-    return rung->first_waiting < rung->entries.count / (size_t)eta ? &rung->entries.items[rung->first_waiting] : NULL;
+    size_t rank;
+    const RungEntry *entry = rung_first_waiting(rung, &rank);
+    return entry && rank < rung->count / (size_t)eta ? entry : NULL;
 }
 
-static bool is_other(const RungEntry *candidate, const RungEntry *entry, uint32_t below)
+/* The others that count, as numbers. */
+typedef struct Others {
+    size_t count, better;
+    double upper, lower; /* the two values in their middle */
+} Others;
+
+/* All but the entry itself count. */
+static Others all_others(const Rung *rung, const RungEntry *entry)
 {
-    return candidate != entry && candidate->configuration < below;
+    Others others = {.count = rung->count - 1, .better = rung_rank(rung, entry)};
+    if (others.count == 0)
+        return others;
+    size_t upper = (others.count - 1) / 2, lower = others.count / 2;
+    others.upper = rung_at(rung, upper + (upper >= others.better))->value;
+    others.lower = rung_at(rung, lower + (lower >= others.better))->value;
+    return others;
 }
 
-static bool is_above_median(const Rung *rung, const RungEntry *entry, size_t others, uint32_t below)
+/* Those of configurations below one: in the logical order, where what lies behind is looked through anyway. */
+static Others others_below(const Rung *rung, const RungEntry *entry, uint32_t below)
 {
-    double upper = 0, lower = 0;
-    size_t seen = 0;
-    for (size_t i = 0; i < rung->entries.count; i++) {
-        if (!is_other(&rung->entries.items[i], entry, below))
-            continue;
-        if (seen == (others - 1) / 2)
-            upper = rung->entries.items[i].value;
-        if (seen == others / 2)
-            lower = rung->entries.items[i].value;
-        seen++;
-    }
-    return entry->best >= 0.5 * (upper + lower);
+    Others others = {0};
+    size_t better = 0;
+    for (size_t b = 0; b < rung->blocks.count; b++)
+        for (uint32_t i = 0; i < rung->blocks.items[b].count; i++) {
+            const RungEntry *other = &rung->blocks.items[b].entries[i];
+            if (other == entry)
+                others.better = better;
+            else if (other->configuration < below)
+                better++;
+        }
+    others.count = better;
+    for (size_t b = 0, seen = 0; b < rung->blocks.count; b++)
+        for (uint32_t i = 0; i < rung->blocks.items[b].count; i++) {
+            const RungEntry *other = &rung->blocks.items[b].entries[i];
+            if (other == entry || other->configuration >= below)
+                continue;
+            if (seen == (others.count - 1) / 2)
+                others.upper = other->value;
+            if (seen == others.count / 2)
+                others.lower = other->value;
+            seen++;
+        }
+    return others;
 }
 
 bool rung_keeps(const Rung *rung, const RungEntry *entry, const EarlyTermination *termination, uint32_t below)
 {
-    size_t others = 0, better = 0;
-    for (size_t i = 0; i < rung->entries.count; i++)
-        if (is_other(&rung->entries.items[i], entry, below)) {
-            others++;
-            better += &rung->entries.items[i] < entry;
-        }
+    Others others = below == UINT32_MAX ? all_others(rung, entry) : others_below(rung, entry, below);
     if (termination->rule == TERMINATION_MEDIAN)
-        return others < (size_t)termination->min_trials || is_above_median(rung, entry, others, below);
-    size_t kept = (others + 1) / (size_t)termination->eta;
-    return better < (kept ? kept : 1);
+        return others.count < (size_t)termination->min_trials || entry->best >= 0.5 * (others.upper + others.lower);
+    size_t kept = (others.count + 1) / (size_t)termination->eta;
+    return others.better < (kept ? kept : 1);
 }

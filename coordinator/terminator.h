@@ -12,22 +12,10 @@
 #ifndef NERSWEEP_COORDINATOR_TERMINATOR_H
 #define NERSWEEP_COORDINATOR_TERMINATOR_H
 
+#include "coordinator/rung.h"
 #include "coordinator/sweep.h"
 
 enum { TERMINATOR_RUNG_LIMIT = 100000, TERMINATOR_BRACKET_LIMIT = 32 };
-
-typedef struct RungEntry {
-    double value; /* the best first: of the median rule the running average, else the best score */
-    double best;
-    uint32_t configuration;
-    bool promoted;
-} RungEntry;
-
-/* Those that came so far. */
-typedef struct Rung {
-    ARRAY(RungEntry) entries; /* by falling value, the earlier configuration first */
-    size_t first_waiting;     /* nobody before it waits */
-} Rung;
 
 /* 0 but for hyperband. */
 uint32_t terminator_bracket(const EarlyTermination *termination, uint32_t configuration);
@@ -36,12 +24,8 @@ int64_t terminator_resource(const EarlyTermination *termination, uint32_t bracke
 /* Whether a trial that is there has all the evaluations that it gets. */
 bool terminator_is_top(const EarlyTermination *termination, int64_t resource);
 
-void rung_add(Rung *rung, RungEntry entry);
-/* The entry of a configuration with this value, or NULL. */
-RungEntry *rung_find(const Rung *rung, uint32_t configuration, double value);
-void rung_promote(Rung *rung, RungEntry *entry);
 /* The best of those that are to be promoted by Algorithm 2, or NULL. */
-const RungEntry *rung_promotable(Rung *rung, int64_t eta);
+const RungEntry *rung_promotable(const Rung *rung, int64_t eta);
 /* Whether the entry goes on, among itself and those of configurations below `below`. */
 bool rung_keeps(const Rung *rung, const RungEntry *entry, const EarlyTermination *termination, uint32_t below);
 

@@ -456,10 +456,10 @@ static void the_seeds_of_a_configuration_are_at_a_rung_together(void **state)
     for (size_t i = 0; i < 4; i++) {
         AssignmentId id = harness_sent(&harness, 1, MESSAGE_ASSIGN)->assign.id;
         assert_int_equal(id.trial, i);
-        assert_int_equal(harness.core->rungs[0].count ? harness.core->rungs[0].items[0].entries.count : 0, i / 2);
+        assert_int_equal(harness.core->rungs[0].count ? harness.core->rungs[0].items[0].count : 0, i / 2);
         harness_report(&harness, 1, id, 1, scores[i]);
     }
-    assert_int_equal(harness.core->rungs[0].items[0].entries.count, 2);
+    assert_int_equal(harness.core->rungs[0].items[0].count, 2);
     assert_int_equal(harness_journaled(&harness, RECORD_PROMOTED), 1);
     assert_int_equal(harness.core->trials.items[3].work.state, WORK_ASSIGNED); /* goes on where it is */
     assert_int_equal(harness.core->trials.items[2].work.state, WORK_PENDING);
