@@ -28,11 +28,13 @@ static void add_block(CoreMemory *memory, size_t least)
 static void *take(SweepCore *core, size_t size, size_t alignment)
 {
     CoreMemory *memory = &core->memory;
-    memory->at += -(uintptr_t)memory->at % alignment;
-    if (memory->at > memory->end || size > (size_t)(memory->end - memory->at))
+    size_t skipped = -(uintptr_t)memory->at % alignment;
+    if (!memory->at || skipped + size > (size_t)(memory->end - memory->at)) {
         add_block(memory, size);
-    void *taken = memory->at;
-    memory->at += size;
+        skipped = 0;
+    }
+    void *taken = memory->at + skipped;
+    memory->at += skipped + size;
     return taken;
 }
 
@@ -82,8 +84,8 @@ const KeptScore *core_keep_scores(SweepCore *core, const DatasetScore *scores, s
 /* The places of a trial's evaluations double when they are full; those that become free are the next ones of that size. */
 static Evaluation *take_evaluations(SweepCore *core, uint32_t doublings)
 {
-    void **first_free = &core->memory.free_evaluations[doublings], *places = *first_free;
     ASSERT(doublings < CORE_EVALUATION_DOUBLINGS);
+    void **first_free = &core->memory.free_evaluations[doublings], *places = *first_free;
     if (!places)
         return take(core, ((size_t)EVALUATIONS_LEAST << doublings) * sizeof(Evaluation), sizeof(double));
     memcpy(first_free, places, sizeof places);

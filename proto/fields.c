@@ -191,7 +191,8 @@ bool fields_read(const FieldTable *table, void *target, WireScratch *scratch, co
     scratch->texts.size = 0;
     if (scratch->texts.capacity < size + 1)
         text_reserve(&scratch->texts, size); /* each text takes two bytes more on the wire, and one more here */
-    bool read = read_fields((FieldBytes){bytes, (const unsigned char *)bytes + size}, table, target, &reader);
+    FieldBytes wire = {bytes, size ? (const unsigned char *)bytes + size : bytes}; /* bytes may be NULL when there are none */
+    bool read = read_fields(wire, table, target, &reader);
     *refused = reader.refused;
     return read;
 }
