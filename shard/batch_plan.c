@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "core/base/philox.h"
+#include "shard/oversample.h"
 
 struct BatchPlan {
     int64_t *windows; /* [count] in the order of the epoch */
@@ -12,30 +13,32 @@ struct BatchPlan {
     int64_t batch; /* windows of one optimizer step */
 };
 
-/* How many windows an epoch has, and how many of them are drawn. */
+/* How often each window is there in an epoch. */
 typedef struct Repeats {
-    int64_t plain, with_span; /* windows of the split */
-    int64_t whole;            /* times that every window with a span is there */
-    int64_t drawn;            /* windows with a span that are there once more */
-    double total;             /* after oversampling; a double, since a factor has no upper bound */
+    double *factors;   /* [windows of the split] >= 1 */
+    int64_t fractions; /* windows whose factor is no whole number */
+    int64_t drawn;     /* how many of them are there once more */
+    double total;      /* after oversampling; a double, since a factor has no upper bound */
 } Repeats;
 
-static Repeats repeats_of(const ShardStore *store, int32_t split, const TrainingOptions *options)
+static Status repeats_make(Repeats *repeats, const ShardStore *store, int32_t split, const TrainingOptions *options,
+                           Diagnostic *diagnostic)
 {
-    Repeats repeats = {0};
-    const ShardWindowInfo *infos = shard_window_infos(store, split);
     int64_t count = shard_window_count(store, split);
-    for (int64_t i = 0; i < count; i++)
-        repeats.with_span += infos[i].has_span != 0;
-    repeats.plain = count - repeats.with_span;
-    /* Below 1 a window would be left out: oversampling only ever adds. */
-    double factor = options->oversample_factor > 1 ? options->oversample_factor : 1;
-    repeats.total = round((double)repeats.plain + factor * (double)repeats.with_span);
-    if (repeats.total > INT32_MAX)
-        return repeats;
-    repeats.whole = (int64_t)floor(factor);
-    repeats.drawn = (int64_t)repeats.total - repeats.plain - repeats.whole * repeats.with_span;
-    return repeats;
+    double sum = 0, whole = 0;
+    *repeats = (Repeats){0};
+    Status status = oversample_factors(&repeats->factors, store, split, options, diagnostic);
+    if (status != STATUS_OK)
+        return status;
+    for (int64_t i = 0; i < count; i++) {
+        double floored = floor(repeats->factors[i]);
+        whole += floored;
+        sum += repeats->factors[i] - floored;
+        repeats->fractions += repeats->factors[i] > floored;
+    }
+    repeats->total = round(whole + sum);
+    repeats->drawn = repeats->total > INT32_MAX ? 0 : (int64_t)(repeats->total - whole);
+    return STATUS_OK;
 }
 
 static int64_t batch_size(const TrainingOptions *options)
@@ -52,13 +55,19 @@ static int64_t steps_of(double windows, int64_t batch)
     return (int64_t)ceil(windows / (double)batch);
 }
 
-int64_t batch_plan_steps_per_epoch(const ShardStore *store, int32_t split, const TrainingOptions *options)
+Status batch_plan_steps_per_epoch(const ShardStore *store, int32_t split, const TrainingOptions *options, int64_t *steps,
+                                  Diagnostic *diagnostic)
 {
-    return steps_of(repeats_of(store, split, options).total, batch_size(options));
+    Repeats repeats;
+    Status status = repeats_make(&repeats, store, split, options, diagnostic);
+    *steps = status == STATUS_OK ? steps_of(repeats.total, batch_size(options)) : 0;
+    free(repeats.factors);
+    return status;
 }
 
-/* A window with a span and its lot. */
+/* A window whose factor has a fraction, and its lot over that fraction. */
 typedef struct Lot {
+    double rank;
     uint64_t number;
     int64_t window;
 } Lot;
@@ -66,6 +75,8 @@ typedef struct Lot {
 static int lot_compare(const void *a, const void *b)
 {
     const Lot *left = a, *right = b;
+    if (left->rank != right->rank)
+        return left->rank < right->rank ? -1 : 1;
     if (left->number != right->number)
         return left->number < right->number ? -1 : 1;
     return left->window < right->window ? -1 : left->window > right->window;
@@ -76,21 +87,23 @@ static PhiloxBlock draw(PhiloxKey key, int64_t index)
     return philox4x32_10(key, (uint32_t)index, (uint32_t)((uint64_t)index >> 32), 0, 0);
 }
 
-/* The windows with a span that are there once more: those with the smallest lots, so that the fraction of each is drawn and their number is
- * the same in every epoch. extra: [windows of the split]. */
-static void draw_extra(bool *extra, const ShardWindowInfo *infos, int64_t count, const Repeats *repeats, uint64_t seed,
-                       int64_t epoch)
+/* The windows that are there once more: those with the smallest lots over their fractions (sequential Poisson sampling, Ohlsson 1998), so
+ * that each is drawn with its fraction as probability, exactly where fractions are alike and nearly elsewhere, and their number is the same in
+ * every epoch. extra: [windows of the split]. */
+static void draw_extra(bool *extra, int64_t count, const Repeats *repeats, uint64_t seed, int64_t epoch)
 {
     if (repeats->drawn == 0)
         return;
     PhiloxKey key = philox_key(seed, RANDOM_OVERSAMPLE, (uint32_t)epoch);
-    Lot *lots = memory_allocate((size_t)repeats->with_span, sizeof *lots);
+    Lot *lots = memory_allocate((size_t)repeats->fractions, sizeof *lots);
     int64_t filled = 0;
     for (int64_t i = 0; i < count; i++) {
-        if (!infos[i].has_span)
+        double fraction = repeats->factors[i] - floor(repeats->factors[i]);
+        if (fraction == 0)
             continue;
         PhiloxBlock random = draw(key, i);
-        lots[filled++] = (Lot){.number = ((uint64_t)random.word[0] << 32) | random.word[1], .window = i};
+        uint64_t number = ((uint64_t)random.word[0] << 32) | random.word[1];
+        lots[filled++] = (Lot){.rank = (double)number / fraction, .number = number, .window = i};
     }
     qsort(lots, (size_t)filled, sizeof *lots, lot_compare);
     for (int64_t i = 0; i < repeats->drawn; i++)
@@ -115,14 +128,15 @@ Status batch_plan_create(BatchPlan **plan, const ShardStore *store, int32_t spli
                          Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    const ShardWindowInfo *infos = shard_window_infos(store, split);
     int64_t count = shard_window_count(store, split);
-    Repeats repeats = repeats_of(store, split, options);
+    Repeats repeats = {0};
     bool *extra = NULL;
     void *memory;
     *plan = memory_allocate(1, sizeof **plan);
+    TRY(repeats_make(&repeats, store, split, options, diagnostic));
     if (repeats.total > INT32_MAX)
-        TRY_FAIL(diagnostic, STATUS_LIMIT, "an epoch would have %.0f sentences, more than %d: choose a smaller oversample_factor",
+        TRY_FAIL(diagnostic, STATUS_LIMIT,
+                 "an epoch would have %.0f sentences, more than %d: choose a smaller oversample_factor or repeat_threshold",
                  repeats.total, INT32_MAX);
     if (epoch < 0 || epoch > UINT32_MAX)
         TRY_FAIL(diagnostic, STATUS_LIMIT, "there is no plan for epoch %lld", (long long)epoch);
@@ -130,14 +144,15 @@ Status batch_plan_create(BatchPlan **plan, const ShardStore *store, int32_t spli
     (*plan)->windows = memory;
     (*plan)->batch = batch_size(options);
     extra = memory_allocate((size_t)count, sizeof *extra);
-    draw_extra(extra, infos, count, &repeats, options->seed, epoch);
+    draw_extra(extra, count, &repeats, options->seed, epoch);
     for (int64_t i = 0; i < count; i++)
-        for (int64_t times = infos[i].has_span ? repeats.whole + extra[i] : 1; times > 0; times--)
+        for (int64_t times = (int64_t)floor(repeats.factors[i]) + extra[i]; times > 0; times--)
             (*plan)->windows[(*plan)->count++] = i;
     ASSERT((*plan)->count == (int64_t)repeats.total);
     shuffle((*plan)->windows, (*plan)->count, options->seed, epoch);
 out:
     free(extra);
+    free(repeats.factors);
     if (status != STATUS_OK)
         batch_plan_destroy(plan);
     return status;

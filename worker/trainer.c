@@ -103,7 +103,8 @@ static Status prepare(Trainer *trainer, Diagnostic *diagnostic)
     trainer->train_split = shard_split_find(setup->shards, "train");
     trainer->plan_epoch = -1;
     TRY(agree(trainer, check_data(trainer, diagnostic), 0, diagnostic));
-    trainer->steps_per_epoch = batch_plan_steps_per_epoch(setup->shards, trainer->train_split, setup->options);
+    status = batch_plan_steps_per_epoch(setup->shards, trainer->train_split, setup->options, &trainer->steps_per_epoch, diagnostic);
+    TRY(agree(trainer, status, 0, diagnostic));
     trainer->schedule = schedule_make(setup->options, trainer->steps_per_epoch);
     trainer->part_frozen = memory_allocate((size_t)model_layout(setup->model)->part_count, sizeof *trainer->part_frozen);
     trial_state_init(trainer->state, trainer->schedule.total_steps);

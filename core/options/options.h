@@ -15,6 +15,7 @@
 typedef enum LrSchedulerType { SCHEDULE_LINEAR, SCHEDULE_COSINE, SCHEDULE_CONSTANT_WITH_WARMUP } LrSchedulerType;
 typedef enum MetricMode { METRIC_DEFAULT, METRIC_STRICT } MetricMode;
 typedef enum DecodeRule { DECODE_ARGMAX, DECODE_VITERBI } DecodeRule;
+typedef enum OversampleRule { OVERSAMPLE_SPANS, OVERSAMPLE_REPEAT_FACTOR } OversampleRule;
 typedef enum SubwordLabels { SUBWORD_IGNORE, SUBWORD_INSIDE, SUBWORD_COPY, SUBWORD_SPECIAL } SubwordLabels;
 typedef enum ShardUnit { UNIT_SENTENCE, UNIT_DOCUMENT } ShardUnit;
 typedef enum WeakVote { WEAK_VOTE_MAJORITY, WEAK_VOTE_ABSTAIN } WeakVote;
@@ -43,7 +44,11 @@ typedef struct TrainingOptions {
     FreezeSchedule freeze_schedule;  /* none */
     bool frozen_dropout;             /* true */
     int64_t frozen_cache_mb;         /* 16384; of each rank, on its local disk */
+    OversampleRule oversample;       /* spans */
     double oversample_factor;        /* 1 */
+    char oversample_types[256];      /* none: all, or TYPE,TYPE,... */
+    char oversample_forms[1024];     /* none: all, or FORM;FORM;... with one space between tokens */
+    double repeat_threshold;         /* 0.1; share of windows with a type below which repeat_factor repeats them */
     uint64_t seed;                   /* 42 */
     double eval_every_epochs;        /* 1: evaluation and checkpoint after each epoch; fractions allowed */
     int64_t eval_steps;              /* 0: by epochs */

@@ -1,6 +1,7 @@
 /* The table of training options: the one place where their names, ranges, defaults and help stand. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/options/class_weights.h"
 #include "core/options/options.h"
@@ -8,6 +9,7 @@
 static const char *const lr_scheduler_types[] = {
     [SCHEDULE_LINEAR] = "linear", [SCHEDULE_COSINE] = "cosine", [SCHEDULE_CONSTANT_WITH_WARMUP] = "constant_with_warmup", NULL};
 static const char *const decode_rules[] = {[DECODE_ARGMAX] = "argmax", [DECODE_VITERBI] = "viterbi", NULL};
+static const char *const oversample_rules[] = {[OVERSAMPLE_SPANS] = "spans", [OVERSAMPLE_REPEAT_FACTOR] = "repeat_factor", NULL};
 static const char *const metric_modes[] = {[METRIC_DEFAULT] = "default", [METRIC_STRICT] = "strict", NULL};
 
 /* Just below 1: betas and dropouts of 1 leave nothing of the gradient. */
@@ -63,7 +65,15 @@ static const OptionDescriptor descriptors[] = {
     {FIELD(frozen_dropout), .type = OPTION_BOOLEAN, .default_text = "true", .help = "dropout also in a wholly frozen prefix"},
     INTEGER(frozen_cache_mb, 0, 16777216, "16384",
             "disk for the output of frozen layers without dropout, which is then computed once; 0: off"),
+    CHOICE(oversample, oversample_rules, "spans",
+           "which sentences are repeated: those with spans, or those with rare types (repeat_factor)"),
     REAL(oversample_factor, 1, 1000, "1", "how often a sentence with a span is seen in an epoch"),
+    {FIELD(oversample_types), .type = OPTION_TEXT, .default_text = "none",
+     .help = "oversample_factor counts only for spans of these types: TYPE,TYPE,..."},
+    {FIELD(oversample_forms), .type = OPTION_TEXT, .default_text = "none",
+     .help = "oversample_factor counts only for spans that read so, or are of those types: FORM;FORM;..."},
+    REAL_ABOVE(repeat_threshold, 0, 1, "0.1",
+               "repeat_factor: types in a smaller share f of sentences are repeated sqrt(repeat_threshold / f) times"),
     {FIELD(seed), .type = OPTION_UNSIGNED, .minimum = 0, .maximum = SEED_LIMIT, .default_text = "42",
      .help = "of classifier, dropout, shuffle and oversampling"},
     REAL_ABOVE(eval_every_epochs, 0, 10000, "1", "epochs between evaluations; fractions are allowed"),
@@ -105,6 +115,12 @@ Status training_options_validate(const TrainingOptions *options, Diagnostic *dia
         return FAIL(diagnostic, STATUS_INVALID_INPUT,
                     "per_device_train_batch_size * gradient_accumulation_steps is %lld sentences a step: at most %d are possible",
                     (long long)(options->per_device_train_batch_size * options->gradient_accumulation_steps), BATCH_LIMIT);
+    if (options->oversample == OVERSAMPLE_REPEAT_FACTOR &&
+        (options->oversample_factor != 1 || strcmp(options->oversample_types, "none") != 0 ||
+         strcmp(options->oversample_forms, "none") != 0))
+        return FAIL(diagnostic, STATUS_INVALID_INPUT,
+                    "oversample: repeat_factor goes without oversample_factor, oversample_types and oversample_forms: it takes "
+                    "repeat_threshold");
     const double dropouts[] = {options->hidden_dropout, options->attention_dropout, options->classifier_dropout};
     static const char *const names[] = {"hidden_dropout", "attention_dropout", "classifier_dropout"};
     for (size_t i = 0; i < sizeof dropouts / sizeof *dropouts; i++)

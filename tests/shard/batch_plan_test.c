@@ -43,6 +43,14 @@ static BatchPlan *plan_of(const TrainingOptions *options, int64_t epoch)
     return plan;
 }
 
+static int64_t steps_of(const TrainingOptions *options)
+{
+    Diagnostic diagnostic = {0};
+    int64_t steps = 0;
+    must(batch_plan_steps_per_epoch(store, 0, options, &steps, &diagnostic), &diagnostic);
+    return steps;
+}
+
 /* All windows of an epoch in order, step after step: [count], freed by the caller. */
 static int64_t *order_of(const BatchPlan *plan, int64_t batch)
 {
@@ -124,11 +132,11 @@ static void fractions_are_drawn_anew_but_their_number_is_the_same_each_epoch(voi
         int64_t with = windows_with_span(), plain = shard_window_count(store, 0) - with;
         int64_t total = (int64_t)round((double)plain + factors[f] * (double)with);
         int64_t *extra_of = memory_allocate((size_t)shard_window_count(store, 0), sizeof *extra_of);
-        assert_int_equal(batch_plan_steps_per_epoch(store, 0, &options), (total + 15) / 16);
+        assert_int_equal(steps_of(&options), (total + 15) / 16);
         for (int64_t epoch = 0; epoch < EPOCHS; epoch++) {
             BatchPlan *plan = plan_of(&options, epoch);
             assert_int_equal(batch_plan_window_count(plan), total);
-            assert_int_equal(batch_plan_step_count(plan), batch_plan_steps_per_epoch(store, 0, &options));
+            assert_int_equal(batch_plan_step_count(plan), steps_of(&options));
             assert_int_equal(check_repeats(plan, factors[f], 16, extra_of), total - plain - (int64_t)floor(factors[f]) * with);
             batch_plan_destroy(&plan);
         }
@@ -195,6 +203,148 @@ static void a_plan_beyond_all_bounds_is_refused(void **state)
     assert_int_equal(batch_plan_create(&plan, store, 0, &options, 0, &diagnostic), STATUS_LIMIT);
     must_contain(diagnostic.message, "oversample_factor");
     assert_null(plan);
+}
+
+/* How often each window is there: [windows], freed by the caller. */
+static int64_t *times_of(const ShardStore *of, const TrainingOptions *options, int64_t epoch)
+{
+    Diagnostic diagnostic = {0};
+    BatchPlan *plan = NULL;
+    int64_t *times = memory_allocate((size_t)shard_window_count(of, 0), sizeof *times);
+    must(batch_plan_create(&plan, of, 0, options, epoch, &diagnostic), &diagnostic);
+    int64_t *order = order_of(plan, options->per_device_train_batch_size);
+    for (int64_t i = 0; i < batch_plan_window_count(plan); i++)
+        times[order[i]]++;
+    free(order);
+    batch_plan_destroy(&plan);
+    return times;
+}
+
+/* Whether a piece of the window has a label of the type: what the spans say, said otherwise. */
+static bool window_has_type(int64_t index, const char *type)
+{
+    Diagnostic diagnostic = {0};
+    ShardWindow window;
+    must(shard_window_read(store, 0, index, &window, &diagnostic), &diagnostic);
+    for (int32_t i = 0; i < window.length; i++) {
+        const char *name =
+            window.labels[i] == TOKEN_LABEL_IGNORED ? "O" : label_set_name(shard_store_labels(store), window.labels[i]);
+        if (name[0] != 'O' && strcmp(name + 2, type) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void chosen_types_alone_are_repeated(void **state)
+{
+    (void)state;
+    TrainingOptions options = training_options(3, 16);
+    snprintf(options.oversample_types, sizeof options.oversample_types, "PER, MISC");
+    int64_t *times = times_of(store, &options, 0), repeated = 0, total = 0;
+    for (int64_t i = 0; i < shard_window_count(store, 0); i++) {
+        bool chosen = window_has_type(i, "PER") || window_has_type(i, "MISC");
+        assert_int_equal(times[i], chosen ? 3 : 1);
+        repeated += chosen;
+        total += times[i];
+    }
+    assert_true(repeated > 0 && repeated < windows_with_span());
+    assert_int_equal(steps_of(&options), (total + 15) / 16);
+    free(times);
+}
+
+static void repeat_factors_are_those_of_lvis(void **state)
+{
+    (void)state;
+    enum { EPOCHS = 60 };
+    static const char *const types[] = {"PER", "LOC", "ORG", "MISC"};
+    TrainingOptions options = training_options(1, 16);
+    options.oversample = OVERSAMPLE_REPEAT_FACTOR;
+    options.repeat_threshold = 0.9;
+    int64_t count = shard_window_count(store, 0), fractional = 0;
+    int64_t *sums = memory_allocate((size_t)count, sizeof *sums);
+    double *factors = memory_allocate((size_t)count, sizeof *factors), total = 0;
+    for (int64_t i = 0; i < count; i++) {
+        factors[i] = 1;
+        for (int t = 0; t < 4; t++) {
+            int64_t with = 0;
+            for (int64_t j = 0; j < count; j++)
+                with += window_has_type(j, types[t]);
+            if (window_has_type(i, types[t]))
+                factors[i] = fmax(factors[i], sqrt(0.9 / ((double)with / (double)count)));
+        }
+        fractional += factors[i] > floor(factors[i]);
+        total += factors[i];
+    }
+    assert_true(fractional > 0);
+    for (int64_t epoch = 0; epoch < EPOCHS; epoch++) {
+        int64_t *times = times_of(store, &options, epoch), all = 0;
+        for (int64_t i = 0; i < count; i++) {
+            assert_true(times[i] == (int64_t)floor(factors[i]) || times[i] == (int64_t)ceil(factors[i]));
+            sums[i] += times[i];
+            all += times[i];
+        }
+        assert_int_equal(all, llround(total));
+        assert_int_equal(steps_of(&options), (all + 15) / 16);
+        free(times);
+    }
+    for (int64_t i = 0; i < count; i++)
+        assert_true(fabs((double)sums[i] - EPOCHS * factors[i]) < 24);
+    free(sums);
+    free(factors);
+}
+
+static void a_threshold_below_every_frequency_repeats_nothing(void **state)
+{
+    (void)state;
+    TrainingOptions options = training_options(1, 16);
+    options.oversample = OVERSAMPLE_REPEAT_FACTOR;
+    options.repeat_threshold = 1e-6;
+    int64_t *times = times_of(store, &options, 0);
+    for (int64_t i = 0; i < shard_window_count(store, 0); i++)
+        assert_int_equal(times[i], 1);
+    free(times);
+}
+
+static void assert_times(const ShardStore *of, const char *types, const char *forms, const int64_t *expected)
+{
+    TrainingOptions options = training_options(3, 16);
+    snprintf(options.oversample_types, sizeof options.oversample_types, "%s", types);
+    snprintf(options.oversample_forms, sizeof options.oversample_forms, "%s", forms);
+    int64_t *times = times_of(of, &options, 0);
+    assert_memory_equal(times, expected, 4 * sizeof *times);
+    free(times);
+}
+
+static void assert_refused(const ShardStore *of, const char *types, const char *forms, const char *message)
+{
+    Diagnostic diagnostic = {0};
+    int64_t steps;
+    TrainingOptions options = training_options(3, 16);
+    snprintf(options.oversample_types, sizeof options.oversample_types, "%s", types);
+    snprintf(options.oversample_forms, sizeof options.oversample_forms, "%s", forms);
+    assert_int_equal(batch_plan_steps_per_epoch(of, 0, &options, &steps, &diagnostic), STATUS_INVALID_INPUT);
+    must_contain(diagnostic.message, message);
+}
+
+static void forms_are_whole_spans_and_join_with_types(void **state)
+{
+    (void)state;
+    void *folder = NULL;
+    assert_int_equal(scratch_setup(&folder), 0);
+    char *train = scratch_write(folder, "train.conll",
+                                "Ada\tB-PER\nLovelace\tI-PER\nmet\tO\nBob\tB-PER\n\nBob\tB-PER\nleft\tO\n\n"
+                                "in\tO\nParis\tB-LOC\n\nBob\tO\nhere\tO\n");
+    ShardStore *small = store_of(folder, train, NULL);
+    assert_int_equal(shard_window_count(small, 0), 4);
+    assert_times(small, "none", "Ada Lovelace", (int64_t[]){3, 1, 1, 1});
+    assert_times(small, "none", "Ada Lovelace; Paris", (int64_t[]){3, 1, 3, 1});
+    assert_times(small, "LOC", "Bob", (int64_t[]){3, 3, 3, 1});
+    assert_times(small, "PER", "none", (int64_t[]){3, 3, 1, 1});
+    assert_refused(small, "none", "Lovelace", "oversample_forms: no span of the training data reads \"Lovelace\"");
+    assert_refused(small, "PER,ORG", "none", "oversample_types: no span of the training data is of type \"ORG\"");
+    shard_store_close(&small);
+    free(train);
+    assert_int_equal(scratch_teardown(&folder), 0);
 }
 
 /* Lengths as tweets have them: most of 15 to 30 pieces, some of 3, few of 100. */
@@ -277,6 +427,10 @@ int main(void)
         cmocka_unit_test(the_order_depends_on_seed_and_epoch_alone),
         cmocka_unit_test(a_shuffle_puts_windows_anywhere),
         cmocka_unit_test(a_plan_beyond_all_bounds_is_refused),
+        cmocka_unit_test(chosen_types_alone_are_repeated),
+        cmocka_unit_test(repeat_factors_are_those_of_lvis),
+        cmocka_unit_test(a_threshold_below_every_frequency_repeats_nothing),
+        cmocka_unit_test(forms_are_whole_spans_and_join_with_types),
         cmocka_unit_test(ranks_get_like_numbers_of_pieces),
         cmocka_unit_test(a_split_is_within_seven_sixths_of_the_best_for_two_ranks),
         cmocka_unit_test(ties_go_by_slot_and_rank_and_few_windows_leave_ranks_empty),

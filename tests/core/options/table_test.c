@@ -192,6 +192,8 @@ static void options_that_exclude_each_other_are_found(void **state)
         {"max_steps", "0", "seed", "1", "max_steps"},
         {"eval_steps", "5", "eval_every_epochs", "0.5", "eval_steps and eval_every_epochs"},
         {"per_device_train_batch_size", "65536", "gradient_accumulation_steps", "65536", "4294967296 sentences"},
+        {"oversample", "repeat_factor", "oversample_factor", "2", "oversample: repeat_factor goes without"},
+        {"oversample", "repeat_factor", "oversample_types", "PER", "oversample: repeat_factor goes without"},
         {"hidden_dropout", "-0.5", "seed", "1", "hidden_dropout"},
         {"classifier_dropout", "-0.5", "seed", "1", "classifier_dropout"},
     };
