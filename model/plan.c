@@ -1,6 +1,7 @@
 /* Activation memory: every place of a pass is found once, from the largest block that is to come. */
 #include <stdlib.h>
 
+#include "core/base/fault.h"
 #include "core/base/memory.h"
 #include "model/model_internal.h"
 
@@ -138,7 +139,9 @@ static Status reserve_activations(Model *model, Diagnostic *diagnostic)
         if (model->activation_buffer)
             model->backend->buffer_destroy(&model->activation_buffer);
         model->activation_bytes = 0;
-        status = model->backend->buffer_create(&model->activation_buffer, model->device, wanted, diagnostic);
+        status = fault_point("model.reserve_activations")
+                     ? FAIL(diagnostic, STATUS_OUT_OF_MEMORY, "injected: out of memory")
+                     : model->backend->buffer_create(&model->activation_buffer, model->device, wanted, diagnostic);
         if (status != STATUS_OK) {
             diagnostic_prefix(diagnostic, "reserving %zu bytes for activations", wanted);
             goto out;

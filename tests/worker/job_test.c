@@ -1,6 +1,7 @@
 /* nersweep-worker --job as a program: end to end, interrupted, and killed at every fault point. */
 #include "tests/worker/fixture.h"
 
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,6 +152,71 @@ static void a_job_that_fails_once_goes_on(void **state)
     assert_same_result(ground, "failed", "whole");
 }
 
+static void assert_same_number(const Json *a, const Json *b, const char *key)
+{
+    double left = json_number_value(json_get(a, key), -1), right = json_number_value(json_get(b, key), -2);
+    if (!(fabs(left - right) <= 1e-5))
+        fail_msg("%s: %.9g instead of %.9g", key, left, right);
+}
+
+/* The second reservation is that of the first epoch's largest micro-batch: the first is of one piece, for the gradients. */
+static void a_job_short_of_memory_halves_its_micro_batches_and_learns_the_same(void **state)
+{
+    static const char overrides[] = "per_device_train_batch_size=8 gradient_accumulation_steps=2 hidden_dropout=0.1";
+    const Ground *ground = *state;
+    char *log = path_join(ground->folder, "memory.log"), *log_variable = memory_format("NERSWEEP_FAULT_LOG=%s", log);
+    const char *environment[] = {"NERSWEEP_FAULT=model.reserve_activations:2:fail", log_variable, NULL};
+    free(ground_write_job(ground, "roomy", overrides, true, true));
+    free(ground_write_job(ground, "short", overrides, true, true));
+    assert_worker_succeeds(ground, "roomy");
+    int code = job_program_run(ground, "short", environment);
+    char *errors = program_errors(ground);
+    if (code != 0)
+        fail_msg("nersweep-worker ended with %d: %s", code, errors);
+    assert_true(path_exists(log));
+    assert_non_null(strstr(errors, "going on with 4 sentences at once, the global batch stays"));
+    Json *roomy = job_result(ground, "roomy"), *shorter = job_result(ground, "short");
+    assert_same_number(roomy, shorter, "steps");
+    assert_same_number(roomy, shorter, "pieces");
+    const Json *expected = json_get(roomy, "evaluations"), *got = json_get(shorter, "evaluations");
+    assert_true(json_count(expected) > 0);
+    assert_int_equal(json_count(got), json_count(expected));
+    for (size_t i = 0; i < json_count(expected); i++) {
+        const Json *row = json_at(expected, i), *other = json_at(got, i);
+        assert_same_number(row, other, "step");
+        assert_same_number(row, other, "train_loss");
+        assert_same_number(json_get(json_get(row, "dev"), "dev"), json_get(json_get(other, "dev"), "dev"), "loss");
+    }
+    json_destroy(&roomy);
+    json_destroy(&shorter);
+    free(errors);
+    free(log);
+    free(log_variable);
+}
+
+static void an_oversampled_job_killed_in_an_epoch_goes_on_with_the_same_bytes(void **state)
+{
+    static const char *const rules[] = {"oversample=repeat_factor repeat_threshold=0.95",
+                                        "oversample_types=PER oversample_factor=2.5"};
+    const Ground *ground = *state;
+    const char *environment[] = {"NERSWEEP_FAULT=worker.mid_step:8", NULL};
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        char *whole = memory_format("oversampled%zu", i), *killed = memory_format("oversampled_killed%zu", i);
+        free(ground_write_job(ground, whole, rules[i], true, true));
+        free(ground_write_job(ground, killed, rules[i], true, true));
+        assert_worker_succeeds(ground, whole);
+        assert_int_equal(job_program_run(ground, killed, environment), 128 + SIGKILL);
+        assert_worker_succeeds(ground, killed);
+        assert_same_result(ground, killed, whole);
+        Json *plain = job_result(ground, "whole"), *more = job_result(ground, whole);
+        assert_true(json_integer_value(json_get(more, "pieces"), 0) > json_integer_value(json_get(plain, "pieces"), 0));
+        json_destroy(&plain);
+        json_destroy(&more);
+        free(whole);
+        free(killed);
+    }
+}
+
 /* SIGTERM as soon as the first checkpoint is there. */
 static void a_job_interrupted_by_sigterm_says_so_and_goes_on_with_the_same_bytes(void **state)
 {
@@ -269,6 +335,8 @@ int main(void)
         cmocka_unit_test(a_job_ends_with_a_result_and_a_model_folder),
         cmocka_unit_test(the_same_job_again_trains_nothing_and_says_the_same),
         cmocka_unit_test(a_job_with_other_options_starts_anew),
+        cmocka_unit_test(an_oversampled_job_killed_in_an_epoch_goes_on_with_the_same_bytes),
+        cmocka_unit_test(a_job_short_of_memory_halves_its_micro_batches_and_learns_the_same),
         cmocka_unit_test(a_job_killed_at_a_fault_point_goes_on_with_the_same_bytes),
         cmocka_unit_test(a_job_that_fails_once_goes_on),
         cmocka_unit_test(a_job_interrupted_by_sigterm_says_so_and_goes_on_with_the_same_bytes),
