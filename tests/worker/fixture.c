@@ -327,3 +327,35 @@ char *manifest_names(const char *store_folder)
     store_close(&store);
     return text_take(&text);
 }
+
+const char *job_checkpoint(const Json *result, const char *which)
+{
+    const char *name = json_string_value(json_get(json_get(result, which), "checkpoint"));
+    assert_non_null(name);
+    return name;
+}
+
+/* The evaluations and the bytes of best and last are those of another run. */
+void job_assert_same_result(const Ground *ground, const char *name, const char *expected_name)
+{
+    static const char *const keys[] = {"best", "last"};
+    Json *result = job_result(ground, name), *expected = job_result(ground, expected_name);
+    char *store = path_join(ground->folder, name), *expected_store = path_join(ground->folder, expected_name);
+    char *got = json_text(json_get(result, "evaluations"), JSON_CANONICAL);
+    char *wanted = json_text(json_get(expected, "evaluations"), JSON_CANONICAL);
+    assert_string_equal(got, wanted);
+    assert_int_equal(json_integer_value(json_get(result, "pieces"), -1), json_integer_value(json_get(expected, "pieces"), -2));
+    for (size_t i = 0; i < 2; i++) {
+        char *files = manifest_text(store, job_checkpoint(result, keys[i]));
+        char *expected_files = manifest_text(expected_store, job_checkpoint(expected, keys[i]));
+        assert_string_equal(files, expected_files);
+        free(files);
+        free(expected_files);
+    }
+    free(got);
+    free(wanted);
+    free(store);
+    free(expected_store);
+    json_destroy(&result);
+    json_destroy(&expected);
+}

@@ -61,6 +61,11 @@ int job_program_run(const Ground *ground, const char *name, const char *const *e
 /* The result file; json_destroy it. */
 Json *job_result(const Ground *ground, const char *name);
 
+/* Name of the result's checkpoint `which` (best, last); lives as long as the result. */
+const char *job_checkpoint(const Json *result, const char *which);
+/* Both jobs have the same evaluations, and the same bytes in their best and last checkpoints. */
+void job_assert_same_result(const Ground *ground, const char *name, const char *expected_name);
+
 /* "NAME sha256" lines of a manifest's files, in a text that the caller frees: equal texts are equal bytes. */
 char *manifest_text(const char *store_folder, const char *checkpoint);
 /* Names of all manifests, one a line; freed by the caller. */

@@ -9,38 +9,6 @@
 
 #include "core/io/file.h"
 
-static const char *checkpoint_of(const Json *result, const char *which)
-{
-    const char *name = json_string_value(json_get(json_get(result, which), "checkpoint"));
-    assert_non_null(name);
-    return name;
-}
-
-/* The evaluations and the bytes of best and last are those of another run. */
-static void assert_same_result(const Ground *ground, const char *name, const char *expected_name)
-{
-    static const char *const keys[] = {"best", "last"};
-    Json *result = job_result(ground, name), *expected = job_result(ground, expected_name);
-    char *store = path_join(ground->folder, name), *expected_store = path_join(ground->folder, expected_name);
-    char *got = json_text(json_get(result, "evaluations"), JSON_CANONICAL);
-    char *wanted = json_text(json_get(expected, "evaluations"), JSON_CANONICAL);
-    assert_string_equal(got, wanted);
-    assert_int_equal(json_integer_value(json_get(result, "pieces"), -1), json_integer_value(json_get(expected, "pieces"), -2));
-    for (size_t i = 0; i < 2; i++) {
-        char *files = manifest_text(store, checkpoint_of(result, keys[i]));
-        char *expected_files = manifest_text(expected_store, checkpoint_of(expected, keys[i]));
-        assert_string_equal(files, expected_files);
-        free(files);
-        free(expected_files);
-    }
-    free(got);
-    free(wanted);
-    free(store);
-    free(expected_store);
-    json_destroy(&result);
-    json_destroy(&expected);
-}
-
 static void write_jobs(const Ground *ground, const char *name)
 {
     free(ground_write_job(ground, name, "save_total_limit=2", true, true));
@@ -71,7 +39,7 @@ static void a_job_ends_with_a_result_and_a_model_folder(void **state)
     assert_false(json_boolean_value(json_get(result, "stopped_early"), true));
     assert_int_equal(json_count(json_get(json_get(result, "best"), "dev")), 2);
     assert_true(json_is_number(json_get(json_get(json_get(result, "last"), "test"), "f1")));
-    char *store = path_join(ground->folder, "whole"), *text = manifest_text(store, checkpoint_of(result, "best"));
+    char *store = path_join(ground->folder, "whole"), *text = manifest_text(store, job_checkpoint(result, "best"));
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         assert_non_null(strstr(text, files[i]));
     free(text);
@@ -85,7 +53,7 @@ static void the_same_job_again_trains_nothing_and_says_the_same(void **state)
     write_jobs(ground, "again");
     assert_worker_succeeds(ground, "again");
     assert_worker_succeeds(ground, "again");
-    assert_same_result(ground, "again", "whole");
+    job_assert_same_result(ground, "again", "whole");
     char *errors = program_errors(ground);
     assert_non_null(strstr(errors, "going on from trial-000000/f00000000-step-00000010"));
     free(errors);
@@ -98,7 +66,7 @@ static void a_job_with_other_options_starts_anew(void **state)
     assert_worker_succeeds(ground, "changed");
     write_jobs(ground, "changed");
     assert_worker_succeeds(ground, "changed");
-    assert_same_result(ground, "changed", "whole");
+    job_assert_same_result(ground, "changed", "whole");
 }
 
 static void a_job_killed_at_a_fault_point_goes_on_with_the_same_bytes(void **state)
@@ -131,7 +99,7 @@ static void a_job_killed_at_a_fault_point_goes_on_with_the_same_bytes(void **sta
             fail_msg("%s: exit code %d", faults[i], code);
         assert_true(path_exists(log));
         assert_worker_succeeds(ground, name);
-        assert_same_result(ground, name, "whole");
+        job_assert_same_result(ground, name, "whole");
         free(name);
         free(fault);
     }
@@ -149,7 +117,7 @@ static void a_job_that_fails_once_goes_on(void **state)
     assert_non_null(strstr(errors, "injected failure in the middle of step 4"));
     free(errors);
     assert_worker_succeeds(ground, "failed");
-    assert_same_result(ground, "failed", "whole");
+    job_assert_same_result(ground, "failed", "whole");
 }
 
 static void assert_same_number(const Json *a, const Json *b, const char *key)
@@ -207,7 +175,7 @@ static void an_oversampled_job_killed_in_an_epoch_goes_on_with_the_same_bytes(vo
         assert_worker_succeeds(ground, whole);
         assert_int_equal(job_program_run(ground, killed, environment), 128 + SIGKILL);
         assert_worker_succeeds(ground, killed);
-        assert_same_result(ground, killed, whole);
+        job_assert_same_result(ground, killed, whole);
         Json *plain = job_result(ground, "whole"), *more = job_result(ground, whole);
         assert_true(json_integer_value(json_get(more, "pieces"), 0) > json_integer_value(json_get(plain, "pieces"), 0));
         json_destroy(&plain);
@@ -240,7 +208,7 @@ static void a_job_interrupted_by_sigterm_says_so_and_goes_on_with_the_same_bytes
     char *errors = program_errors(ground);
     assert_non_null(strstr(errors, "going on from"));
     free(errors);
-    assert_same_result(ground, "interrupted", "patient");
+    job_assert_same_result(ground, "interrupted", "patient");
     free(first);
     free(job);
     free(result);
