@@ -5,7 +5,8 @@ usage: bench/train.py --model DIR --data DIR --peer SCRIPT [--steps 60] [--repea
 
 DIR of --data holds train.conll, dev.conll, test.conll. --peer is a script that trains the same with Trainer and ends with a JSON line that has
 real_tokens_per_s; it is called with --model --data --max-steps --batch --no-eval (and --bf16 --group for its fastest setting). Without --peer
-only nersweep is measured. The interpreter is $NERSWEEP_PEERS_PYTHON or .peers/bin/python. Prints a table and one JSON line.
+only nersweep is measured. --freeze measures freezing schedules instead: steps per second with nothing, the embeddings, half of the layers and all
+but the last layer frozen throughout, the last also without dropout in what is frozen, and each as a ratio to nothing frozen. The interpreter is $NERSWEEP_PEERS_PYTHON or .peers/bin/python. Prints a table and one JSON line.
 """
 import argparse
 import json
@@ -26,6 +27,7 @@ parser.add_argument("--repeat", type=int, default=3)
 parser.add_argument("--batch", type=int, default=16)
 parser.add_argument("--threads", type=int, default=os.cpu_count())
 parser.add_argument("--unit", choices=("sentence", "document"), default="sentence")
+parser.add_argument("--freeze", action="store_true")
 parser.add_argument("--nersweep", default="build/release/bin/nersweep")
 args = parser.parse_args()
 PEER_PYTHON = os.environ.get("NERSWEEP_PEERS_PYTHON", ".peers/bin/python")
@@ -46,15 +48,43 @@ def measured(command, environment=None):
     return json.loads(lines[-1]), usage.ru_maxrss / 1024
 
 
-def run_ours():
+def run_ours(flags=()):
+    """Real tokens per second, steps per second, peak MB."""
     with tempfile.TemporaryDirectory() as out:
         command = [args.nersweep, "train", "--model", args.model, "--train", f"{args.data}/train.conll", "--dev", f"{args.data}/dev.conll",
                    "--out", out, "--max-steps", str(args.steps), "--per-device-train-batch-size", str(args.batch), "--learning-rate", "5e-5",
                    "--warmup-ratio", "0.1", "--weight-decay", "0.01", "--no-eval", "--threads", str(args.threads), "--unit", args.unit, "--json"]
         if args.vocab:
             command += ["--vocab", args.vocab]
-        result, rss = measured(command)
-        return result["real_tokens_per_s"], rss
+        result, rss = measured(command + list(flags))
+        return result["real_tokens_per_s"], result["steps"] / result["wall_s"], rss
+
+
+def freeze_variants():
+    path = args.model if args.model.endswith(".json") else os.path.join(args.model, "config.json")
+    with open(path) as file:
+        layers = json.load(file)["num_hidden_layers"]
+    schedules = {"none": "none", "embeddings": "embeddings@10000", "half": f"embeddings+{layers // 2}@10000",
+                 "all-but-last": f"embeddings+{layers - 1}@10000"}
+    flags = {name: ["--freeze-schedule", schedule] for name, schedule in schedules.items()}
+    flags["all-but-last-kept"] = flags["all-but-last"] + ["--no-frozen-dropout"]
+    return flags
+
+
+def compare_freezing():
+    variants, speeds = freeze_variants(), {}
+    for turn in range(args.repeat):
+        for name, flags in variants.items():
+            _, speed, rss = run_ours(flags)
+            speeds.setdefault(name, []).append(speed)
+            print(f"turn {turn + 1}: {name:18s} {speed:8.3f} steps/s  {rss:7.0f} MB", file=sys.stderr)
+    summary = {"model": args.model, "data": args.data, "steps": args.steps, "threads": args.threads}
+    print(f"{'frozen':18s} {'steps/s':>8s} {'to none':>8s}")
+    for name, values in speeds.items():
+        ratio = statistics.median(a / b for a, b in zip(values, speeds["none"]))
+        print(f"{name:18s} {statistics.median(values):8.3f} {ratio:7.2f}x")
+        summary[name] = {"steps_per_s": round(statistics.median(values), 4), "ratio": round(ratio, 3)}
+    print(json.dumps(summary))
 
 
 def run_peer(variant):
@@ -66,11 +96,14 @@ def run_peer(variant):
     return result["real_tokens_per_s"], rss
 
 
+if args.freeze:
+    compare_freezing()
+    sys.exit(0)
 variants = args.peer_variants.split(",") if args.peer else []
 speeds, peaks = {"nersweep": []}, {"nersweep": 0.0}
 for turn in range(args.repeat):
     for name in ["nersweep"] + variants:
-        speed, rss = run_ours() if name == "nersweep" else run_peer(name)
+        speed, rss = run_ours()[::2] if name == "nersweep" else run_peer(name)
         speeds.setdefault(name, []).append(speed)
         peaks[name] = max(peaks.get(name, 0.0), rss)
         print(f"turn {turn + 1}: {name:12s} {speed:9.1f} tokens/s  {rss:7.0f} MB", file=sys.stderr)
