@@ -21,6 +21,9 @@ typedef struct Repeats {
     double total;      /* after oversampling; a double, since a factor has no upper bound */
 } Repeats;
 
+/* Far above the rounding errors of a sum of so many fractions as there may be windows, far below what a user could mean. */
+#define HALF_SLACK 1e-6
+
 static Status repeats_make(Repeats *repeats, const ShardStore *store, int32_t split, const TrainingOptions *options,
                            Diagnostic *diagnostic)
 {
@@ -36,7 +39,8 @@ static Status repeats_make(Repeats *repeats, const ShardStore *store, int32_t sp
         sum += repeats->factors[i] - floored;
         repeats->fractions += repeats->factors[i] > floored;
     }
-    repeats->total = round(whole + sum);
+    /* 25 times 1.7 is 42.5 and counts as 43, though the sum of the nearest doubles is just below. */
+    repeats->total = round(whole + sum + HALF_SLACK);
     repeats->drawn = repeats->total > INT32_MAX ? 0 : (int64_t)(repeats->total - whole);
     return STATUS_OK;
 }

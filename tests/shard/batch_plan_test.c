@@ -126,7 +126,7 @@ static void fractions_are_drawn_anew_but_their_number_is_the_same_each_epoch(voi
 {
     (void)state;
     enum { EPOCHS = 60 };
-    static const double factors[] = {1.25, 1.5, 2.71, 1.001};
+    static const double factors[] = {1.25, 1.5, 1.7, 2.71, 1.001};
     for (size_t f = 0; f < sizeof factors / sizeof *factors; f++) {
         TrainingOptions options = training_options(factors[f], 16);
         int64_t with = windows_with_span(), plain = shard_window_count(store, 0) - with;
@@ -347,6 +347,30 @@ static void forms_are_whole_spans_and_join_with_types(void **state)
     assert_int_equal(scratch_teardown(&folder), 0);
 }
 
+/* 1.7 is a little less as a double: a plain sum of 25 of them ends below 42.5. */
+static void halves_are_rounded_up_however_fractions_are_stored(void **state)
+{
+    (void)state;
+    void *folder = NULL;
+    Diagnostic diagnostic = {0};
+    assert_int_equal(scratch_setup(&folder), 0);
+    Text text = {0};
+    for (int i = 0; i < 25; i++)
+        text_format(&text, "Ada\tB-PER\nv%d\tO\n\n", i);
+    char *train = scratch_write(folder, "train.conll", text.bytes);
+    ShardStore *many = store_of(folder, train, NULL);
+    assert_int_equal(shard_window_count(many, 0), 25);
+    TrainingOptions options = training_options(1.7, 16);
+    BatchPlan *plan = NULL;
+    must(batch_plan_create(&plan, many, 0, &options, 0, &diagnostic), &diagnostic);
+    assert_int_equal(batch_plan_window_count(plan), 43);
+    batch_plan_destroy(&plan);
+    shard_store_close(&many);
+    text_free(&text);
+    free(train);
+    assert_int_equal(scratch_teardown(&folder), 0);
+}
+
 /* Lengths as tweets have them: most of 15 to 30 pieces, some of 3, few of 100. */
 static int32_t tweet_length(uint32_t index)
 {
@@ -431,6 +455,7 @@ int main(void)
         cmocka_unit_test(repeat_factors_are_those_of_lvis),
         cmocka_unit_test(a_threshold_below_every_frequency_repeats_nothing),
         cmocka_unit_test(forms_are_whole_spans_and_join_with_types),
+        cmocka_unit_test(halves_are_rounded_up_however_fractions_are_stored),
         cmocka_unit_test(ranks_get_like_numbers_of_pieces),
         cmocka_unit_test(a_split_is_within_seven_sixths_of_the_best_for_two_ranks),
         cmocka_unit_test(ties_go_by_slot_and_rank_and_few_windows_leave_ranks_empty),
