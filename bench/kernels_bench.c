@@ -76,7 +76,7 @@ static DeviceView view_create(Bench *bench, size_t count, float spread)
     Diagnostic diagnostic = {0};
     BackendBuffer *buffer; /* lives as long as the process */
     must(bench->backend->buffer_create(&buffer, bench->device, count * sizeof(float), &diagnostic), &diagnostic);
-    DeviceView view = {buffer, 0};
+    DeviceView view = device_view(buffer, 0);
     if (spread > 0) {
         float *values = memory_allocate(count, sizeof *values);
         for (size_t i = 0; i < count; i++) {
@@ -142,7 +142,8 @@ static Linear linear_create(Bench *bench, int32_t n, int32_t k)
     linear.gradient = view_create(bench, count, 0);
     linear.first = view_create(bench, count, 0);
     linear.second = view_create(bench, count, 0);
-    must(bench->backend->matrix_create(&linear.matrix, bench->device, linear.parameter, n, k, &diagnostic), &diagnostic);
+    must(bench->backend->matrix_create(&linear.matrix, bench->device, linear.parameter, n, k, DEVICE_FP32, &diagnostic),
+         &diagnostic);
     return linear;
 }
 
@@ -201,7 +202,7 @@ static void forward_norm(Bench *bench, const Norm *norm, DeviceView x, DeviceVie
 {
     DeviceView beta = device_view_floats(norm->parameter, (size_t)bench->shape.d);
     bench->backend->norm_forward(bench->stream, &bench->block, x, residual, norm->parameter, beta, 1e-12f, bench->shape.d,
-                                 dropout_at(bench, site), (Dropout){0}, norm->sum, y, norm->mean, norm->rstd);
+                                 dropout_at(bench, site), (Dropout){0}, norm->sum, y, device_view_none(), norm->mean, norm->rstd);
     measure_end(bench, "norm forward", 0);
 }
 
@@ -224,7 +225,7 @@ static void backward_linear(Bench *bench, const char *name, const Linear *linear
                             bool add, DeviceView d_x)
 {
     int32_t rows = bench->block.piece_count;
-    bench->backend->linear_backward_weight(bench->stream, x, d_y, rows, linear->n, linear->k, linear->gradient,
+    bench->backend->linear_backward_weight(bench->stream, x, d_y, rows, linear->n, linear->k, true, linear->gradient,
                                            linear_bias(linear, linear->gradient));
     measure_end(bench, "weight gradients", linear_flops(bench, linear));
     bench->backend->linear_backward_input(bench->stream, linear->matrix, d_y, rows, pre, add, d_x);

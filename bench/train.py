@@ -26,6 +26,7 @@ parser.add_argument("--steps", type=int, default=60)
 parser.add_argument("--repeat", type=int, default=3)
 parser.add_argument("--batch", type=int, default=16)
 parser.add_argument("--threads", type=int, default=os.cpu_count())
+parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
 parser.add_argument("--unit", choices=("sentence", "document"), default="sentence")
 parser.add_argument("--freeze", action="store_true")
 parser.add_argument("--nersweep", default="build/release/bin/nersweep")
@@ -53,7 +54,7 @@ def run_ours(flags=()):
     with tempfile.TemporaryDirectory() as out:
         command = [args.nersweep, "train", "--model", args.model, "--train", f"{args.data}/train.conll", "--dev", f"{args.data}/dev.conll",
                    "--out", out, "--max-steps", str(args.steps), "--per-device-train-batch-size", str(args.batch), "--learning-rate", "5e-5",
-                   "--warmup-ratio", "0.1", "--weight-decay", "0.01", "--no-eval", "--threads", str(args.threads), "--unit", args.unit, "--json"]
+                   "--warmup-ratio", "0.1", "--weight-decay", "0.01", "--no-eval", "--threads", str(args.threads), "--unit", args.unit, "--precision", args.precision, "--json"]
         if args.vocab:
             command += ["--vocab", args.vocab]
         result, rss = measured(command + list(flags))
@@ -78,7 +79,7 @@ def compare_freezing():
             _, speed, rss = run_ours(flags)
             speeds.setdefault(name, []).append(speed)
             print(f"turn {turn + 1}: {name:18s} {speed:8.3f} steps/s  {rss:7.0f} MB", file=sys.stderr)
-    summary = {"model": args.model, "data": args.data, "steps": args.steps, "threads": args.threads}
+    summary = {"model": args.model, "data": args.data, "steps": args.steps, "threads": args.threads, "precision": args.precision}
     print(f"{'frozen':18s} {'steps/s':>8s} {'to none':>8s}")
     for name, values in speeds.items():
         ratio = statistics.median(a / b for a, b in zip(values, speeds["none"]))
@@ -107,7 +108,7 @@ for turn in range(args.repeat):
         speeds.setdefault(name, []).append(speed)
         peaks[name] = max(peaks.get(name, 0.0), rss)
         print(f"turn {turn + 1}: {name:12s} {speed:9.1f} tokens/s  {rss:7.0f} MB", file=sys.stderr)
-summary = {"model": args.model, "data": args.data, "steps": args.steps, "threads": args.threads}
+summary = {"model": args.model, "data": args.data, "steps": args.steps, "threads": args.threads, "precision": args.precision}
 print(f"{'':12s} {'tokens/s':>10s} {'peak MB':>9s} {'nersweep is':>12s}")
 ours = statistics.median(speeds["nersweep"])
 for name, values in speeds.items():

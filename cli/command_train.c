@@ -14,7 +14,7 @@
 
 enum { RESULT_SIZE_LIMIT = 64 << 20 };
 
-static const char *const precision_names[] = {"auto", "fp32", NULL};
+static const char *const precision_names[] = {"auto", "fp32", "bf16", NULL};
 
 typedef struct TrainFlags {
     char *model, *vocab, *out, *words, *metric_dataset, *backend;
@@ -43,7 +43,7 @@ static const OptionDescriptor train_descriptors[] = {
     FLAG_INTEGER(TrainFlags, ranks, 1, 4096, "1", "MPI processes"),
     FLAG_INTEGER(TrainFlags, threads, 0, 1024, "0", "CPU threads of each rank; 0: the processors shared out"),
     FLAG_STRING(TrainFlags, backend, "auto (default), cpu, reference"),
-    FLAG_CHOICE(TrainFlags, precision, precision_names, "auto", "of matrix products"),
+    FLAG_CHOICE(TrainFlags, precision, precision_names, "auto", "of matrix products; auto is fp32"),
     FLAG_BOOLEAN(TrainFlags, json, "print the result as one JSON object"),
 };
 static const OptionTable train_table = {"Options", train_descriptors, sizeof train_descriptors / sizeof train_descriptors[0],
@@ -107,6 +107,7 @@ static Status write_job(const TrainFlags *flags, const TrainingOptions *training
     json_set(job, "vocab", json_string(vocab_absolute));
     json_set(job, "shards", json_string(places->shards));
     json_set(job, "store", json_string(places->store));
+    json_set(job, "precision", json_string(precision_names[flags->precision]));
     json_set(job, "trial", json_integer(0));
     json_set(job, "options", options_to_json(training_option_table(), training));
     json_set(job, "metric", metric);

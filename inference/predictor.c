@@ -129,7 +129,7 @@ Status predictor_open(Predictor **out, const char *folder, const PredictorOption
     TRY(wordpiece_check_model(predictor->wordpiece, predictor->config.vocab_size, diagnostic));
     TRY(backend_open(&predictor->backend, options->backend ? options->backend : "auto", diagnostic));
     TRY(predictor->backend->device_open(&predictor->device, &backend_options, diagnostic));
-    TRY(model_create(&predictor->model, &predictor->config, predictor->backend, predictor->device, diagnostic));
+    TRY(model_create(&predictor->model, &predictor->config, predictor->backend, predictor->device, DEVICE_FP32, diagnostic));
     TRY(model_folder_load(predictor->model, folder, MODEL_HEAD_REQUIRED, 0, diagnostic));
     TRY(model_plan(predictor->model, BLOCK_PIECES + (int32_t)predictor->notes.max_seq_length, BLOCK_SEQUENCES, false, diagnostic));
     predictor->block = token_block_create(BLOCK_PIECES, BLOCK_SEQUENCES);

@@ -5,8 +5,9 @@
  * the stream and stream_synchronize reports the first one.
  *
  * Letters in shapes: T pieces of the packed block, S sequences, d hidden width, h heads, w = d / h head width, n rows (outputs) and k columns
- * (inputs) of a weight matrix as in y = x W^T + b, C labels. All arrays are row-major fp32 unless said otherwise. "+=" in a comment means the
- * operation accumulates. Results are the same bits for any number of threads.
+ * (inputs) of a weight matrix as in y = x W^T + b, C labels. All arrays are row-major fp32 unless said otherwise; "any type" is what its view
+ * says. Where x and d_y are bf16, products are of bf16 numbers with sums in fp32. "+=" in a comment means the operation accumulates. Results
+ * are the same bits for any number of threads.
  *
  * Implementations: kernels/cpu/reference (plain loops, the oracle; always linked), kernels/cpu (OpenBLAS and vector code; a module loaded with
  * backend_open). tests/kernels runs one suite over all of them. */
@@ -25,18 +26,31 @@ typedef struct BackendBuffer BackendBuffer; /* device memory */
 typedef struct BackendStream BackendStream; /* work done in order */
 typedef struct BackendMatrix BackendMatrix; /* a weight matrix in the layout that the device multiplies fastest */
 
-/* A place in a buffer. {NULL, 0} where an argument is optional. By value everywhere; does not own. */
+/* What an array of reals holds: fp32, or bf16, the upper half of an fp32 rounded to the nearest, ties to even. */
+typedef enum DeviceType { DEVICE_FP32, DEVICE_BF16 } DeviceType;
+static inline size_t device_type_bytes(DeviceType type)
+{
+    return type == DEVICE_BF16 ? sizeof(uint16_t) : sizeof(float);
+}
+
+/* A place in a buffer, and of which type the reals there are. No buffer where an argument is optional. By value everywhere; does not own. */
 typedef struct DeviceView {
     BackendBuffer *buffer;
     size_t offset_bytes;
+    DeviceType type;
 } DeviceView;
+static inline DeviceView device_view(BackendBuffer *buffer, size_t offset_bytes)
+{
+    return (DeviceView){buffer, offset_bytes, DEVICE_FP32};
+}
 static inline DeviceView device_view_none(void)
 {
-    return (DeviceView){NULL, 0};
+    return device_view(NULL, 0);
 }
-static inline DeviceView device_view_floats(DeviceView view, size_t floats)
+/* The place `count` elements further on. */
+static inline DeviceView device_view_floats(DeviceView view, size_t count)
 {
-    return (DeviceView){view.buffer, view.offset_bytes + floats * sizeof(float)};
+    return (DeviceView){view.buffer, view.offset_bytes + count * device_type_bytes(view.type), view.type};
 }
 
 /* Inverted dropout: an element is kept and scaled by 1 / (1 - probability) where its uniform number is >= probability.
@@ -62,7 +76,7 @@ typedef struct DeviceBlock {
 typedef struct AdamwStep {
     float learning_rate; /* after schedule and layer-wise decay */
     float beta1, beta2, epsilon;
-    float weight_decay; /* 0 for biases and LayerNorm */
+    float weight_decay;   /* 0 for biases and LayerNorm */
     float gradient_scale; /* the clip factor, applied to the gradient first */
     int64_t t;            /* counted from 1: step number since these parameters thawed */
 } AdamwStep;
@@ -73,7 +87,7 @@ typedef struct BackendOptions {
 
 typedef enum LinearEpilogue { LINEAR_PLAIN, LINEAR_GELU } LinearEpilogue;
 
-enum { BACKEND_VERSION = 2 };
+enum { BACKEND_VERSION = 3 };
 
 typedef struct Backend {
     uint32_t version; /* BACKEND_VERSION */
@@ -86,6 +100,8 @@ typedef struct Backend {
 
     /* Whether a row of linear layers, and all of a sequence, comes out as the same bits whatever other rows are computed with it. */
     bool (*rows_independent)(const BackendDevice *device);
+    /* The type in which products are fastest here. The other one works too. */
+    DeviceType (*product_type)(const BackendDevice *device);
 
     /* -- memory. Zeroed, aligned to 64 bytes. buffer_host_pointer is NULL (the slot, or its result) where the host has no access. */
     NODISCARD Status (*buffer_create)(BackendBuffer **buffer, BackendDevice *device, size_t size_bytes, Diagnostic *diagnostic);
@@ -100,51 +116,60 @@ typedef struct Backend {
     void (*copy_to_host)(BackendStream *stream, void *to, DeviceView from, size_t size_bytes);
     void (*copy)(BackendStream *stream, DeviceView to, DeviceView from, size_t size_bytes); /* no overlap */
     void (*fill_zero)(BackendStream *stream, DeviceView to, size_t size_bytes);
+    void (*convert)(BackendStream *stream, DeviceView to, DeviceView from, size_t count); /* any types; no overlap */
 
-    /* -- weight matrices. weight: [n, k] fp32 master, which must outlive the matrix; matrix_refresh after the master changed. */
+    /* -- weight matrices. weight: [n, k] fp32 master, which must outlive the matrix; matrix_refresh after the master changed. type: of the
+     * products, and so of x and d_y in them. */
     NODISCARD Status (*matrix_create)(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, int32_t n, int32_t k,
-                                      Diagnostic *diagnostic);
+                                      DeviceType type, Diagnostic *diagnostic);
     void (*matrix_destroy)(BackendMatrix **matrix);
     void (*matrix_refresh)(BackendStream *stream, BackendMatrix *matrix);
 
     /* -- embeddings. out[t] = word[ids[t]] + position[positions[t]] + type[0]. word: [V, d], position: [P, d], type: [.., d]. */
-    void (*embedding_forward)(BackendStream *stream, const DeviceBlock *block, DeviceView word, DeviceView position, DeviceView type,
-                              int32_t d, DeviceView out /* [T, d] */);
+    void (*embedding_forward)(BackendStream *stream, const DeviceBlock *block, DeviceView word, DeviceView position,
+                              DeviceView type, int32_t d, DeviceView out /* [T, d] */);
     /* d_word, d_position, d_type += ; rows are added in the order of the block. */
     void (*embedding_backward)(BackendStream *stream, const DeviceBlock *block, DeviceView d_out /* [T, d] */, int32_t d,
                                DeviceView d_word, DeviceView d_position, DeviceView d_type);
 
     /* -- LayerNorm with what stands around it. sum = dropout_in(x) + residual; y = dropout_out(LayerNorm(sum)).
      * x, sum, y: [T, d]; residual: [T, d] or none; gamma, beta: [d]; mean, rstd: [T] (population variance, rstd = 1/sqrt(var + epsilon)).
-     * sum may be the same place as x. */
+     * sum may be the same place as x. y_product [T, d] of any type: y once more, as an operand of products; none, or the place of y: not
+     * wanted. */
     void (*norm_forward)(BackendStream *stream, const DeviceBlock *block, DeviceView x, DeviceView residual, DeviceView gamma,
-                         DeviceView beta, float epsilon, int32_t d, Dropout dropout_in, Dropout dropout_out, DeviceView sum, DeviceView y,
-                         DeviceView mean, DeviceView rstd);
-    /* From d_y: d_sum [T, d] (the gradient of the residual branch) and d_x [T, d] (the gradient of x; may be the same place as d_sum only
-     * when dropout_in is off; none: not wanted). d_gamma, d_beta += , or none where they are frozen. d_y may be the same place as d_sum. */
-    void (*norm_backward)(BackendStream *stream, const DeviceBlock *block, DeviceView d_y, DeviceView sum, DeviceView mean, DeviceView rstd,
-                          DeviceView gamma, int32_t d, Dropout dropout_in, Dropout dropout_out, DeviceView d_sum, DeviceView d_x,
-                          DeviceView d_gamma, DeviceView d_beta);
+                         DeviceView beta, float epsilon, int32_t d, Dropout dropout_in, Dropout dropout_out, DeviceView sum,
+                         DeviceView y, DeviceView y_product, DeviceView mean, DeviceView rstd);
+    /* From d_y: d_sum [T, d] (the gradient of the residual branch) and d_x [T, d] of any type (the gradient of x; may be the same place as
+     * d_sum only when dropout_in is off; none: not wanted). d_gamma, d_beta += , or none where they are frozen. d_y may be the same place as
+     * d_sum. */
+    void (*norm_backward)(BackendStream *stream, const DeviceBlock *block, DeviceView d_y, DeviceView sum, DeviceView mean,
+                          DeviceView rstd, DeviceView gamma, int32_t d, Dropout dropout_in, Dropout dropout_out, DeviceView d_sum,
+                          DeviceView d_x, DeviceView d_gamma, DeviceView d_beta);
 
-    /* -- linear layers over rows (rows = T, or fewer). x: [rows, k], y: [rows, n], bias: [n] or none.
-     * LINEAR_GELU: pre [rows, n] = x W^T + b is kept for backward (none: not wanted), y = gelu(pre) with erf (Hendrycks, Gimpel 2016). */
+    /* -- linear layers over rows (rows = T, or fewer). x: [rows, k] of the matrix's type, y: [rows, n] of that type or fp32, bias: [n]
+     * or none. LINEAR_GELU: pre [rows, n] = x W^T + b, of the type of y, is kept for backward (none: not wanted), y = gelu(pre) with erf
+     * (Hendrycks, Gimpel 2016). */
     void (*linear_forward)(BackendStream *stream, BackendMatrix *weight, DeviceView bias, DeviceView x, int32_t rows,
                            LinearEpilogue epilogue, DeviceView pre, DeviceView y);
-    /* d_x [rows, k] = d_y W; with pre (of the layer before, [rows, k]) it is multiplied by gelu'(pre). accumulate: += instead of =. */
+    /* d_x [rows, k] = d_y W, d_y [rows, n] of the matrix's type, d_x of that type or fp32; with pre (of the layer before, [rows, k], of the type
+     * of d_x) it is multiplied by gelu'(pre). accumulate: += instead of =. */
     void (*linear_backward_input)(BackendStream *stream, BackendMatrix *weight, DeviceView d_y, int32_t rows, DeviceView pre,
                                   bool accumulate, DeviceView d_x);
-    /* d_weight [n, k] += d_y^T x; d_bias [n] += column sums of d_y (or none). */
+    /* d_weight [n, k] = d_y^T x and d_bias [n] = column sums of d_y (or none), for x [rows, k] and d_y [rows, n] of one type. accumulate: +=
+     * instead of =. */
     void (*linear_backward_weight)(BackendStream *stream, DeviceView x, DeviceView d_y, int32_t rows, int32_t n, int32_t k,
-                                   DeviceView d_weight, DeviceView d_bias);
+                                   bool accumulate, DeviceView d_weight, DeviceView d_bias);
 
     /* -- attention inside each sequence. qkv: [T, 3d], a row is q | k | v, each h heads of w. scale 1/sqrt(w).
-     * context: [T, d]; log_sum_exp: [T, h] of the scaled scores (kept for backward, which recomputes the probabilities). */
+     * context: [T, d]; log_sum_exp: [T, h] of the scaled scores (kept for backward, which recomputes the probabilities). qkv, context and
+     * their gradients are of one type, any. */
     void (*attention_forward)(BackendStream *stream, const DeviceBlock *block, DeviceView qkv, int32_t heads, int32_t head_width,
                               Dropout dropout, DeviceView context, DeviceView log_sum_exp);
-    void (*attention_backward)(BackendStream *stream, const DeviceBlock *block, DeviceView qkv, DeviceView context, DeviceView log_sum_exp,
-                               DeviceView d_context, int32_t heads, int32_t head_width, Dropout dropout, DeviceView d_qkv);
+    void (*attention_backward)(BackendStream *stream, const DeviceBlock *block, DeviceView qkv, DeviceView context,
+                               DeviceView log_sum_exp, DeviceView d_context, int32_t heads, int32_t head_width, Dropout dropout,
+                               DeviceView d_qkv);
 
-    /* -- rows. index: int32 [rows], ascending, each below from_rows or to_rows. Places do not overlap.
+    /* -- rows of any type, the same on both sides. index: int32 [rows], ascending, each below from_rows or to_rows. Places do not overlap.
      * gather: to [rows, columns], to[i] = from[index[i]]. scatter: to [to_rows, columns] = 0, then to[index[i]] = from[i]. */
     void (*rows_gather)(BackendStream *stream, DeviceView from, int32_t from_rows, DeviceView index, int32_t rows, int32_t columns,
                         DeviceView to);
@@ -161,8 +186,8 @@ typedef struct Backend {
     /* -- optimizer. sum (one double on the device) += sum of squares of x [count], added in a fixed order. */
     void (*sum_of_squares)(BackendStream *stream, DeviceView x, size_t count, DeviceView sum);
     /* AdamW as torch (decoupled weight decay, semantics.md section 4) over count elements. */
-    void (*adamw)(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment, DeviceView second_moment,
-                  size_t count, const AdamwStep *step);
+    void (*adamw)(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
+                  DeviceView second_moment, size_t count, const AdamwStep *step);
 } Backend;
 
 /* The oracle. Static. */

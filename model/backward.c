@@ -36,7 +36,7 @@ static void zero_gradients(Model *model, const ModelStep *step)
         if (!part_trains(step, part))
             continue;
         size_t floats = layout->part_offset[part + 1] - layout->part_offset[part];
-        model->backend->fill_zero(model->stream, device_view_floats((DeviceView){model->gradients, 0}, layout->part_offset[part]),
+        model->backend->fill_zero(model->stream, device_view_floats(device_view(model->gradients, 0), layout->part_offset[part]),
                                   floats * sizeof(float));
     }
 }
@@ -80,7 +80,7 @@ static void head_backward(const Backward *backward)
     int32_t layers = model->config.num_hidden_layers, rows = backward->block->scored.piece_count;
     if (part_trains(backward->step, layers + 1))
         backend->linear_backward_weight(model->stream, activations->layers[layers - 1].output.y, activations->d_logits, rows,
-                                        model->config.label_count, model->config.hidden_size,
+                                        model->config.label_count, model->config.hidden_size, true,
                                         gradient_view(model, head_parameter(layers, HEAD_WEIGHT)),
                                         gradient_view(model, head_parameter(layers, HEAD_BIAS)));
     if (backward->lowest <= layers)
@@ -101,7 +101,7 @@ static void layer_weight_backward(const Backward *backward, int32_t layer, Devic
 {
     if (!part_trains(backward->step, 1 + layer))
         return;
-    backward->model->backend->linear_backward_weight(backward->model->stream, x, d_y, rows, n, k,
+    backward->model->backend->linear_backward_weight(backward->model->stream, x, d_y, rows, n, k, true,
                                                      layer_gradient(backward, layer, weight),
                                                      layer_gradient(backward, layer, bias));
 }
@@ -126,7 +126,8 @@ static void ffn_backward(const Backward *backward, int32_t index)
     layer_weight_backward(backward, index, layer->ffn, all->d_branch, rows, d, f, LAYER_FFN_OUT_WEIGHT, LAYER_FFN_OUT_BIAS);
     backend->linear_backward_input(model->stream, model->matrices[index].ffn_out, all->d_branch, rows, layer->ffn_pre, false,
                                    all->d_ffn);
-    layer_weight_backward(backward, index, layer->attention.y, all->d_ffn, rows, f, d, LAYER_FFN_IN_WEIGHT, LAYER_FFN_IN_BIAS);
+    layer_weight_backward(backward, index, layer->attention.product, all->d_ffn, rows, f, d, LAYER_FFN_IN_WEIGHT,
+                          LAYER_FFN_IN_BIAS);
     backend->linear_backward_input(model->stream, model->matrices[index].ffn_in, all->d_ffn, rows, device_view_none(), true,
                                    some.d_hidden);
 }
@@ -141,8 +142,8 @@ static void scatter_gradients(const Backward *backward, DeviceView d_context)
     model->backend->rows_scatter(model->stream, all->d_scored, all->scored_index, scored, d, all->d_hidden, pieces);
 }
 
-/* Attention sublayer: d_hidden of its rows holds d(attention.y) before, d_hidden of all rows d(x) after, unless nothing below trains. */
-static void attention_backward(const Backward *backward, int32_t index, DeviceView x)
+/* Attention sublayer: d_hidden of its rows holds d(attention.y) before, d_hidden of all rows that of the layer's input after, unless nothing below trains. */
+static void attention_backward(const Backward *backward, int32_t index)
 {
     Model *model = backward->model;
     const Backend *backend = model->backend;
@@ -168,7 +169,8 @@ static void attention_backward(const Backward *backward, int32_t index, DeviceVi
     backend->attention_backward(model->stream, &backward->block->all, layer->qkv, layer->context, layer->log_sum_exp,
                                 all->d_context, heads, d / heads, model_dropout_layer(model, dropout, index, DROPOUT_ATTENTION),
                                 all->d_qkv);
-    layer_weight_backward(backward, index, x, all->d_qkv, pieces, 3 * d, d, LAYER_QUERY_WEIGHT, LAYER_QUERY_BIAS);
+    layer_weight_backward(backward, index, layer_product(all, index), all->d_qkv, pieces, 3 * d, d, LAYER_QUERY_WEIGHT,
+                          LAYER_QUERY_BIAS);
     if (backward->lowest <= index)
         backend->linear_backward_input(model->stream, model->matrices[index].qkv, all->d_qkv, pieces, device_view_none(), true,
                                        all->d_hidden);
@@ -200,7 +202,7 @@ static Status run_backward(const Backward *backward, Diagnostic *diagnostic)
     for (int32_t i = layers - 1; i >= 0 && backward->lowest <= 1 + i; i--) {
         if (!empty) {
             ffn_backward(backward, i);
-            attention_backward(backward, i, layer_input(backward->activations, i));
+            attention_backward(backward, i);
         }
         TRY(announce_part(backward, 1 + i, diagnostic));
     }
@@ -215,13 +217,13 @@ out:
 static void queue_loss(Model *model, const ModelBlock *block, const ModelStep *step, const Activations *activations)
 {
     const Backend *backend = model->backend;
-    DeviceView loss = {model->loss, 0}, class_weights = device_view_none();
+    DeviceView loss = device_view(model->loss, 0), class_weights = device_view_none();
     const HostRows *host = &model->host;
     size_t scored = (size_t)block->scored.piece_count;
     backend->copy_to_device(model->stream, activations->labels, host->labels, scored * sizeof *host->labels);
     backend->copy_to_device(model->stream, activations->weights, host->weights, scored * sizeof *host->weights);
     if (step->class_weights) {
-        class_weights = (DeviceView){model->loss, LOSS_CLASS_WEIGHTS_BYTES};
+        class_weights = device_view(model->loss, LOSS_CLASS_WEIGHTS_BYTES);
         backend->copy_to_device(model->stream, class_weights, step->class_weights,
                                 (size_t)model->config.label_count * sizeof *step->class_weights);
     }
@@ -239,6 +241,10 @@ static void upload_prefix(Model *model, const TokenBlock *block, const ModelStep
     ASSERT(step->prefix_layers >= 1 && step->prefix_layers < lowest && step->prefix_layers < model->config.num_hidden_layers);
     model->backend->copy_to_device(model->stream, layer_input(&model->training, step->prefix_layers), step->prefix,
                                    (size_t)block->piece_count * (size_t)model->config.hidden_size * sizeof *step->prefix);
+    if (model->product_type != DEVICE_FP32)
+        model->backend->convert(model->stream, layer_product(&model->training, step->prefix_layers),
+                                layer_input(&model->training, step->prefix_layers),
+                                (size_t)block->piece_count * (size_t)model->config.hidden_size);
 }
 
 Status model_train_block(Model *model, const TokenBlock *block, const ModelStep *step, double *loss_sum, Diagnostic *diagnostic)
@@ -269,7 +275,7 @@ Status model_train_block(Model *model, const TokenBlock *block, const ModelStep 
             upload_prefix(model, block, step, backward.lowest);
         model_forward_queue(model, &model_block, &backward.dropout, step->prefix ? step->prefix_layers : 0, &model->training);
         queue_loss(model, &model_block, step, &model->training);
-        model->backend->copy_to_host(model->stream, &loss, (DeviceView){model->loss, 0}, sizeof loss);
+        model->backend->copy_to_host(model->stream, &loss, device_view(model->loss, 0), sizeof loss);
     }
     TRY(run_backward(&backward, diagnostic));
     TRY(model->backend->stream_synchronize(model->stream, diagnostic));

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/memory.h"
 #include "model/model_internal.h"
@@ -15,14 +16,23 @@ typedef struct Stage {
 
 enum { STAGES_OF_A_LAYER = 8 };
 
+/* Its exponent is not all ones. */
+static bool bf16_is_finite(const unsigned char *at)
+{
+    uint16_t bits;
+    memcpy(&bits, at, sizeof bits);
+    return (bits & 0x7F80u) != 0x7F80u;
+}
+
 static Status stage_is_finite(Model *model, const Stage *stage, float *room, bool *finite, Diagnostic *diagnostic)
 {
     size_t count = (size_t)stage->rows * (size_t)stage->columns;
-    model->backend->copy_to_host(model->stream, room, stage->values, count * sizeof *room);
+    size_t size_bytes = device_type_bytes(stage->values.type);
+    model->backend->copy_to_host(model->stream, room, stage->values, count * size_bytes);
     Status status = model->backend->stream_synchronize(model->stream, diagnostic);
     *finite = true;
     for (size_t i = 0; status == STATUS_OK && i < count && *finite; i++)
-        *finite = isfinite(room[i]);
+        *finite = size_bytes == sizeof *room ? isfinite(room[i]) : bf16_is_finite((const unsigned char *)room + i * size_bytes);
     return status;
 }
 

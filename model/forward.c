@@ -94,7 +94,7 @@ out:
 
 #define WEIGHT(which) parameter_view(model, layer_parameter(index, which))
 
-/* From the layer's input x to activations->context. */
+/* From the layer's input x, as products read it, to activations->context. */
 static void attention_forward(Model *model, const DeviceBlock *block, const DropoutPlan *plan, int32_t index, DeviceView x,
                               const LayerActivations *activations)
 {
@@ -122,17 +122,17 @@ static void rows_forward(Model *model, const DeviceBlock *block, const DropoutPl
     backend->linear_forward(stream, matrices->output, WEIGHT(LAYER_OUTPUT_BIAS), context, rows, LINEAR_PLAIN, none, attention->sum);
     backend->norm_forward(stream, block, attention->sum, x, WEIGHT(LAYER_ATTENTION_NORM_WEIGHT), WEIGHT(LAYER_ATTENTION_NORM_BIAS),
                           config->layer_norm_eps, d, model_dropout_layer(model, plan, index, DROPOUT_ATTENTION_OUTPUT),
-                          model_dropout_off(), attention->sum, attention->y, attention->mean, attention->rstd);
+                          model_dropout_off(), attention->sum, attention->y, attention->product, attention->mean, attention->rstd);
 
     const NormActivations *output = &activations->output;
-    backend->linear_forward(stream, matrices->ffn_in, WEIGHT(LAYER_FFN_IN_BIAS), attention->y, rows, LINEAR_GELU,
+    backend->linear_forward(stream, matrices->ffn_in, WEIGHT(LAYER_FFN_IN_BIAS), attention->product, rows, LINEAR_GELU,
                             activations->ffn_pre, activations->ffn);
     backend->linear_forward(stream, matrices->ffn_out, WEIGHT(LAYER_FFN_OUT_BIAS), activations->ffn, rows, LINEAR_PLAIN, none,
                             output->sum);
     backend->norm_forward(stream, block, output->sum, attention->y, WEIGHT(LAYER_FFN_NORM_WEIGHT), WEIGHT(LAYER_FFN_NORM_BIAS),
                           config->layer_norm_eps, d, model_dropout_layer(model, plan, index, DROPOUT_FFN_OUTPUT),
-                          model_dropout_layer(model, plan, index, DROPOUT_CLASSIFIER), output->sum, output->y, output->mean,
-                          output->rstd);
+                          model_dropout_layer(model, plan, index, DROPOUT_CLASSIFIER), output->sum, output->y, output->product,
+                          output->mean, output->rstd);
 }
 
 #undef WEIGHT
@@ -163,8 +163,8 @@ static void embeddings_forward(Model *model, const DeviceBlock *block, const Dro
                                embeddings->sum);
     backend->norm_forward(model->stream, block, embeddings->sum, device_view_none(), parameter_view(model, EMBEDDING_NORM_WEIGHT),
                           parameter_view(model, EMBEDDING_NORM_BIAS), model->config.layer_norm_eps, d, model_dropout_off(),
-                          model_dropout_embeddings(model, plan), embeddings->sum, embeddings->y, embeddings->mean,
-                          embeddings->rstd);
+                          model_dropout_embeddings(model, plan), embeddings->sum, embeddings->y, embeddings->product,
+                          embeddings->mean, embeddings->rstd);
 }
 
 /* Layers first .. end - 1, none of them the last one. */
@@ -174,7 +174,7 @@ static void layers_forward(Model *model, const DeviceBlock *block, const Dropout
     for (int32_t i = first; i < end; i++) {
         const LayerActivations *layer = &activations->layers[i];
         DeviceView x = layer_input(activations, i);
-        attention_forward(model, block, plan, i, x, layer);
+        attention_forward(model, block, plan, i, layer_product(activations, i), layer);
         rows_forward(model, block, plan, i, layer->context, x, layer);
     }
 }
@@ -187,7 +187,7 @@ void model_forward_queue(Model *model, const ModelBlock *block, const DropoutPla
     if (first == 0)
         embeddings_forward(model, &block->all, plan, &activations->embeddings);
     layers_forward(model, &block->all, plan, first, layers - 1, activations);
-    attention_forward(model, &block->all, plan, layers - 1, x, last);
+    attention_forward(model, &block->all, plan, layers - 1, layer_product(activations, layers - 1), last);
     last_rows_forward(model, block, plan, x, activations);
     model->backend->linear_forward(model->stream, model->classifier, parameter_view(model, head_parameter(layers, HEAD_BIAS)),
                                    last->output.y, block->scored.piece_count, LINEAR_PLAIN, device_view_none(),

@@ -10,35 +10,40 @@
 #include "core/base/memory.h"
 #include "model/model_internal.h"
 
-static Status create_matrix(Model *model, BackendMatrix **matrix, int32_t parameter, int32_t n, int32_t k, Diagnostic *diagnostic)
+static Status create_matrix(Model *model, BackendMatrix **matrix, int32_t parameter, int32_t n, int32_t k, DeviceType type,
+                            Diagnostic *diagnostic)
 {
-    return model->backend->matrix_create(matrix, model->device, parameter_view(model, parameter), n, k, diagnostic);
+    return model->backend->matrix_create(matrix, model->device, parameter_view(model, parameter), n, k, type, diagnostic);
 }
 
 static Status create_matrices(Model *model, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     int32_t layers = model->config.num_hidden_layers, d = model->config.hidden_size, f = model->config.intermediate_size;
+    DeviceType type = model->product_type;
     model->matrices = memory_allocate((size_t)layers, sizeof *model->matrices);
     for (int32_t i = 0; i < layers; i++) {
         LayerMatrices *layer = &model->matrices[i];
-        TRY(create_matrix(model, &layer->qkv, layer_parameter(i, LAYER_QUERY_WEIGHT), 3 * d, d, diagnostic));
-        TRY(create_matrix(model, &layer->output, layer_parameter(i, LAYER_OUTPUT_WEIGHT), d, d, diagnostic));
-        TRY(create_matrix(model, &layer->ffn_in, layer_parameter(i, LAYER_FFN_IN_WEIGHT), f, d, diagnostic));
-        TRY(create_matrix(model, &layer->ffn_out, layer_parameter(i, LAYER_FFN_OUT_WEIGHT), d, f, diagnostic));
+        TRY(create_matrix(model, &layer->qkv, layer_parameter(i, LAYER_QUERY_WEIGHT), 3 * d, d, type, diagnostic));
+        TRY(create_matrix(model, &layer->output, layer_parameter(i, LAYER_OUTPUT_WEIGHT), d, d, type, diagnostic));
+        TRY(create_matrix(model, &layer->ffn_in, layer_parameter(i, LAYER_FFN_IN_WEIGHT), f, d, type, diagnostic));
+        TRY(create_matrix(model, &layer->ffn_out, layer_parameter(i, LAYER_FFN_OUT_WEIGHT), d, f, type, diagnostic));
     }
-    TRY(create_matrix(model, &model->classifier, head_parameter(layers, HEAD_WEIGHT), model->config.label_count, d, diagnostic));
+    TRY(create_matrix(model, &model->classifier, head_parameter(layers, HEAD_WEIGHT), model->config.label_count, d, DEVICE_FP32,
+                      diagnostic));
 out:
     return status;
 }
 
-Status model_create(Model **model, const BertConfig *config, const Backend *backend, BackendDevice *device, Diagnostic *diagnostic)
+Status model_create(Model **model, const BertConfig *config, const Backend *backend, BackendDevice *device, DeviceType product_type,
+                    Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     *model = NULL;
     Model *made = memory_allocate(1, sizeof *made);
     made->backend = backend;
     made->device = device;
+    made->product_type = product_type;
     TRY(model_layout_create(&made->layout, config, diagnostic));
     bert_config_copy(&made->config, config);
     TRY(backend->stream_create(&made->stream, device, diagnostic));
@@ -128,13 +133,13 @@ BackendStream *model_stream(const Model *model)
 
 DeviceView model_parameters(Model *model)
 {
-    return (DeviceView){model->parameters, 0};
+    return device_view(model->parameters, 0);
 }
 
 DeviceView model_gradients(Model *model)
 {
     ASSERT(model->gradients != NULL);
-    return (DeviceView){model->gradients, 0};
+    return device_view(model->gradients, 0);
 }
 
 Status model_parameters_get(Model *model, float *values, Diagnostic *diagnostic)

@@ -17,9 +17,10 @@
 
 typedef struct Model Model;
 
-/* Zero parameters. config is copied. backend and device must outlive the model. */
+/* Zero parameters. config is copied. backend and device must outlive the model. product_type: what the encoder's matrix products multiply, and
+ * how their operands are kept: with DEVICE_BF16 sums, residuals, LayerNorms, the classifier, gradients and the parameters stay fp32. */
 NODISCARD Status model_create(Model **model, const BertConfig *config, const Backend *backend, BackendDevice *device,
-                              Diagnostic *diagnostic);
+                              DeviceType product_type, Diagnostic *diagnostic);
 void model_destroy(Model **model);
 const BertConfig *model_config(const Model *model);
 const ModelLayout *model_layout(const Model *model);
@@ -70,10 +71,11 @@ typedef struct ModelStep {
     const float *class_weights; /* [C] on the host, or NULL */
     const bool *part_frozen;    /* [part_count]; frozen parts get no gradient, no backward below the lowest part that trains */
     bool frozen_dropout;        /* false: a fully frozen prefix runs without dropout */
-    const float *prefix;        /* [T, d] of model_prefix_forward over prefix_layers, which are not computed again; NULL: all is computed */
-    int32_t prefix_layers;      /* frozen together with the embeddings, and without dropout */
-    bool zero_gradients;        /* first micro-batch of the step: gradients start from zero */
-    ModelPartReady part_ready;  /* or NULL; called only for parts that train */
+    const float
+        *prefix; /* [T, d] of model_prefix_forward over prefix_layers, which are not computed again; NULL: all is computed */
+    int32_t prefix_layers;     /* frozen together with the embeddings, and without dropout */
+    bool zero_gradients;       /* first micro-batch of the step: gradients start from zero */
+    ModelPartReady part_ready; /* or NULL; called only for parts that train */
     void *part_ready_context;
 } ModelStep;
 

@@ -50,12 +50,14 @@ typedef struct LayerMatrices {
 
 /* What one LayerNorm keeps for backward. */
 typedef struct NormActivations {
-    DeviceView sum;  /* [T, d] */
-    DeviceView mean; /* [T] */
-    DeviceView rstd; /* [T] */
-    DeviceView y;    /* [T, d] */
+    DeviceView sum;     /* [T, d] */
+    DeviceView mean;    /* [T] */
+    DeviceView rstd;    /* [T] */
+    DeviceView y;       /* [T, d] */
+    DeviceView product; /* [T, d] y as products read it: the same place, or bf16 */
 } NormActivations;
 
+/* qkv, context, ffn_pre and ffn are of the products' type, as what backward keeps of their gradients. */
 typedef struct LayerActivations {
     DeviceView qkv;         /* [T, 3d] */
     DeviceView context;     /* [T, d] */
@@ -71,9 +73,9 @@ typedef struct LayerActivations {
 typedef struct Activations {
     int32_t piece_limit, sequence_limit; /* 0: not planned */
     size_t size_bytes;
-    DeviceView ids, positions, slots, sequence_start;         /* of the block */
-    DeviceView scored_index, scored_positions, scored_slots;  /* [R] */
-    DeviceView labels, weights;                               /* [R] */
+    DeviceView ids, positions, slots, sequence_start;        /* of the block */
+    DeviceView scored_index, scored_positions, scored_slots; /* [R] */
+    DeviceView labels, weights;                              /* [R] */
     NormActivations embeddings;
     LayerActivations *layers; /* [L] */
     DeviceView logits;        /* [R, C] */
@@ -105,6 +107,7 @@ struct Model {
     const Backend *backend;
     BackendDevice *device;
     BackendStream *stream;
+    DeviceType product_type; /* of the encoder's products; the classifier's are fp32 */
     BackendBuffer *parameters;
     BackendBuffer *gradients; /* NULL until planned for training */
     BackendBuffer *loss;      /* one double, then class weights [C] */
@@ -121,11 +124,11 @@ enum { LOSS_CLASS_WEIGHTS_BYTES = 64 };
 
 static inline DeviceView parameter_view(const Model *model, int32_t index)
 {
-    return (DeviceView){model->parameters, model->layout->parameters[index].offset * sizeof(float)};
+    return device_view(model->parameters, model->layout->parameters[index].offset * sizeof(float));
 }
 static inline DeviceView gradient_view(const Model *model, int32_t index)
 {
-    return (DeviceView){model->gradients, model->layout->parameters[index].offset * sizeof(float)};
+    return device_view(model->gradients, model->layout->parameters[index].offset * sizeof(float));
 }
 
 /* Start weights into a flat host array; with head_only nothing but the head is written. */
@@ -168,6 +171,12 @@ NODISCARD Status model_block_upload(Model *model, const TokenBlock *block, Score
 static inline DeviceView layer_input(const Activations *activations, int32_t layer)
 {
     return layer ? activations->layers[layer - 1].output.y : activations->embeddings.y;
+}
+
+/* The same as products read it. */
+static inline DeviceView layer_product(const Activations *activations, int32_t layer)
+{
+    return layer ? activations->layers[layer - 1].output.product : activations->embeddings.product;
 }
 
 /* From the block on the device to activations->logits [R, C]. first: layer to begin with, its input is in place already; 0: from the

@@ -104,20 +104,20 @@ static void queue_sum(Optimizer *optimizer, size_t offset, size_t count)
 {
     Model *model = optimizer->model;
     model_backend(model)->sum_of_squares(model_stream(model), device_view_floats(model_gradients(model), offset), count,
-                                         (DeviceView){optimizer->sum, 0});
+                                         device_view(optimizer->sum, 0));
 }
 
 static Status fetch_sum(Optimizer *optimizer, double *sum, Diagnostic *diagnostic)
 {
     const Backend *backend = model_backend(optimizer->model);
     BackendStream *stream = model_stream(optimizer->model);
-    backend->copy_to_host(stream, sum, (DeviceView){optimizer->sum, 0}, sizeof *sum);
+    backend->copy_to_host(stream, sum, device_view(optimizer->sum, 0), sizeof *sum);
     return backend->stream_synchronize(stream, diagnostic);
 }
 
 static void clear_sum(Optimizer *optimizer)
 {
-    model_backend(optimizer->model)->fill_zero(model_stream(optimizer->model), (DeviceView){optimizer->sum, 0}, sizeof(double));
+    model_backend(optimizer->model)->fill_zero(model_stream(optimizer->model), device_view(optimizer->sum, 0), sizeof(double));
 }
 
 /* Says which gradient broke: with one parameter's name a user sees whether it was the head, a layer or the embeddings. */
@@ -180,8 +180,8 @@ static void queue_updates(Optimizer *optimizer, const bool *part_frozen, double 
         };
         model_backend(model)->adamw(model_stream(model), device_view_floats(model_parameters(model), run->offset),
                                     device_view_floats(model_gradients(model), run->offset),
-                                    device_view_floats((DeviceView){optimizer->first_moment, 0}, run->offset),
-                                    device_view_floats((DeviceView){optimizer->second_moment, 0}, run->offset), run->count, &step);
+                                    device_view_floats(device_view(optimizer->first_moment, 0), run->offset),
+                                    device_view_floats(device_view(optimizer->second_moment, 0), run->offset), run->count, &step);
     }
 }
 
@@ -212,8 +212,8 @@ Status optimizer_state_get(Optimizer *optimizer, float *first_moment, float *sec
     BackendStream *stream = model_stream(optimizer->model);
     const ModelLayout *layout = model_layout(optimizer->model);
     size_t bytes = layout->float_count * sizeof(float);
-    backend->copy_to_host(stream, first_moment, (DeviceView){optimizer->first_moment, 0}, bytes);
-    backend->copy_to_host(stream, second_moment, (DeviceView){optimizer->second_moment, 0}, bytes);
+    backend->copy_to_host(stream, first_moment, device_view(optimizer->first_moment, 0), bytes);
+    backend->copy_to_host(stream, second_moment, device_view(optimizer->second_moment, 0), bytes);
     for (int32_t part = 0; part < layout->part_count; part++)
         part_t[part] = optimizer->part_t[part];
     return backend->stream_synchronize(stream, diagnostic);
@@ -233,7 +233,7 @@ Status optimizer_state_set(Optimizer *optimizer, const float *first_moment, cons
     }
     for (int32_t part = 0; part < layout->part_count; part++)
         optimizer->part_t[part] = part_t[part];
-    backend->copy_to_device(stream, (DeviceView){optimizer->first_moment, 0}, first_moment, bytes);
-    backend->copy_to_device(stream, (DeviceView){optimizer->second_moment, 0}, second_moment, bytes);
+    backend->copy_to_device(stream, device_view(optimizer->first_moment, 0), first_moment, bytes);
+    backend->copy_to_device(stream, device_view(optimizer->second_moment, 0), second_moment, bytes);
     return backend->stream_synchronize(stream, diagnostic);
 }

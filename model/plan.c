@@ -13,11 +13,12 @@ typedef struct Planner {
     size_t used_bytes;
     bool overflow;
     size_t piece_limit;
+    DeviceType product_type;
 } Planner;
 
 static DeviceView place_bytes(Planner *planner, size_t count, size_t size)
 {
-    DeviceView view = {planner->buffer, planner->used_bytes};
+    DeviceView view = device_view(planner->buffer, planner->used_bytes);
     size_t bytes, end;
     if (!size_multiply(count, size, &bytes) || !size_add(planner->used_bytes, bytes, &end) ||
         !size_add(end, PLACE_ALIGNMENT_BYTES - 1, &end)) {
@@ -35,6 +36,15 @@ static DeviceView place_rows(Planner *planner, int32_t columns)
     return place_bytes(planner, planner->piece_limit, row_bytes);
 }
 
+/* [piece_limit, columns] of the products' type. */
+static DeviceView place_product_rows(Planner *planner, int32_t columns)
+{
+    size_t row_bytes = (size_t)columns * device_type_bytes(planner->product_type);
+    DeviceView view = place_bytes(planner, planner->piece_limit, row_bytes);
+    view.type = planner->product_type;
+    return view;
+}
+
 static NormActivations place_norm(Planner *planner, int32_t d)
 {
     NormActivations norm;
@@ -42,6 +52,7 @@ static NormActivations place_norm(Planner *planner, int32_t d)
     norm.mean = place_rows(planner, 1);
     norm.rstd = place_rows(planner, 1);
     norm.y = place_rows(planner, d);
+    norm.product = planner->product_type == DEVICE_FP32 ? norm.y : place_product_rows(planner, d);
     return norm;
 }
 
@@ -49,12 +60,12 @@ static LayerActivations place_layer(Planner *planner, const BertConfig *config)
 {
     int32_t d = config->hidden_size, f = config->intermediate_size;
     LayerActivations layer;
-    layer.qkv = place_rows(planner, 3 * d);
-    layer.context = place_rows(planner, d);
+    layer.qkv = place_product_rows(planner, 3 * d);
+    layer.context = place_product_rows(planner, d);
     layer.log_sum_exp = place_rows(planner, config->num_attention_heads);
     layer.attention = place_norm(planner, d);
-    layer.ffn_pre = place_rows(planner, f);
-    layer.ffn = place_rows(planner, f);
+    layer.ffn_pre = place_product_rows(planner, f);
+    layer.ffn = place_product_rows(planner, f);
     layer.output = place_norm(planner, d);
     return layer;
 }
@@ -64,15 +75,15 @@ static void place_layers_for_training(Planner *planner, const BertConfig *config
     for (int32_t i = 0; i < config->num_hidden_layers; i++)
         plan->layers[i] = place_layer(planner, config);
     int32_t d = config->hidden_size;
-    plan->scored_context = place_rows(planner, d);
+    plan->scored_context = place_product_rows(planner, d);
     plan->d_logits = place_rows(planner, config->label_count);
     plan->d_scored = place_rows(planner, d);
     plan->d_hidden = place_rows(planner, d);
     plan->scored_x = plan->d_hidden; /* forward is done with it before backward begins */
-    plan->d_branch = place_rows(planner, d);
-    plan->d_context = place_rows(planner, d);
-    plan->d_qkv = place_rows(planner, 3 * d);
-    plan->d_ffn = place_rows(planner, config->intermediate_size);
+    plan->d_branch = place_product_rows(planner, d);
+    plan->d_context = place_product_rows(planner, d);
+    plan->d_qkv = place_product_rows(planner, 3 * d);
+    plan->d_ffn = place_product_rows(planner, config->intermediate_size);
 }
 
 /* Nothing is kept: each layer writes its output over its input, which its first LayerNorm was the last to read. */
@@ -80,24 +91,26 @@ static void place_layers_for_inference(Planner *planner, const BertConfig *confi
 {
     int32_t d = config->hidden_size;
     LayerActivations layer = {0};
-    layer.qkv = place_rows(planner, 3 * d);
-    layer.context = place_rows(planner, d);
+    layer.qkv = place_product_rows(planner, 3 * d);
+    layer.context = place_product_rows(planner, d);
     layer.log_sum_exp = place_rows(planner, config->num_attention_heads);
     layer.attention = plan->embeddings;
     layer.attention.y = place_rows(planner, d);
+    layer.attention.product = planner->product_type == DEVICE_FP32 ? layer.attention.y : place_product_rows(planner, d);
     layer.ffn_pre = device_view_none();
-    layer.ffn = place_rows(planner, config->intermediate_size);
+    layer.ffn = place_product_rows(planner, config->intermediate_size);
     layer.output = plan->embeddings;
     plan->scored_context = layer.qkv; /* which attention was the last to read */
     plan->scored_x = device_view_floats(layer.qkv, planner->piece_limit * (size_t)d);
+    plan->scored_x.type = DEVICE_FP32; /* two thirds of qkv are room for it in either type */
     for (int32_t i = 0; i < config->num_hidden_layers; i++)
         plan->layers[i] = layer;
 }
 
 /* False when the size does not fit into a size_t. */
-static bool place_all(Activations *plan, const BertConfig *config, BackendBuffer *buffer, bool training)
+static bool place_all(Activations *plan, const BertConfig *config, DeviceType product_type, BackendBuffer *buffer, bool training)
 {
-    Planner planner = {.buffer = buffer, .piece_limit = (size_t)plan->piece_limit};
+    Planner planner = {.buffer = buffer, .piece_limit = (size_t)plan->piece_limit, .product_type = product_type};
     if (!plan->layers)
         plan->layers = memory_allocate((size_t)config->num_hidden_layers, sizeof *plan->layers);
     plan->ids = place_rows(&planner, 1);
@@ -121,15 +134,15 @@ static bool place_all(Activations *plan, const BertConfig *config, BackendBuffer
 
 static void place_both(Model *model)
 {
-    (void)place_all(&model->training, &model->config, model->activation_buffer, true);
-    (void)place_all(&model->inference, &model->config, model->activation_buffer, false);
+    (void)place_all(&model->training, &model->config, model->product_type, model->activation_buffer, true);
+    (void)place_all(&model->inference, &model->config, model->product_type, model->activation_buffer, false);
 }
 
 static Status reserve_activations(Model *model, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    bool fits = place_all(&model->training, &model->config, NULL, true);
-    fits = place_all(&model->inference, &model->config, NULL, false) && fits;
+    bool fits = place_all(&model->training, &model->config, model->product_type, NULL, true);
+    fits = place_all(&model->inference, &model->config, model->product_type, NULL, false) && fits;
     if (!fits)
         TRY_FAIL(diagnostic, STATUS_OUT_OF_MEMORY, "activations of this many pieces are larger than any memory");
     size_t wanted = model->training.piece_limit ? model->training.size_bytes : 0;

@@ -14,8 +14,8 @@ typedef struct Job {
 
 static Status job_check_keys(const Json *json, const char *path, Diagnostic *diagnostic)
 {
-    static const char *const known[] = {"kind",  "model",   "random_weights", "vocab",    "shards", "store",
-                                        "trial", "options", "metric",         "evaluate", "test"};
+    static const char *const known[] = {"kind",      "model", "random_weights", "vocab",  "shards",   "store",
+                                        "precision", "trial", "options",        "metric", "evaluate", "test"};
     for (const char *key = json_next_key(json, NULL); key; key = json_next_key(json, key)) {
         bool is_known = false;
         for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -76,7 +76,7 @@ static Json *result_json(const Workplace *workplace, const TrialOutcome *outcome
     json_set(json, "steps", json_integer(state->step));
     json_set(json, "real_tokens_per_s", json_copy(json_get(json, "pieces_per_s")));
     json_set(json, "real_tokens_per_s_whole", json_copy(json_get(json, "pieces_per_s_whole")));
-    json_set(json, "precision", json_string("fp32"));
+    json_set(json, "precision", json_string(workplace_precision(workplace)));
     json_set(json, "best", checkpoint_json(trial_state_best(state), outcome, &outcome->best_test));
     json_set(json, "last", checkpoint_json(trial_state_last(state), outcome, &outcome->last_test));
     json_set(json, "evaluations", json_copy(json_get(trial, "evaluations")));

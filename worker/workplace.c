@@ -35,8 +35,10 @@ Status training_data_parse(TrainingData *data, const Json *json, const char *sto
     Status status = STATUS_OK;
     const char *precision = json_string_value(json_get(json, "precision"));
     *data = (TrainingData){.random_weights = json_boolean_value(json_get(json, "random_weights"), false)};
-    if (precision && strcmp(precision, "auto") != 0 && strcmp(precision, "fp32") != 0)
-        TRY_FAIL(diagnostic, STATUS_UNSUPPORTED, "%s: precision \"%s\": this worker computes in fp32", source, precision);
+    if (precision && strcmp(precision, "bf16") == 0)
+        data->product_type = DEVICE_BF16;
+    else if (precision && strcmp(precision, "auto") != 0 && strcmp(precision, "fp32") != 0)
+        TRY_FAIL(diagnostic, STATUS_UNSUPPORTED, "%s: precision \"%s\": it may be auto, fp32 or bf16", source, precision);
     TRY(copy_text(&data->model, json, "model", source, true, diagnostic));
     TRY(copy_text(&data->vocab, json, "vocab", source, false, diagnostic));
     TRY(copy_text(&data->shards, json, "shards", source, true, diagnostic));
@@ -266,6 +268,9 @@ out:
 Status workplace_set_data(Workplace *workplace, const TrainingData *data, Diagnostic *diagnostic)
 {
     forget_data(workplace);
+    workplace->product_type = data->product_type;
+    if (data->product_type == DEVICE_BF16 && workplace->backend->product_type(workplace->device) != DEVICE_BF16)
+        LOG_WARNING("precision bf16: this processor has no instructions for it; fp32 would be faster here");
     Status status = take_data(workplace, data, diagnostic);
     status = communicator_agree(workplace->communicator, status, &(int64_t){0}, diagnostic);
     if (status != STATUS_OK)
@@ -279,6 +284,11 @@ void workplace_close(Workplace *workplace)
     if (workplace->device)
         workplace->backend->device_close(&workplace->device);
     *workplace = (Workplace){.work_lock = -1};
+}
+
+const char *workplace_precision(const Workplace *workplace)
+{
+    return workplace->product_type == DEVICE_BF16 ? "bf16" : "fp32";
 }
 
 Status workplace_create_model(const Workplace *workplace, const TrainingOptions *options, Model **model, Diagnostic *diagnostic)
@@ -296,7 +306,7 @@ Status workplace_create_model(const Workplace *workplace, const TrainingOptions 
         config.attention_probs_dropout_prob = (float)options->attention_dropout;
     if (options && options->classifier_dropout >= 0)
         config.classifier_dropout = (float)options->classifier_dropout;
-    Status status = model_create(model, &config, workplace->backend, workplace->device, diagnostic);
+    Status status = model_create(model, &config, workplace->backend, workplace->device, workplace->product_type, diagnostic);
     bert_config_free(&config);
     return status;
 }

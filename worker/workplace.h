@@ -15,9 +15,10 @@ typedef struct TrainingData {
     char *vocab;  /* file; NULL: vocab.txt of the model folder */
     char *shards; /* folder */
     char *store;  /* folder */
+    DeviceType product_type;
 } TrainingData;
 
-/* Keys model, random_weights, vocab, shards, store. store_default stands in for store (the sweep's folder; may be NULL). Relative paths are
+/* Keys model, random_weights, vocab, shards, store, precision ("fp32", "bf16"; "auto" is fp32). store_default stands in for store (the sweep's folder; may be NULL). Relative paths are
  * taken against the current folder. source: names the text in messages. */
 NODISCARD Status training_data_parse(TrainingData *data, const Json *json, const char *store_default, const char *source,
                                      Diagnostic *diagnostic);
@@ -32,6 +33,7 @@ typedef struct Workplace {
     Store *store;
     BertConfig config; /* of the start model, with the shards' labels */
     char *model_folder;
+    DeviceType product_type; /* of the encoder's matrix products */
     bool random_weights;
     bool other_labels; /* the start model's classifier is for other labels than the shards': it is not used */
     char *work_folder; /* temporary, removed by workplace_close; holds vocab.txt */
@@ -50,6 +52,9 @@ NODISCARD Status workplace_open(Workplace *workplace, Communicator *communicator
 /* Collective. Errors: STATUS_MISMATCH when shards and model do not fit (vocabulary, casing, max_seq_length), naming both. */
 NODISCARD Status workplace_set_data(Workplace *workplace, const TrainingData *data, Diagnostic *diagnostic);
 void workplace_close(Workplace *workplace);
+
+/* "fp32" or "bf16". */
+const char *workplace_precision(const Workplace *workplace);
 
 /* A model of this data's shape with the trial's dropout, its weights zero. options may be NULL: the model's own dropout. */
 NODISCARD Status workplace_create_model(const Workplace *workplace, const TrainingOptions *options, Model **model,

@@ -252,40 +252,52 @@ static void fill_zero(BackendStream *stream, DeviceView to, size_t size_bytes)
 static void matrix_refresh(BackendStream *stream, BackendMatrix *matrix)
 {
     (void)stream;
-    matrix->packed = false; /* packed by the next product that wants it, whose threads then have it in their caches */
-}
-
-static Status matrix_create(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, int32_t n, int32_t k,
-                            Diagnostic *diagnostic)
-{
-    Status status = STATUS_OK;
-    BackendMatrix *made = memory_allocate(1, sizeof *made);
-    (void)host_floats(weight, (size_t)n * (size_t)k);
-    *made = (BackendMatrix){.weight = weight, .n = n, .k = k};
-    if (device->panels) {
-        size_t columns = device->level->tile_columns, panels = chunk_count((size_t)n, columns);
-        TRY(cpu_buffer_create(&made->panels, device, panels * columns * (size_t)k * sizeof(float), diagnostic));
-    }
-    *matrix = made;
-    made = NULL;
-out:
-    free(made);
-    return status;
+    matrix->packed = matrix->plain_packed =
+        false; /* packed by the next product that wants it, whose threads then have it in their caches */
 }
 
 static void matrix_destroy(BackendMatrix **matrix)
 {
     if (*matrix != NULL) {
         cpu_buffer_destroy(&(*matrix)->panels);
+        cpu_buffer_destroy(&(*matrix)->plain_panels);
         free(*matrix);
     }
     *matrix = NULL;
+}
+
+static Status matrix_create(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, int32_t n, int32_t k, DeviceType type,
+                            Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    BackendMatrix *made = memory_allocate(1, sizeof *made);
+    size_t columns = device->level->tile_columns, outputs = (size_t)n, inputs = (size_t)k;
+    (void)host_floats(weight, outputs * inputs);
+    *made = (BackendMatrix){.weight = weight, .type = type, .n = n, .k = k};
+    if (type == DEVICE_BF16) {
+        size_t words = chunk_count(outputs, columns) * columns * (chunk_count(inputs, PAIR_DEPTH) * PAIR_DEPTH / 2);
+        size_t plain_words = chunk_count(inputs, columns) * columns * (chunk_count(outputs, PAIR_DEPTH) * PAIR_DEPTH / 2);
+        TRY(cpu_buffer_create(&made->panels, device, words * sizeof(uint32_t), diagnostic));
+        TRY(cpu_buffer_create(&made->plain_panels, device, plain_words * sizeof(uint32_t), diagnostic));
+    } else if (device->panels) {
+        TRY(cpu_buffer_create(&made->panels, device, chunk_count(outputs, columns) * columns * inputs * sizeof(float), diagnostic));
+    }
+    *matrix = made;
+    made = NULL;
+out:
+    matrix_destroy(&made);
+    return status;
 }
 
 /* The BLAS may add up in another order for another number of rows; our own products never do. */
 static bool rows_independent(const BackendDevice *device)
 {
     return device->panels;
+}
+
+static DeviceType product_type(const BackendDevice *device)
+{
+    return device->level->bf16 ? DEVICE_BF16 : DEVICE_FP32;
 }
 
 const Backend *nersweep_backend_entry(void);
@@ -299,6 +311,7 @@ __attribute__((visibility("default"))) const Backend *nersweep_backend_entry(voi
         .device_close = device_close,
         .device_describe = device_describe,
         .rows_independent = rows_independent,
+        .product_type = product_type,
         .buffer_create = cpu_buffer_create,
         .buffer_destroy = cpu_buffer_destroy,
         .buffer_host_pointer = buffer_host_pointer,
@@ -309,6 +322,7 @@ __attribute__((visibility("default"))) const Backend *nersweep_backend_entry(voi
         .copy_to_host = copy_to_host,
         .copy = copy,
         .fill_zero = fill_zero,
+        .convert = cpu_convert,
         .matrix_create = matrix_create,
         .matrix_destroy = matrix_destroy,
         .matrix_refresh = matrix_refresh,

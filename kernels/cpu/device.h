@@ -30,12 +30,15 @@ struct BackendStream {
     unsigned mode;      /* the caller's floating-point mode while an operation runs */
 };
 
-/* panels: W^T in panels, [n / tile_columns][k][tile_columns], made when the first product after a refresh needs it. */
+/* panels: W^T in panels, [n / tile_columns][k][tile_columns], made when the first product after a refresh needs it. Of bf16 there are those of
+ * W too, both in pairs along the sum. */
 struct BackendMatrix {
     DeviceView weight; /* [n, k] */
+    DeviceType type;
     int32_t n, k;
-    BackendBuffer *panels; /* NULL: products by the BLAS, which packs for itself */
-    bool packed;
+    BackendBuffer *panels;       /* NULL: products by the BLAS, which packs for itself */
+    BackendBuffer *plain_panels; /* bf16 only */
+    bool packed, plain_packed;
 };
 
 /* Every operation stands between these two. false: the stream has failed before, or fails now for lack of scratch memory (bytes for each
@@ -60,13 +63,14 @@ static inline size_t chunk_end(size_t index, size_t step, size_t count)
 NODISCARD Status cpu_buffer_create(BackendBuffer **buffer, BackendDevice *device, size_t size_bytes, Diagnostic *diagnostic);
 void cpu_buffer_destroy(BackendBuffer **buffer);
 
+void cpu_convert(BackendStream *stream, DeviceView to, DeviceView from, size_t count);
 void cpu_embedding_forward(BackendStream *stream, const DeviceBlock *block, DeviceView word, DeviceView position, DeviceView type,
                            int32_t d, DeviceView out);
 void cpu_embedding_backward(BackendStream *stream, const DeviceBlock *block, DeviceView d_out, int32_t d, DeviceView d_word,
                             DeviceView d_position, DeviceView d_type);
 void cpu_norm_forward(BackendStream *stream, const DeviceBlock *block, DeviceView x, DeviceView residual, DeviceView gamma,
                       DeviceView beta, float epsilon, int32_t d, Dropout dropout_in, Dropout dropout_out, DeviceView sum,
-                      DeviceView y, DeviceView mean, DeviceView rstd);
+                      DeviceView y, DeviceView y_product, DeviceView mean, DeviceView rstd);
 void cpu_norm_backward(BackendStream *stream, const DeviceBlock *block, DeviceView d_y, DeviceView sum, DeviceView mean,
                        DeviceView rstd, DeviceView gamma, int32_t d, Dropout dropout_in, Dropout dropout_out, DeviceView d_sum,
                        DeviceView d_x, DeviceView d_gamma, DeviceView d_beta);
@@ -75,7 +79,7 @@ void cpu_linear_forward(BackendStream *stream, BackendMatrix *weight, DeviceView
 void cpu_linear_backward_input(BackendStream *stream, BackendMatrix *weight, DeviceView d_y, int32_t rows, DeviceView pre,
                                bool accumulate, DeviceView d_x);
 void cpu_linear_backward_weight(BackendStream *stream, DeviceView x, DeviceView d_y, int32_t rows, int32_t n, int32_t k,
-                                DeviceView d_weight, DeviceView d_bias);
+                                bool accumulate, DeviceView d_weight, DeviceView d_bias);
 void cpu_attention_forward(BackendStream *stream, const DeviceBlock *block, DeviceView qkv, int32_t heads, int32_t head_width,
                            Dropout dropout, DeviceView context, DeviceView log_sum_exp);
 void cpu_attention_backward(BackendStream *stream, const DeviceBlock *block, DeviceView qkv, DeviceView context,

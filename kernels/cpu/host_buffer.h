@@ -23,13 +23,48 @@ static inline void *host_view(DeviceView view, size_t count, size_t size_bytes)
 
 static inline float *host_floats(DeviceView view, size_t count)
 {
+    ASSERT(view.type == DEVICE_FP32);
     return host_view(view, count, sizeof(float));
+}
+
+static inline uint16_t *host_bf16(DeviceView view, size_t count)
+{
+    ASSERT(view.type == DEVICE_BF16);
+    return host_view(view, count, sizeof(uint16_t));
 }
 
 /* NULL for an optional argument that is not given. */
 static inline float *host_floats_or_null(DeviceView view, size_t count)
 {
     return view.buffer == NULL ? NULL : host_floats(view, count);
+}
+
+/* Memory of reals of either type, for who moves them without looking. */
+static inline unsigned char *host_real_bytes(DeviceView view, size_t count)
+{
+    return host_view(view, count, device_type_bytes(view.type));
+}
+
+/* Reals of either type: one of the two pointers, or neither for an optional argument that is not given. */
+typedef struct HostReals {
+    float *floats;
+    uint16_t *bf16;
+} HostReals;
+static inline HostReals host_reals(DeviceView view, size_t count)
+{
+    if (view.buffer == NULL) {
+        return (HostReals){NULL, NULL};
+    }
+    return view.type == DEVICE_BF16 ? (HostReals){.bf16 = host_bf16(view, count)} : (HostReals){.floats = host_floats(view, count)};
+}
+static inline bool host_reals_given(HostReals reals)
+{
+    return reals.floats != NULL || reals.bf16 != NULL;
+}
+static inline HostReals host_reals_at(HostReals reals, size_t index)
+{
+    return reals.bf16 != NULL ? (HostReals){.bf16 = reals.bf16 + index}
+                              : (HostReals){.floats = reals.floats == NULL ? NULL : reals.floats + index};
 }
 
 static inline const int32_t *host_integers(DeviceView view, size_t count)

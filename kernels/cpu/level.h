@@ -1,6 +1,6 @@
 /* The inner loops of the CPU backend, once per set of processor features ("level"), on plain pointers and one thread.
  *
- * level_avx512.c, level_avx2.c and level_portable.c are the same code (simd/) over other vectors, each compiled for its processor; the
+ * level_amx.c, level_avx512bf16.c, level_avx512.c, level_avx2.c and level_portable.c are the same code (simd/) over other vectors, each compiled for its processor; the
  * operations above choose a level when the device is opened and split the work. Nothing here allocates. */
 #ifndef NERSWEEP_KERNELS_CPU_LEVEL_H
 #define NERSWEEP_KERNELS_CPU_LEVEL_H
@@ -24,7 +24,9 @@ typedef struct NormJob {
     float epsilon;
     Dropout dropout_in, dropout_out;
     float *sum, *y, *mean, *rstd;
-    float *d_sum, *d_x; /* d_x may be NULL */
+    HostReals y_product; /* may be missing */
+    float *d_sum;
+    HostReals d_x; /* may be missing */
     float *d_gamma, *d_beta;
     float *partial; /* backward: [chunk][2 d] sums of d_gamma and d_beta over the rows of one chunk */
 } NormJob;
@@ -33,10 +35,9 @@ typedef struct AttentionJob {
     HostBlock pieces;
     size_t heads, width;
     Dropout dropout;
-    const float *qkv;
-    float *context, *log_sum_exp;
-    const float *d_context;
-    float *d_qkv;
+    HostReals qkv, context; /* of one type, as their gradients */
+    float *log_sum_exp;
+    HostReals d_context, d_qkv; /* backward only */
 } AttentionJob;
 
 typedef struct LossJob {
@@ -60,13 +61,13 @@ typedef struct AdamwJob {
 
 /* What happens to a product of rows with a matrix before it is stored. */
 typedef struct ProductEnd {
-    float *out;             /* [rows, out_row] */
-    size_t out_row;         /* columns of the whole product */
-    const float *bias;      /* [out_row] or NULL */
-    bool gelu;              /* out = gelu(product + bias) */
-    float *pre;             /* with gelu: product + bias is kept here, like out; or NULL */
-    const float *slope_pre; /* out = product * gelu'(slope_pre), like out; or NULL */
-    bool accumulate;        /* out += */
+    HostReals out;       /* [rows, out_row] */
+    size_t out_row;      /* columns of the whole product */
+    const float *bias;   /* [out_row] or NULL */
+    bool gelu;           /* out = gelu(product + bias) */
+    HostReals pre;       /* with gelu: product + bias is kept here, like out and of its type; may be missing */
+    HostReals slope_pre; /* out = product * gelu'(slope_pre), likewise */
+    bool accumulate;     /* out += */
 } ProductEnd;
 
 /* out[r][j] = sum over i < depth of a[r a_row + i] * b[i][j] for a panel b of tile_columns columns, [depth][tile_columns]. */
@@ -84,7 +85,27 @@ typedef struct WeightJob {
     float *panels_d_y, *panels_x; /* packed: [n / tile_rows][rows][tile_rows], [k / tile_columns][rows][tile_columns] */
     size_t step_d_y, step_x;      /* floats from one panel to the next */
     float *d_weight, *d_bias;     /* d_bias may be NULL */
+    bool accumulate;              /* += instead of = */
 } WeightJob;
+
+/* The same products of bf16 numbers. Operands are packed in pairs along the sum, a word each, the earlier number in the lower half: panels
+ * are [depth / 2][tile_columns] words. depth is a multiple of PAIR_DEPTH; what was added to reach that is zero in the panels. */
+enum { PAIR_DEPTH = 32 };
+typedef struct PairJob {
+    const uint16_t *a; /* [rows, a_row], readable up to depth in each row; numbers, though they count for nothing, up to there */
+    size_t a_row, depth;
+    ProductEnd end;
+} PairJob;
+
+typedef struct PairWeightJob {
+    const uint16_t *x, *d_y;
+    size_t n, k;
+    size_t rows, depth;              /* of this pass; depth: rows, rounded up */
+    uint32_t *panels_d_y, *panels_x; /* d_y in the level's own layout: panels of pair_rows outputs */
+    size_t step_d_y, step_x;         /* words from one panel to the next */
+    float *d_weight, *d_bias;        /* d_bias may be NULL */
+    bool accumulate;
+} PairWeightJob;
 
 typedef struct Level {
     const char *name;
@@ -118,15 +139,30 @@ typedef struct Level {
     void (*pack_x)(const WeightJob *job, size_t first_panel, size_t last_panel);
     void (*pack_d_y)(const WeightJob *job, size_t first_panel, size_t last_panel); /* adds d_bias too */
     void (*product_weight)(const WeightJob *job, size_t x_panel, size_t first_d_y_panel, size_t last_d_y_panel);
+
+    /* The same of bf16 numbers. */
+    bool bf16;        /* this processor multiplies them faster than fp32 */
+    size_t pair_rows; /* rows of a tile */
+    void (*pairs_pack_transposed)(const float *weight, size_t n, size_t k, size_t column, uint32_t *panel);
+    void (*pairs_pack_plain)(const float *weight, size_t n, size_t k, size_t column, size_t columns, uint32_t *panels);
+    void (*pairs_product)(const PairJob *job, const uint32_t *panels, size_t first, size_t last, size_t first_panel,
+                          size_t last_panel);
+    void (*pairs_pack_x)(const PairWeightJob *job, size_t first_panel, size_t last_panel);
+    void (*pairs_pack_d_y)(const PairWeightJob *job, size_t first_panel, size_t last_panel); /* d_bias too */
+    void (*pairs_product_weight)(const PairWeightJob *job, size_t x_panel, size_t first_d_y_panel, size_t last_d_y_panel);
+    void (*to_bf16)(const float *from, uint16_t *to, size_t count);
+    void (*to_floats)(const uint16_t *from, float *to, size_t count);
 } Level;
 
 extern const Level level_portable;
 #ifdef NERSWEEP_CPU_X86
 extern const Level level_avx2;
 extern const Level level_avx512;
+extern const Level level_avx512bf16;
+extern const Level level_amx;
 #endif
 
-/* The best level of this processor, or of what $NERSWEEP_CPU_FEATURES (avx512, avx2, portable) allows of it. */
+/* The best level of this processor, or of what $NERSWEEP_CPU_FEATURES (amx, avx512bf16, avx512, avx2, portable) allows of it. */
 NODISCARD Status level_choose(const Level **level, Diagnostic *diagnostic);
 
 #endif

@@ -78,7 +78,7 @@ static void norm_forward_task(void *context, int thread, size_t index)
 
 void cpu_norm_forward(BackendStream *stream, const DeviceBlock *block, DeviceView x, DeviceView residual, DeviceView gamma,
                       DeviceView beta, float epsilon, int32_t d, Dropout dropout_in, Dropout dropout_out, DeviceView sum,
-                      DeviceView y, DeviceView mean, DeviceView rstd)
+                      DeviceView y, DeviceView y_product, DeviceView mean, DeviceView rstd)
 {
     size_t rows = (size_t)block->piece_count, width = (size_t)d;
     if (!operation_begin(stream, stream->device->level->norm_scratch(width), 0)) {
@@ -96,6 +96,7 @@ void cpu_norm_forward(BackendStream *stream, const DeviceBlock *block, DeviceVie
         .dropout_out = dropout_out,
         .sum = host_floats(sum, rows * width),
         .y = host_floats(y, rows * width),
+        .y_product = host_reals(y_product, rows * width),
         .mean = host_floats(mean, rows),
         .rstd = host_floats(rstd, rows),
     };
@@ -133,7 +134,7 @@ void cpu_norm_backward(BackendStream *stream, const DeviceBlock *block, DeviceVi
         .mean = host_floats(mean, rows),
         .rstd = host_floats(rstd, rows),
         .d_sum = host_floats(d_sum, rows * width),
-        .d_x = host_floats_or_null(d_x, rows * width),
+        .d_x = host_reals(d_x, rows * width),
         .d_gamma = host_floats_or_null(d_gamma, width),
         .d_beta = host_floats_or_null(d_beta, width),
     };
@@ -189,8 +190,8 @@ void cpu_attention_forward(BackendStream *stream, const DeviceBlock *block, Devi
         .heads = (size_t)heads,
         .width = width,
         .dropout = dropout,
-        .qkv = host_floats(qkv, rows * 3 * d),
-        .context = host_floats(context, rows * d),
+        .qkv = host_reals(qkv, rows * 3 * d),
+        .context = host_reals(context, rows * d),
         .log_sum_exp = host_floats(log_sum_exp, rows * (size_t)heads),
     };
     Task task = {.device = stream->device, .job = &job};
@@ -212,11 +213,11 @@ void cpu_attention_backward(BackendStream *stream, const DeviceBlock *block, Dev
         .heads = (size_t)heads,
         .width = width,
         .dropout = dropout,
-        .qkv = host_floats(qkv, rows * 3 * d),
-        .context = host_floats(context, rows * d),
+        .qkv = host_reals(qkv, rows * 3 * d),
+        .context = host_reals(context, rows * d),
         .log_sum_exp = host_floats(log_sum_exp, rows * (size_t)heads),
-        .d_context = host_floats(d_context, rows * d),
-        .d_qkv = host_floats(d_qkv, rows * 3 * d),
+        .d_context = host_reals(d_context, rows * d),
+        .d_qkv = host_reals(d_qkv, rows * 3 * d),
     };
     Task task = {.device = stream->device, .job = &job};
     operation_run(stream, attention_backward_task, &task, (size_t)block->sequence_count * (size_t)heads);
@@ -224,10 +225,10 @@ void cpu_attention_backward(BackendStream *stream, const DeviceBlock *block, Dev
 }
 
 typedef struct RowsJob {
-    const float *from;
-    float *to;
+    const unsigned char *from;
+    unsigned char *to;
     const int32_t *index; /* ascending */
-    size_t width, to_rows;
+    size_t row_bytes, to_rows;
 } RowsJob;
 
 static void rows_gather_task(void *context, int thread, size_t index)
@@ -236,7 +237,7 @@ static void rows_gather_task(void *context, int thread, size_t index)
     const RowsJob *job = task->job;
     (void)thread;
     for (size_t i = index * ROW_CHUNK; i < chunk_end(index, ROW_CHUNK, task->count); i++) {
-        memcpy(job->to + i * job->width, job->from + (size_t)job->index[i] * job->width, job->width * sizeof(float));
+        memcpy(job->to + i * job->row_bytes, job->from + (size_t)job->index[i] * job->row_bytes, job->row_bytes);
     }
 }
 
@@ -246,10 +247,10 @@ void cpu_rows_gather(BackendStream *stream, DeviceView from, int32_t from_rows, 
     if (!operation_begin(stream, 0, 0)) {
         return;
     }
-    RowsJob job = {.from = host_floats(from, (size_t)from_rows * (size_t)columns),
-                   .to = host_floats(to, (size_t)rows * (size_t)columns),
+    RowsJob job = {.from = host_real_bytes(from, (size_t)from_rows * (size_t)columns),
+                   .to = host_real_bytes(to, (size_t)rows * (size_t)columns),
                    .index = host_integers(index, (size_t)rows),
-                   .width = (size_t)columns};
+                   .row_bytes = (size_t)columns * device_type_bytes(from.type)};
     Task task = {.device = stream->device, .job = &job, .count = (size_t)rows};
     operation_run(stream, rows_gather_task, &task, chunk_count(task.count, ROW_CHUNK));
     operation_end(stream);
@@ -260,17 +261,17 @@ static void rows_scatter_task(void *context, int thread, size_t index)
 {
     const Task *task = context;
     const RowsJob *job = task->job;
-    size_t first = index * ROW_CHUNK, last = chunk_end(index, ROW_CHUNK, task->count), row_bytes = job->width * sizeof(float);
+    size_t first = index * ROW_CHUNK, last = chunk_end(index, ROW_CHUNK, task->count), row_bytes = job->row_bytes;
     size_t cleared = first == 0 ? 0 : (size_t)job->index[first - 1] + 1;
     (void)thread;
     for (size_t i = first; i < last; i++) {
         size_t row = (size_t)job->index[i];
-        memset(job->to + cleared * job->width, 0, (row - cleared) * row_bytes);
-        memcpy(job->to + row * job->width, job->from + i * job->width, row_bytes);
+        memset(job->to + cleared * row_bytes, 0, (row - cleared) * row_bytes);
+        memcpy(job->to + row * row_bytes, job->from + i * row_bytes, row_bytes);
         cleared = row + 1;
     }
     if (last == task->count) {
-        memset(job->to + cleared * job->width, 0, (job->to_rows - cleared) * row_bytes);
+        memset(job->to + cleared * row_bytes, 0, (job->to_rows - cleared) * row_bytes);
     }
 }
 
@@ -280,16 +281,49 @@ void cpu_rows_scatter(BackendStream *stream, DeviceView from, DeviceView index, 
     if (!operation_begin(stream, 0, 0)) {
         return;
     }
-    RowsJob job = {.from = host_floats(from, (size_t)rows * (size_t)columns),
-                   .to = host_floats(to, (size_t)to_rows * (size_t)columns),
+    RowsJob job = {.from = host_real_bytes(from, (size_t)rows * (size_t)columns),
+                   .to = host_real_bytes(to, (size_t)to_rows * (size_t)columns),
                    .index = host_integers(index, (size_t)rows),
-                   .width = (size_t)columns,
+                   .row_bytes = (size_t)columns * device_type_bytes(from.type),
                    .to_rows = (size_t)to_rows};
     Task task = {.device = stream->device, .job = &job, .count = (size_t)rows};
     if (rows == 0) {
-        memset(job.to, 0, job.to_rows * job.width * sizeof(float));
+        memset(job.to, 0, job.to_rows * job.row_bytes);
     }
     operation_run(stream, rows_scatter_task, &task, chunk_count(task.count, ROW_CHUNK));
+    operation_end(stream);
+}
+
+typedef struct ConvertJob {
+    HostReals to, from;
+} ConvertJob;
+
+static void convert_task(void *context, int thread, size_t index)
+{
+    const Task *task = context;
+    const ConvertJob *job = task->job;
+    size_t first = index * ELEMENT_CHUNK, count = chunk_end(index, ELEMENT_CHUNK, task->count) - first;
+    HostReals to = host_reals_at(job->to, first), from = host_reals_at(job->from, first);
+    (void)thread;
+    if (to.bf16 != NULL && from.bf16 == NULL) {
+        task->device->level->to_bf16(from.floats, to.bf16, count);
+    } else if (to.bf16 == NULL && from.bf16 != NULL) {
+        task->device->level->to_floats(from.bf16, to.floats, count);
+    } else if (to.bf16 != NULL) {
+        memcpy(to.bf16, from.bf16, count * sizeof *to.bf16);
+    } else {
+        memcpy(to.floats, from.floats, count * sizeof *to.floats);
+    }
+}
+
+void cpu_convert(BackendStream *stream, DeviceView to, DeviceView from, size_t count)
+{
+    if (count == 0 || !operation_begin(stream, 0, 0)) {
+        return;
+    }
+    ConvertJob job = {host_reals(to, count), host_reals(from, count)};
+    Task task = {.device = stream->device, .job = &job, .count = count};
+    operation_run(stream, convert_task, &task, chunk_count(count, ELEMENT_CHUNK));
     operation_end(stream);
 }
 

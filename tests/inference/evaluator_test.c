@@ -198,7 +198,7 @@ static void a_model_with_other_labels_is_refused(void **state)
     static const char *const names[] = {"B-X", "I-X", "O"};
     bert_config_copy(&config, &bench->workplace.config);
     bert_config_set_labels(&config, names, 3);
-    must(model_create(&model, &config, bench->workplace.backend, bench->workplace.device, &diagnostic), &diagnostic);
+    must(model_create(&model, &config, bench->workplace.backend, bench->workplace.device, DEVICE_FP32, &diagnostic), &diagnostic);
     assert_int_equal(evaluation_run(&evaluation, model, bench->workplace.shards, 0, &options, &diagnostic), STATUS_MISMATCH);
     assert_non_null(strstr(diagnostic.message, "3 labels"));
     model_destroy(&model);

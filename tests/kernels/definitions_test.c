@@ -45,8 +45,8 @@ static void norm_mask_is_as_defined(Harness *harness, Dropout dropout, int32_t d
     DeviceView sum = harness_zeros(harness, count), y = harness_zeros(harness, count), ones = harness_filled(harness, count, 1.0f);
     float *values = memory_allocate(count, sizeof *values), scale = (float)(1.0 / (1.0 - (double)dropout.probability));
     backend->norm_forward(harness_stream(harness), &block, ones, device_view_none(), harness_filled(harness, width, 1.0f),
-                          harness_zeros(harness, width), 1e-5f, d, dropout, (Dropout){0}, sum, y, harness_zeros(harness, PIECES),
-                          harness_zeros(harness, PIECES));
+                          harness_zeros(harness, width), 1e-5f, d, dropout, (Dropout){0}, sum, y, device_view_none(),
+                          harness_zeros(harness, PIECES), harness_zeros(harness, PIECES));
     harness_read(harness, sum, values, count);
     for (int32_t s = 0; s < SEQUENCES; s++) {
         for (int32_t i = 0; i < lengths[s]; i++) {
@@ -276,11 +276,14 @@ static void no_rows(Harness *harness)
 {
     const Backend *backend = harness_backend(harness);
     BackendMatrix *matrix = harness_matrix(harness, harness_zeros(harness, 6), 2, 3);
-    DeviceView some = harness_filled(harness, 8, 4.0f), sum = harness_double(harness, 1.5);
+    DeviceView some = harness_filled(harness, 8, 4.0f), unset = harness_filled(harness, 6, 4.0f),
+               sum = harness_double(harness, 1.5);
     float values[8];
     backend->linear_forward(harness_stream(harness), matrix, device_view_none(), some, 0, LINEAR_PLAIN, device_view_none(), some);
     backend->linear_backward_input(harness_stream(harness), matrix, some, 0, device_view_none(), false, some);
-    backend->linear_backward_weight(harness_stream(harness), some, some, 0, 2, 3, some, device_view_none());
+    backend->linear_backward_weight(harness_stream(harness), some, some, 0, 2, 3, true, some, device_view_none());
+    backend->linear_backward_weight(harness_stream(harness), some, some, 0, 2, 3, false, unset,
+                                    device_view_none()); /* no rows: zero */
     DeviceView index = harness_integers(harness, (const int32_t[]){0}, 1), cleared = harness_filled(harness, 6, 4.0f);
     backend->rows_gather(harness_stream(harness), some, 2, index, 0, 3, some);
     backend->rows_scatter(harness_stream(harness), some, index, 0, 3, cleared, 2); /* but what is scattered to becomes zero */
@@ -291,6 +294,10 @@ static void no_rows(Harness *harness)
         assert_true(values[i] == 4.0f);
     }
     harness_read(harness, cleared, values, 6);
+    for (size_t i = 0; i < 6; i++) {
+        assert_true(values[i] == 0.0f);
+    }
+    harness_read(harness, unset, values, 6);
     for (size_t i = 0; i < 6; i++) {
         assert_true(values[i] == 0.0f);
     }
@@ -314,7 +321,7 @@ static void buffers(Harness *harness)
         assert_int_equal(backend->buffer_create(&buffer, harness_device(harness), sizes[i], &diagnostic), STATUS_OK);
         unsigned char *bytes = memory_allocate(sizes[i] + 1, 1);
         memset(bytes, 1, sizes[i] + 1);
-        backend->copy_to_host(harness_stream(harness), bytes, (DeviceView){buffer, 0}, sizes[i]);
+        backend->copy_to_host(harness_stream(harness), bytes, device_view(buffer, 0), sizes[i]);
         for (size_t j = 0; j < sizes[i]; j++) {
             assert_int_equal(bytes[j], 0);
         }
@@ -356,7 +363,7 @@ static void a_failed_operation_sticks_to_its_stream(void **state)
     Diagnostic diagnostic = {0};
     DeviceView some = harness_filled(harness, 8, 4.0f), sum = harness_double(harness, 1.5);
     assert_int_equal(backend->stream_create(&stream, harness_device(harness), &diagnostic), STATUS_OK);
-    backend->linear_backward_weight(stream, some, some, 600, INT32_MAX, INT32_MAX, some, device_view_none());
+    backend->linear_backward_weight(stream, some, some, 600, INT32_MAX, INT32_MAX, true, some, device_view_none());
     backend->sum_of_squares(stream, some, 8, sum);
     assert_int_equal(backend->stream_synchronize(stream, &diagnostic), STATUS_OUT_OF_MEMORY);
     assert_true(strlen(diagnostic.message) > 0);

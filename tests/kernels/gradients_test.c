@@ -132,7 +132,7 @@ static void linear_backward(Check *check)
     BackendStream *stream = harness_stream(check->harness);
     const Input *in = check->inputs;
     backend->linear_backward_input(stream, check->matrix, check->d_output, check->rows, device_view_none(), false, in[0].gradient);
-    backend->linear_backward_weight(stream, in[0].view, check->d_output, check->rows, check->n, check->k, in[1].gradient,
+    backend->linear_backward_weight(stream, in[0].view, check->d_output, check->rows, check->n, check->k, true, in[1].gradient,
                                     in[2].gradient);
 }
 
@@ -184,7 +184,8 @@ static void norm_forward(Check *check)
     const Input *in = check->inputs;
     harness_backend(check->harness)
         ->norm_forward(harness_stream(check->harness), &check->block, in[0].view, in[1].view, in[2].view, in[3].view, 1e-5f,
-                       check->n, a_third, a_quarter, check->extra[0], check->output, check->extra[1], check->extra[2]);
+                       check->n, a_third, a_quarter, check->extra[0], check->output, device_view_none(), check->extra[1],
+                       check->extra[2]);
 }
 
 static void norm_backward(Check *check)

@@ -59,7 +59,7 @@ static void access_end(Access *access)
 
 static DeviceView matrix_view(const BackendMatrix *matrix)
 {
-    return (DeviceView){matrix->copy, 0};
+    return device_view(matrix->copy, 0);
 }
 
 static Status device_open(BackendDevice **device, const BackendOptions *options, Diagnostic *diagnostic)
@@ -156,17 +156,26 @@ static void fill_zero(BackendStream *stream, DeviceView to, size_t size_bytes)
     access_end(&access);
 }
 
-static void matrix_refresh(BackendStream *stream, BackendMatrix *matrix)
+static void convert(BackendStream *stream, DeviceView to, DeviceView from, size_t count)
 {
-    copy(stream, matrix_view(matrix), matrix->weight, (size_t)matrix->n * (size_t)matrix->k * sizeof(float));
+    Access access = ACCESS(to, from);
+    backend_reference()->convert(stream, to, from, count);
+    access_end(&access);
 }
 
-static Status matrix_create(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, int32_t n, int32_t k,
+static void matrix_refresh(BackendStream *stream, BackendMatrix *matrix)
+{
+    Access access = ACCESS(matrix_view(matrix), matrix->weight);
+    backend_reference()->matrix_refresh(stream, matrix);
+    access_end(&access);
+}
+
+static Status matrix_create(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, int32_t n, int32_t k, DeviceType type,
                             Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     BackendMatrix *made = memory_allocate(1, sizeof *made);
-    *made = (BackendMatrix){.weight = weight, .n = n, .k = k};
+    *made = (BackendMatrix){.weight = weight, .type = type, .n = n, .k = k};
     TRY(buffer_create(&made->copy, device, (size_t)n * (size_t)k * sizeof(float), diagnostic));
     matrix_refresh(NULL, made);
     *matrix = made;
@@ -203,10 +212,11 @@ static void embedding_backward(BackendStream *stream, const DeviceBlock *block, 
 
 static void norm_forward(BackendStream *stream, const DeviceBlock *block, DeviceView x, DeviceView residual, DeviceView gamma,
                          DeviceView beta, float epsilon, int32_t d, Dropout dropout_in, Dropout dropout_out, DeviceView sum,
-                         DeviceView y, DeviceView mean, DeviceView rstd)
+                         DeviceView y, DeviceView y_product, DeviceView mean, DeviceView rstd)
 {
-    Access access = ACCESS(BLOCK_VIEWS(block), x, residual, gamma, beta, sum, y, mean, rstd);
-    reference_norm_forward(stream, block, x, residual, gamma, beta, epsilon, d, dropout_in, dropout_out, sum, y, mean, rstd);
+    Access access = ACCESS(BLOCK_VIEWS(block), x, residual, gamma, beta, sum, y, y_product, mean, rstd);
+    reference_norm_forward(stream, block, x, residual, gamma, beta, epsilon, d, dropout_in, dropout_out, sum, y, y_product, mean,
+                           rstd);
     access_end(&access);
 }
 
@@ -236,10 +246,10 @@ static void linear_backward_input(BackendStream *stream, BackendMatrix *weight, 
 }
 
 static void linear_backward_weight(BackendStream *stream, DeviceView x, DeviceView d_y, int32_t rows, int32_t n, int32_t k,
-                                   DeviceView d_weight, DeviceView d_bias)
+                                   bool accumulate, DeviceView d_weight, DeviceView d_bias)
 {
     Access access = ACCESS(x, d_y, d_weight, d_bias);
-    reference_linear_backward_weight(stream, x, d_y, rows, n, k, d_weight, d_bias);
+    reference_linear_backward_weight(stream, x, d_y, rows, n, k, accumulate, d_weight, d_bias);
     access_end(&access);
 }
 
@@ -306,6 +316,11 @@ static bool rows_independent(const BackendDevice *device)
     return backend_reference()->rows_independent(device);
 }
 
+static DeviceType product_type(const BackendDevice *device)
+{
+    return backend_reference()->product_type(device);
+}
+
 const Backend *backend_guarded(void)
 {
     static const Backend table = {
@@ -315,6 +330,7 @@ const Backend *backend_guarded(void)
         .device_close = device_close,
         .device_describe = device_describe,
         .rows_independent = rows_independent,
+        .product_type = product_type,
         .buffer_create = buffer_create,
         .buffer_destroy = buffer_destroy,
         .buffer_host_pointer = buffer_host_pointer,
@@ -325,6 +341,7 @@ const Backend *backend_guarded(void)
         .copy_to_host = copy_to_host,
         .copy = copy,
         .fill_zero = fill_zero,
+        .convert = convert,
         .matrix_create = matrix_create,
         .matrix_destroy = matrix_destroy,
         .matrix_refresh = matrix_refresh,

@@ -58,9 +58,9 @@ static void memory_is_closed_again_after_an_operation(void **state)
     static const float values[] = {1, 2, 3, 4};
     float copied[4] = {0};
     (void)state;
-    backend_guarded()->copy_to_device(stream, (DeviceView){buffer, 16}, values, sizeof values);
+    backend_guarded()->copy_to_device(stream, device_view(buffer, 16), values, sizeof values);
     assert_true(reading_crashes(guarded_buffer_bytes(buffer)));
-    backend_guarded()->copy_to_host(stream, copied, (DeviceView){buffer, 16}, sizeof copied);
+    backend_guarded()->copy_to_host(stream, copied, device_view(buffer, 16), sizeof copied);
     assert_memory_equal(values, copied, sizeof values);
     assert_true(reading_crashes(guarded_buffer_bytes(buffer)));
 }

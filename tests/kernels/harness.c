@@ -66,8 +66,8 @@ static void fences_check(Harness *harness, const Allocation *allocation)
 {
     float before[FENCE_FLOATS], after[FENCE_FLOATS];
     size_t fence_bytes = sizeof before, start = allocation->offset_bytes, end = start + allocation->size_bytes;
-    harness->backend->copy_to_host(harness->stream, before, (DeviceView){allocation->buffer, start - fence_bytes}, fence_bytes);
-    harness->backend->copy_to_host(harness->stream, after, (DeviceView){allocation->buffer, end}, fence_bytes);
+    harness->backend->copy_to_host(harness->stream, before, device_view(allocation->buffer, start - fence_bytes), fence_bytes);
+    harness->backend->copy_to_host(harness->stream, after, device_view(allocation->buffer, end), fence_bytes);
     for (size_t i = 0; i < FENCE_FLOATS; i++) {
         if (before[i] != fence_value || after[i] != fence_value) {
             fail_msg("an operation wrote beside an array of %zu bytes", allocation->size_bytes);
@@ -127,7 +127,8 @@ bool setting_available(const BackendSetting *setting)
 
 size_t settings_list(BackendSetting settings[SETTING_COUNT_MAX], int threads)
 {
-    static const char *const features[] = {"avx512", "avx2", "portable"}, *const products[] = {"panels", "blas"};
+    static const char *const features[] = {"amx", "avx512bf16", "avx512", "avx2", "portable"}, *const products[] = {"panels",
+                                                                                                                    "blas"};
     size_t count = 0;
     settings[count++] = (BackendSetting){.backend = "guarded", .threads = threads};
     for (size_t i = 0; i < sizeof features / sizeof *features; i++) {
@@ -169,10 +170,10 @@ static DeviceView array_create(Harness *harness, const void *values, size_t size
     succeed(harness->backend->buffer_create(&allocation->buffer, harness->device, total_bytes, &diagnostic), &diagnostic);
     allocation->offset_bytes = offset_bytes;
     allocation->size_bytes = size_bytes;
-    harness->backend->copy_to_device(harness->stream, (DeviceView){allocation->buffer, 0}, image, total_bytes);
+    harness->backend->copy_to_device(harness->stream, device_view(allocation->buffer, 0), image, total_bytes);
     succeed(harness->backend->stream_synchronize(harness->stream, &diagnostic), &diagnostic);
     free(image);
-    return (DeviceView){allocation->buffer, offset_bytes};
+    return device_view(allocation->buffer, offset_bytes);
 }
 
 DeviceView harness_floats(Harness *harness, const float *values, size_t count)
@@ -217,18 +218,39 @@ DeviceView harness_double(Harness *harness, double value)
     return array_create(harness, &value, sizeof value, 0);
 }
 
+DeviceView harness_bf16(Harness *harness, DeviceView floats, size_t count)
+{
+    static const uint32_t nothing[1];
+    uint32_t *zeros = memory_allocate(count / 2 + 2, sizeof *zeros);
+    DeviceView view = array_create(harness, count == 0 ? nothing : zeros, (count / 2 + 2) * sizeof *zeros, 1);
+    free(zeros);
+    view.type = DEVICE_BF16;
+    harness->backend->convert(harness->stream, view, floats, count);
+    return view;
+}
+
 BackendMatrix *harness_matrix(Harness *harness, DeviceView weight, int32_t n, int32_t k)
+{
+    return harness_matrix_of(harness, weight, n, k, DEVICE_FP32);
+}
+
+BackendMatrix *harness_matrix_of(Harness *harness, DeviceView weight, int32_t n, int32_t k, DeviceType type)
 {
     Diagnostic diagnostic = {0};
     BackendMatrix **matrix = &harness->matrices[harness->matrix_count++];
     assert_true(harness->matrix_count <= MATRIX_COUNT_MAX);
-    succeed(harness->backend->matrix_create(matrix, harness->device, weight, n, k, &diagnostic), &diagnostic);
+    succeed(harness->backend->matrix_create(matrix, harness->device, weight, n, k, type, &diagnostic), &diagnostic);
     return *matrix;
 }
 
 void harness_read(Harness *harness, DeviceView view, float *values, size_t count)
 {
     Diagnostic diagnostic = {0};
+    if (view.type == DEVICE_BF16) {
+        DeviceView floats = harness_zeros(harness, count);
+        harness->backend->convert(harness->stream, floats, view, count);
+        view = floats;
+    }
     harness->backend->copy_to_host(harness->stream, values, view, count * sizeof *values);
     succeed(harness->backend->stream_synchronize(harness->stream, &diagnostic), &diagnostic);
 }

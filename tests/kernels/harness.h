@@ -26,7 +26,7 @@ BackendDevice *harness_device(const Harness *harness);
 bool setting_available(const BackendSetting *setting);
 
 /* Every setting of the CPU backend and of the guarded one that this machine has, with this number of threads; reference excluded. */
-enum { SETTING_COUNT_MAX = 8 };
+enum { SETTING_COUNT_MAX = 12 };
 size_t settings_list(BackendSetting settings[SETTING_COUNT_MAX], int threads);
 const char *setting_name(const BackendSetting *setting, char *text, size_t text_size);
 
@@ -38,7 +38,11 @@ DeviceView harness_zeros(Harness *harness, size_t count);
 DeviceView harness_filled(Harness *harness, size_t count, float value);
 DeviceView harness_integers(Harness *harness, const int32_t *values, size_t count);
 DeviceView harness_double(Harness *harness, double value);
+/* The same numbers as bf16, in an array of its own. */
+DeviceView harness_bf16(Harness *harness, DeviceView floats, size_t count);
 BackendMatrix *harness_matrix(Harness *harness, DeviceView weight, int32_t n, int32_t k);
+BackendMatrix *harness_matrix_of(Harness *harness, DeviceView weight, int32_t n, int32_t k, DeviceType type);
+/* Of either type. */
 void harness_read(Harness *harness, DeviceView view, float *values, size_t count);
 double harness_read_double(Harness *harness, DeviceView view);
 float harness_random_value(uint32_t seed, size_t index, float middle, float spread);

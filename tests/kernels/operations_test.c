@@ -84,8 +84,12 @@ static void linear_backward_weight(Harness *harness, const int32_t *shape, Resul
     DeviceView d_weight = harness_random(harness, 3, weights, 0.0f, 1.0f),
                d_bias = harness_random(harness, 4, (size_t)n, 0.0f, 1.0f);
     DeviceView alone = harness_zeros(harness, weights);
-    backend->linear_backward_weight(stream, x, d_y, rows, n, k, d_weight, d_bias);
-    backend->linear_backward_weight(stream, x, d_y, rows, n, k, alone, device_view_none());
+    backend->linear_backward_weight(stream, x, d_y, rows, n, k, true, d_weight, d_bias);
+    backend->linear_backward_weight(stream, x, d_y, rows, n, k, true, alone, device_view_none());
+    DeviceView set = harness_filled(harness, weights, 7.0f), set_bias = harness_filled(harness, (size_t)n, 7.0f);
+    backend->linear_backward_weight(stream, x, d_y, rows, n, k, false, set, set_bias);
+    result_add(result, harness, "d_weight, set", set, weights, sum_error, 0);
+    result_add(result, harness, "d_bias, set", set_bias, (size_t)n, sum_error, 0);
     result_add(result, harness, "d_weight", d_weight, weights, sum_error, 0);
     result_add(result, harness, "d_bias", d_bias, (size_t)n, sum_error, 0);
     result_add(result, harness, "d_weight from zero", alone, weights, sum_error, 0);
@@ -163,7 +167,7 @@ static void norm_with(Harness *harness, const int32_t *shape, Dropout in, Dropou
     DeviceView d_sum = residual ? harness_filled(harness, count, 9.0f) : d_y; /* d_y may be the place of d_sum */
     DeviceView d_x = residual ? harness_filled(harness, count, 9.0f) : device_view_none();
     DeviceView d_gamma = harness_random(harness, 6, d, 0.0f, 1.0f), d_beta = harness_random(harness, 7, d, 0.0f, 1.0f);
-    backend->norm_forward(stream, &block, x, left, gamma, beta, 1e-12f, shape[1], in, out, sum, y, mean, rstd);
+    backend->norm_forward(stream, &block, x, left, gamma, beta, 1e-12f, shape[1], in, out, sum, y, device_view_none(), mean, rstd);
     backend->norm_backward(stream, &block, d_y, sum, mean, rstd, gamma, shape[1], in, out, d_sum, d_x, d_gamma, d_beta);
     result_add(result, harness, "sum", sum, count, element_error, 0);
     result_add(result, harness, "mean", mean, rows, sum_error, 0);
@@ -207,7 +211,8 @@ static void norm_frozen(Harness *harness, const int32_t *shape, Result *result)
                d_y = harness_random(harness, 5, count, 0.0f, 1.0f);
     DeviceView same = harness_zeros(harness, count), apart = harness_zeros(harness, count), d_x = harness_zeros(harness, count);
     DeviceView none = device_view_none(), d_beta = harness_zeros(harness, d);
-    backend->norm_forward(stream, &block, x, none, gamma, beta, 1e-5f, shape[1], a_half, a_tenth, sum, y, mean, rstd);
+    backend->norm_forward(stream, &block, x, none, gamma, beta, 1e-5f, shape[1], a_half, a_tenth, sum, y, device_view_none(), mean,
+                          rstd);
     backend->norm_backward(stream, &block, d_y, sum, mean, rstd, gamma, shape[1], off, a_tenth, same, same, none, none);
     backend->norm_backward(stream, &block, d_y, sum, mean, rstd, gamma, shape[1], a_half, a_tenth, apart, d_x, none, d_beta);
     result_add(result, harness, "y", y, count, 1e-4, 0);
@@ -251,6 +256,116 @@ static void attention_with_dropout(Harness *harness, const int32_t *shape, Resul
 static void attention_of_large_scores(Harness *harness, const int32_t *shape, Result *result)
 {
     attention_with(harness, shape, a_half, 8.0f, result);
+}
+
+/* -- the same of bf16 numbers. Operands are the same numbers for everybody and sums are fp32, so results that are kept as fp32 are as close as
+ * ever; what is kept as bf16 may be rounded to either neighbour, at most 2^-7 of the value apart. */
+
+static const double bf16_step = 1.0 / 128;
+
+static void bf16_forward(Harness *harness, const int32_t *shape, Result *result)
+{
+    const Backend *backend = harness_backend(harness);
+    BackendStream *stream = harness_stream(harness);
+    int32_t rows = shape[0], n = shape[1], k = shape[2];
+    size_t outputs = (size_t)rows * (size_t)n, inputs = (size_t)rows * (size_t)k;
+    DeviceView x = harness_bf16(harness, harness_random(harness, 1, inputs, 0.0f, 1.0f), inputs);
+    DeviceView bias = harness_random(harness, 3, (size_t)n, 0.0f, 1.0f), nines = harness_filled(harness, outputs, 9.0f);
+    DeviceView master = harness_random(harness, 2, (size_t)n * (size_t)k, 0.0f, 0.3f);
+    BackendMatrix *weight = harness_matrix_of(harness, master, n, k, DEVICE_BF16);
+    DeviceView plain = harness_filled(harness, outputs, 9.0f), narrow = harness_bf16(harness, nines, outputs);
+    DeviceView pre = harness_bf16(harness, nines, outputs), y = harness_bf16(harness, nines, outputs);
+    backend->linear_forward(stream, weight, bias, x, rows, LINEAR_PLAIN, device_view_none(), plain);
+    backend->linear_forward(stream, weight, device_view_none(), x, rows, LINEAR_PLAIN, device_view_none(), narrow);
+    backend->linear_forward(stream, weight, bias, x, rows, LINEAR_GELU, pre, y);
+    result_add(result, harness, "y", plain, outputs, 2 * sum_error, 0);
+    result_add(result, harness, "bf16 y without bias", narrow, outputs, 2 * sum_error, bf16_step);
+    result_add(result, harness, "bf16 pre", pre, outputs, 2 * sum_error, bf16_step);
+    result_add(result, harness, "bf16 gelu", y, outputs, 2e-4, bf16_step);
+}
+
+static void bf16_backward_input(Harness *harness, const int32_t *shape, Result *result)
+{
+    const Backend *backend = harness_backend(harness);
+    BackendStream *stream = harness_stream(harness);
+    int32_t rows = shape[0], n = shape[1], k = shape[2];
+    size_t outputs = (size_t)rows * (size_t)n, inputs = (size_t)rows * (size_t)k, weights = (size_t)n * (size_t)k;
+    DeviceView d_y = harness_bf16(harness, harness_random(harness, 1, outputs, 0.0f, 1.0f), outputs);
+    DeviceView pre = harness_bf16(harness, harness_random(harness, 3, inputs, 0.0f, 3.0f), inputs);
+    DeviceView master = harness_random(harness, 2, weights, 0.0f, 0.3f), changed = harness_random(harness, 7, weights, 0.0f, 0.3f);
+    BackendMatrix *weight = harness_matrix_of(harness, master, n, k, DEVICE_BF16);
+    DeviceView plain = harness_filled(harness, inputs, 9.0f), added = harness_random(harness, 4, inputs, 0.0f, 1.0f);
+    DeviceView sloped = harness_bf16(harness, plain, inputs), after = harness_zeros(harness, inputs);
+    DeviceView narrow = harness_bf16(harness, added, inputs);
+    backend->linear_backward_input(stream, weight, d_y, rows, device_view_none(), false, plain);
+    backend->linear_backward_input(stream, weight, d_y, rows, device_view_none(), true, added);
+    backend->linear_backward_input(stream, weight, d_y, rows, device_view_none(), true, narrow);
+    backend->linear_backward_input(stream, weight, d_y, rows, pre, false, sloped);
+    backend->copy(stream, master, changed, weights * sizeof(float));
+    backend->matrix_refresh(stream, weight);
+    backend->linear_backward_input(stream, weight, d_y, rows, device_view_none(), false, after);
+    result_add(result, harness, "d_x", plain, inputs, 2 * sum_error, 0);
+    result_add(result, harness, "d_x added", added, inputs, 2 * sum_error, 0);
+    result_add(result, harness, "bf16 d_x added", narrow, inputs, 2 * sum_error, bf16_step);
+    result_add(result, harness, "bf16 d_x with slope", sloped, inputs, 1e-3, bf16_step);
+    result_add(result, harness, "d_x after a refresh", after, inputs, 2 * sum_error, 0);
+}
+
+static void bf16_backward_weight(Harness *harness, const int32_t *shape, Result *result)
+{
+    const Backend *backend = harness_backend(harness);
+    BackendStream *stream = harness_stream(harness);
+    int32_t rows = shape[0], n = shape[1], k = shape[2];
+    size_t outputs = (size_t)rows * (size_t)n, inputs = (size_t)rows * (size_t)k, weights = (size_t)n * (size_t)k;
+    DeviceView x = harness_bf16(harness, harness_random(harness, 1, inputs, 0.0f, 1.0f), inputs);
+    DeviceView d_y = harness_bf16(harness, harness_random(harness, 2, outputs, 0.0f, 0.3f), outputs);
+    DeviceView d_weight = harness_random(harness, 3, weights, 0.0f, 1.0f),
+               d_bias = harness_random(harness, 4, (size_t)n, 0.0f, 1.0f);
+    DeviceView set = harness_filled(harness, weights, 7.0f), set_bias = harness_filled(harness, (size_t)n, 7.0f);
+    backend->linear_backward_weight(stream, x, d_y, rows, n, k, true, d_weight, d_bias);
+    backend->linear_backward_weight(stream, x, d_y, rows, n, k, false, set, set_bias);
+    result_add(result, harness, "d_weight", d_weight, weights, 2 * sum_error, 0);
+    result_add(result, harness, "d_bias", d_bias, (size_t)n, 2 * sum_error, 0);
+    result_add(result, harness, "d_weight, set", set, weights, 2 * sum_error, 0);
+    result_add(result, harness, "d_bias, set", set_bias, (size_t)n, 2 * sum_error, 0);
+}
+
+static void bf16_norm(Harness *harness, const int32_t *shape, Result *result)
+{
+    const Backend *backend = harness_backend(harness);
+    BackendStream *stream = harness_stream(harness);
+    DeviceBlock block = block_of(harness, shape[0]);
+    size_t d = (size_t)shape[1], rows = (size_t)block.piece_count, count = rows * d;
+    DeviceView x = harness_random(harness, 1, count, 0.0f, 1.0f), d_y = harness_random(harness, 2, count, 0.0f, 1.0f);
+    DeviceView gamma = harness_random(harness, 3, d, 1.0f, 0.5f), beta = harness_random(harness, 4, d, 0.0f, 0.5f);
+    DeviceView sum = harness_zeros(harness, count), y = harness_zeros(harness, count), none = device_view_none();
+    DeviceView product = harness_bf16(harness, y, count), d_x = harness_bf16(harness, y, count),
+               d_sum = harness_zeros(harness, count);
+    DeviceView mean = harness_zeros(harness, rows), rstd = harness_zeros(harness, rows);
+    backend->norm_forward(stream, &block, x, none, gamma, beta, 1e-5f, shape[1], a_half, a_tenth, sum, y, product, mean, rstd);
+    backend->norm_backward(stream, &block, d_y, sum, mean, rstd, gamma, shape[1], a_half, a_tenth, d_sum, d_x, none, none);
+    result_add(result, harness, "bf16 y", product, count, 1e-4, bf16_step);
+    result_add(result, harness, "bf16 d_x", d_x, count, 2e-4, bf16_step);
+}
+
+static void bf16_attention(Harness *harness, const int32_t *shape, Result *result)
+{
+    const Backend *backend = harness_backend(harness);
+    BackendStream *stream = harness_stream(harness);
+    DeviceBlock block = block_of(harness, shape[0]);
+    int32_t heads = shape[1], width = shape[2];
+    size_t d = (size_t)heads * (size_t)width, rows = (size_t)block.piece_count;
+    DeviceView qkv = harness_bf16(harness, harness_random(harness, 1, rows * 3 * d, 0.0f, 1.0f), rows * 3 * d);
+    DeviceView d_context = harness_bf16(harness, harness_random(harness, 2, rows * d, 0.0f, 1.0f), rows * d);
+    DeviceView context = harness_bf16(harness, harness_filled(harness, rows * d, 9.0f), rows * d);
+    DeviceView log_sums = harness_filled(harness, rows * (size_t)heads, 9.0f);
+    DeviceView d_qkv = harness_bf16(harness, harness_filled(harness, rows * 3 * d, 9.0f), rows * 3 * d);
+    backend->attention_forward(stream, &block, qkv, heads, width, a_tenth, context, log_sums);
+    backend->attention_backward(stream, &block, qkv, context, log_sums, d_context, heads, width, a_tenth, d_qkv);
+    result_add(result, harness, "bf16 context", context, rows * d, 1e-4, bf16_step);
+    result_add(result, harness, "log_sum_exp", log_sums, rows * (size_t)heads, 1e-5, 2e-6);
+    /* The context that backward reads was rounded before: a step of each of its numbers, times probability and key, over the sequence. */
+    result_add(result, harness, "bf16 d_qkv", d_qkv, rows * 3 * d, 5e-3, bf16_step);
 }
 
 /* -- loss and optimizer. shape: rows, labels */
@@ -374,6 +489,25 @@ static const Case cases[] = {
     {"sum_of_squares", sum_of_squares, {{1}, {15}, {4096}, {70000}, {200001}}},
     {"adamw", adamw, {{1}, {17}, {1000}, {70003}}},
     {"rows", rows, {{1, 1, 1}, {7, 3, 5}, {100, 60, 13}, {129, 33, 64}, {64, 64, 31}, {500, 1, 9}}},
+    {"bf16_forward",
+     bf16_forward,
+     {{1, 1, 1}, {1, 9, 32}, {5, 33, 31}, {17, 64, 96}, {33, 40, 64}, {100, 128, 65}, {65, 96, 33}, {505, 96, 64}}},
+    {"bf16_backward_input",
+     bf16_backward_input,
+     {{1, 1, 1}, {1, 32, 9}, {5, 31, 33}, {17, 96, 64}, {33, 64, 40}, {100, 65, 128}, {505, 64, 96}}},
+    {"bf16_backward_weight",
+     bf16_backward_weight,
+     {{1, 1, 1},
+      {2, 9, 32},
+      {5, 31, 33},
+      {31, 16, 20},
+      {33, 64, 40},
+      {100, 65, 100},
+      {505, 64, 96},
+      {700, 33, 33},
+      {1400, 40, 32}}},
+    {"bf16_norm", bf16_norm, {{3, 16}, {4, 33}, {6, 96}}},
+    {"bf16_attention", bf16_attention, {{1, 1, 8}, {4, 3, 32}, {3, 2, 13}, {5, 2, 64}}},
     {"copies", copies, {{1}, {1000}, {300000}}},
 };
 

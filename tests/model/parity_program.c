@@ -74,7 +74,7 @@ static Status run(char **arguments, Diagnostic *diagnostic)
     TRY(backend->device_open(&device, &options, diagnostic));
     TRY(bert_config_read(&config, config_path, diagnostic));
     bert_config_set_labels(&config, LABELS, LABEL_COUNT);
-    TRY(model_create(&model, &config, backend, device, diagnostic));
+    TRY(model_create(&model, &config, backend, device, DEVICE_FP32, diagnostic));
     TRY(model_folder_load(model, arguments[2], MODEL_HEAD_INITIALIZE, 1, diagnostic));
     TRY(write_folder(model, arguments[2], arguments[3], strcmp(arguments[4], "lowercase") == 0, diagnostic));
     block = read_block(stdin);

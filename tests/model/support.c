@@ -71,7 +71,7 @@ TinyModel support_model(const Backend *backend, const BertConfig *config, uint64
     Diagnostic diagnostic = {0};
     BackendOptions options = {.thread_count = 1};
     ASSERT_OK(backend->device_open(&tiny.device, &options, &diagnostic), &diagnostic);
-    ASSERT_OK(model_create(&tiny.model, config, backend, tiny.device, &diagnostic), &diagnostic);
+    ASSERT_OK(model_create(&tiny.model, config, backend, tiny.device, DEVICE_FP32, &diagnostic), &diagnostic);
     ASSERT_OK(model_initialize(tiny.model, seed, false, &diagnostic), &diagnostic);
     const ModelLayout *layout = model_layout(tiny.model);
     float *values = support_parameters(tiny.model);

@@ -101,8 +101,9 @@ void reference_attention_forward(BackendStream *stream, const DeviceBlock *block
 {
     HostBlock pieces = host_block(block);
     size_t rows = (size_t)pieces.piece_count, d = (size_t)heads * (size_t)head_width;
-    Head head = {.pieces = &pieces, .dropout = dropout, .heads = heads, .width = head_width, .qkv = host_floats(qkv, rows * 3 * d)};
-    float *out = host_floats(context, rows * d), *log_sums = host_floats(log_sum_exp, rows * (size_t)heads);
+    ReferenceReals qkv_reals = reference_reals_open(qkv, rows * 3 * d), context_reals = reference_reals_open(context, rows * d);
+    Head head = {.pieces = &pieces, .dropout = dropout, .heads = heads, .width = head_width, .qkv = qkv_reals.values};
+    float *out = context_reals.values, *log_sums = host_floats(log_sum_exp, rows * (size_t)heads);
     (void)stream;
     ASSERT(head_width <= HEAD_WIDTH_MAX);
     for (int32_t s = 0; s < pieces.sequence_count; s++) {
@@ -112,6 +113,8 @@ void reference_attention_forward(BackendStream *stream, const DeviceBlock *block
             head_forward(&head, out, log_sums);
         }
     }
+    reference_reals_close(&qkv_reals, false);
+    reference_reals_close(&context_reals, true);
 }
 
 void reference_attention_backward(BackendStream *stream, const DeviceBlock *block, DeviceView qkv, DeviceView context,
@@ -120,10 +123,13 @@ void reference_attention_backward(BackendStream *stream, const DeviceBlock *bloc
 {
     HostBlock pieces = host_block(block);
     size_t rows = (size_t)pieces.piece_count, d = (size_t)heads * (size_t)head_width;
-    Head head = {.pieces = &pieces, .dropout = dropout, .heads = heads, .width = head_width, .qkv = host_floats(qkv, rows * 3 * d)};
-    const float *out = host_floats(context, rows * d), *log_sums = host_floats(log_sum_exp, rows * (size_t)heads);
-    const float *d_out = host_floats(d_context, rows * d);
-    float *gradient = host_floats(d_qkv, rows * 3 * d);
+    ReferenceReals qkv_reals = reference_reals_open(qkv, rows * 3 * d), context_reals = reference_reals_open(context, rows * d);
+    ReferenceReals d_context_reals = reference_reals_open(d_context, rows * d),
+                   d_qkv_reals = reference_reals_open(d_qkv, rows * 3 * d);
+    Head head = {.pieces = &pieces, .dropout = dropout, .heads = heads, .width = head_width, .qkv = qkv_reals.values};
+    const float *out = context_reals.values, *log_sums = host_floats(log_sum_exp, rows * (size_t)heads);
+    const float *d_out = d_context_reals.values;
+    float *gradient = d_qkv_reals.values;
     (void)stream;
     memset(gradient, 0, rows * 3 * d * sizeof(float));
     for (int32_t s = 0; s < pieces.sequence_count; s++) {
@@ -137,4 +143,8 @@ void reference_attention_backward(BackendStream *stream, const DeviceBlock *bloc
             }
         }
     }
+    reference_reals_close(&qkv_reals, false);
+    reference_reals_close(&context_reals, false);
+    reference_reals_close(&d_context_reals, false);
+    reference_reals_close(&d_qkv_reals, true);
 }

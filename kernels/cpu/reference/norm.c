@@ -1,5 +1,6 @@
 /* Dropout, and LayerNorm (Ba, Kiros, Hinton 2016) with what stands around it. */
 #include <math.h>
+#include <string.h>
 
 #include "kernels/cpu/reference/reference.h"
 
@@ -15,10 +16,11 @@ double reference_dropout(Dropout dropout, uint32_t slot, uint32_t position, uint
 
 void reference_norm_forward(BackendStream *stream, const DeviceBlock *block, DeviceView x, DeviceView residual, DeviceView gamma,
                             DeviceView beta, float epsilon, int32_t d, Dropout dropout_in, Dropout dropout_out, DeviceView sum,
-                            DeviceView y, DeviceView mean, DeviceView rstd)
+                            DeviceView y, DeviceView y_product, DeviceView mean, DeviceView rstd)
 {
     HostBlock pieces = host_block(block);
-    size_t width = (size_t)d;
+    size_t width = (size_t)d, count = (size_t)pieces.piece_count * width;
+    ReferenceReals product = reference_reals_open(y_product, count);
     const float *scale = host_floats(gamma, width), *shift = host_floats(beta, width);
     (void)stream;
     for (int32_t t = 0; t < pieces.piece_count; t++) {
@@ -43,9 +45,13 @@ void reference_norm_forward(BackendStream *stream, const DeviceBlock *block, Dev
             double value = ((double)sum_row[i] - average) * inverse * (double)scale[i] + (double)shift[i];
             y_row[i] = (float)(value * reference_dropout(dropout_out, slot, position, (uint32_t)i, dropout_out.site));
         }
+        if (product.values != NULL && product.values + row != y_row) {
+            memcpy(product.values + row, y_row, width * sizeof *y_row);
+        }
         *host_floats(device_view_floats(mean, (size_t)t), 1) = (float)average;
         *host_floats(device_view_floats(rstd, (size_t)t), 1) = (float)inverse;
     }
+    reference_reals_close(&product, true);
 }
 
 /* Adds one column's sums over the rows; before the rows' gradients, which may be written over d_y. */
@@ -80,6 +86,7 @@ void reference_norm_backward(BackendStream *stream, const DeviceBlock *block, De
     HostBlock pieces = host_block(block);
     size_t width = (size_t)d;
     const float *scale = host_floats(gamma, width);
+    ReferenceReals d_x_reals = reference_reals_open(d_x, (size_t)pieces.piece_count * width);
     (void)stream;
     for (size_t i = 0; i < width; i++) {
         column_backward(&pieces, d_y, sum, mean, rstd, width, i, dropout_out, d_gamma, d_beta);
@@ -90,7 +97,7 @@ void reference_norm_backward(BackendStream *stream, const DeviceBlock *block, De
         const float *d_y_row = host_floats(device_view_floats(d_y, row), width);
         const float *sum_row = host_floats(device_view_floats(sum, row), width);
         float *d_sum_row = host_floats(device_view_floats(d_sum, row), width);
-        float *d_x_row = d_x.buffer == NULL ? NULL : host_floats(device_view_floats(d_x, row), width);
+        float *d_x_row = d_x_reals.values == NULL ? NULL : d_x_reals.values + row;
         double average = (double)*host_floats(device_view_floats(mean, (size_t)t), 1);
         double inverse = (double)*host_floats(device_view_floats(rstd, (size_t)t), 1);
         double along_one = 0.0, along_normal = 0.0; /* means of g and of g * normal, g the gradient of the normalised row */
@@ -110,4 +117,5 @@ void reference_norm_backward(BackendStream *stream, const DeviceBlock *block, De
             }
         }
     }
+    reference_reals_close(&d_x_reals, true);
 }

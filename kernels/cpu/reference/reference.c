@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/memory.h"
+#include "kernels/cpu/bf16.h"
 
 struct BackendDevice {
     int open_count; /* nothing to hold: a device exists so that the table is the same for every backend */
@@ -117,18 +118,57 @@ static void fill_zero(BackendStream *stream, DeviceView to, size_t size_bytes)
     }
 }
 
-static void matrix_refresh(BackendStream *stream, BackendMatrix *matrix)
+ReferenceReals reference_reals_open(DeviceView view, size_t count)
 {
-    size_t size_bytes = (size_t)matrix->n * (size_t)matrix->k * sizeof(float);
-    copy(stream, (DeviceView){matrix->copy, 0}, matrix->weight, size_bytes);
+    if (view.buffer == NULL) {
+        return (ReferenceReals){0};
+    }
+    if (view.type == DEVICE_FP32) {
+        return (ReferenceReals){.values = host_floats(view, count), .count = count};
+    }
+    ReferenceReals reals = {.values = memory_allocate(count + 1, sizeof(float)), .kept = host_bf16(view, count), .count = count};
+    for (size_t i = 0; i < count; i++) {
+        reals.values[i] = bf16_to_float(reals.kept[i]);
+    }
+    return reals;
 }
 
-static Status matrix_create(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, int32_t n, int32_t k,
+void reference_reals_close(ReferenceReals *reals, bool written)
+{
+    if (reals->kept == NULL) {
+        return;
+    }
+    for (size_t i = 0; written && i < reals->count; i++) {
+        reals->kept[i] = bf16_from_float(reals->values[i]);
+    }
+    free(reals->values);
+}
+
+static void convert(BackendStream *stream, DeviceView to, DeviceView from, size_t count)
+{
+    ReferenceReals in = reference_reals_open(from, count), out = reference_reals_open(to, count);
+    (void)stream;
+    memcpy(out.values, in.values, count * sizeof *out.values);
+    reference_reals_close(&in, false);
+    reference_reals_close(&out, true);
+}
+
+static void matrix_refresh(BackendStream *stream, BackendMatrix *matrix)
+{
+    size_t count = (size_t)matrix->n * (size_t)matrix->k;
+    copy(stream, device_view(matrix->copy, 0), matrix->weight, count * sizeof(float));
+    float *values = reference_matrix(matrix);
+    for (size_t i = 0; matrix->type == DEVICE_BF16 && i < count; i++) {
+        values[i] = bf16_to_float(bf16_from_float(values[i]));
+    }
+}
+
+static Status matrix_create(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, int32_t n, int32_t k, DeviceType type,
                             Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     BackendMatrix *made = memory_allocate(1, sizeof *made);
-    *made = (BackendMatrix){.weight = weight, .n = n, .k = k};
+    *made = (BackendMatrix){.weight = weight, .type = type, .n = n, .k = k};
     TRY(buffer_create(&made->copy, device, (size_t)n * (size_t)k * sizeof(float), diagnostic));
     matrix_refresh(NULL, made);
     *matrix = made;
@@ -153,6 +193,12 @@ static bool rows_independent(const BackendDevice *device)
     return true;
 }
 
+static DeviceType product_type(const BackendDevice *device)
+{
+    (void)device;
+    return DEVICE_FP32;
+}
+
 const Backend *backend_reference(void)
 {
     static const Backend table = {
@@ -162,6 +208,7 @@ const Backend *backend_reference(void)
         .device_close = device_close,
         .device_describe = device_describe,
         .rows_independent = rows_independent,
+        .product_type = product_type,
         .buffer_create = buffer_create,
         .buffer_destroy = buffer_destroy,
         .buffer_host_pointer = buffer_host_pointer,
@@ -172,6 +219,7 @@ const Backend *backend_reference(void)
         .copy_to_host = copy_to_host,
         .copy = copy,
         .fill_zero = fill_zero,
+        .convert = convert,
         .matrix_create = matrix_create,
         .matrix_destroy = matrix_destroy,
         .matrix_refresh = matrix_refresh,

@@ -9,15 +9,26 @@
 
 /* The matrix is a copy of the master as it was at the last refresh, so that a forgotten refresh shows. */
 struct BackendMatrix {
-    DeviceView weight; /* the master, [n, k] */
-    BackendBuffer *copy;
+    DeviceView weight;   /* the master, [n, k] */
+    BackendBuffer *copy; /* rounded to type */
+    DeviceType type;
     int32_t n, k;
 };
 
 static inline float *reference_matrix(const BackendMatrix *matrix)
 {
-    return host_floats((DeviceView){matrix->copy, 0}, (size_t)matrix->n * (size_t)matrix->k);
+    return host_floats(device_view(matrix->copy, 0), (size_t)matrix->n * (size_t)matrix->k);
 }
+
+/* Reals of either type as fp32: the memory itself, or a copy that reals_close rounds and stores. The oracle computes in fp32 and double; bf16
+ * is only how operands and results are kept. */
+typedef struct ReferenceReals {
+    float *values; /* NULL: an optional argument that is not given */
+    uint16_t *kept;
+    size_t count;
+} ReferenceReals;
+ReferenceReals reference_reals_open(DeviceView view, size_t count);
+void reference_reals_close(ReferenceReals *reals, bool written);
 
 /* 0 where the element is dropped, 1 / (1 - probability) where it is kept, 1 where dropout is off. */
 double reference_dropout(Dropout dropout, uint32_t slot, uint32_t position, uint32_t channel, uint32_t site);
@@ -28,7 +39,7 @@ void reference_embedding_backward(BackendStream *stream, const DeviceBlock *bloc
                                   DeviceView d_position, DeviceView d_type);
 void reference_norm_forward(BackendStream *stream, const DeviceBlock *block, DeviceView x, DeviceView residual, DeviceView gamma,
                             DeviceView beta, float epsilon, int32_t d, Dropout dropout_in, Dropout dropout_out, DeviceView sum,
-                            DeviceView y, DeviceView mean, DeviceView rstd);
+                            DeviceView y, DeviceView y_product, DeviceView mean, DeviceView rstd);
 void reference_norm_backward(BackendStream *stream, const DeviceBlock *block, DeviceView d_y, DeviceView sum, DeviceView mean,
                              DeviceView rstd, DeviceView gamma, int32_t d, Dropout dropout_in, Dropout dropout_out,
                              DeviceView d_sum, DeviceView d_x, DeviceView d_gamma, DeviceView d_beta);
@@ -37,14 +48,14 @@ void reference_linear_forward(BackendStream *stream, BackendMatrix *weight, Devi
 void reference_linear_backward_input(BackendStream *stream, BackendMatrix *weight, DeviceView d_y, int32_t rows, DeviceView pre,
                                      bool accumulate, DeviceView d_x);
 void reference_linear_backward_weight(BackendStream *stream, DeviceView x, DeviceView d_y, int32_t rows, int32_t n, int32_t k,
-                                      DeviceView d_weight, DeviceView d_bias);
+                                      bool accumulate, DeviceView d_weight, DeviceView d_bias);
 void reference_attention_forward(BackendStream *stream, const DeviceBlock *block, DeviceView qkv, int32_t heads, int32_t head_width,
                                  Dropout dropout, DeviceView context, DeviceView log_sum_exp);
 void reference_attention_backward(BackendStream *stream, const DeviceBlock *block, DeviceView qkv, DeviceView context,
                                   DeviceView log_sum_exp, DeviceView d_context, int32_t heads, int32_t head_width, Dropout dropout,
                                   DeviceView d_qkv);
-void reference_rows_gather(BackendStream *stream, DeviceView from, int32_t from_rows, DeviceView index, int32_t rows, int32_t columns,
-                           DeviceView to);
+void reference_rows_gather(BackendStream *stream, DeviceView from, int32_t from_rows, DeviceView index, int32_t rows,
+                           int32_t columns, DeviceView to);
 void reference_rows_scatter(BackendStream *stream, DeviceView from, DeviceView index, int32_t rows, int32_t columns, DeviceView to,
                             int32_t to_rows);
 void reference_cross_entropy(BackendStream *stream, DeviceView logits, DeviceView labels, DeviceView weights,

@@ -14,8 +14,11 @@ enum { QUERY_ROWS = 48 };
 typedef struct HeadWork {
     size_t first, length, width, d; /* pieces of the sequence; head width; hidden width */
     size_t padded_length, padded_width;
-    const float *q, *k, *v; /* the head's columns of the sequence's first row, rows 3 d apart */
-    float scale;            /* 1 / sqrt(w) */
+    const float *q, *k, *v;           /* the head's columns of the sequence's first row */
+    size_t q_row;                     /* floats from row to row: 3 d in place, the width where bf16 numbers were unpacked */
+    const float *context, *d_context; /* likewise; backward only */
+    size_t context_row;
+    float scale; /* 1 / sqrt(w) */
     Mask mask;
     uint32_t site;
     uint64_t *bits;           /* mask of one row */
@@ -36,10 +39,11 @@ static size_t round_up(size_t x, size_t step)
 
 static size_t attention_scratch(size_t longest, size_t width)
 {
+    size_t unpacked = 5 * (round_up(longest * width, LANES));
     size_t length = round_up(longest, TILE_COLUMNS), columns = round_up(width, TILE_COLUMNS), bits = 2 * (length / 64 + 1);
     size_t floats =
         round_up(bits, LANES) + 2 * width * length + 2 * QUERY_ROWS * length + 3 * QUERY_ROWS * columns + 4 * length * columns;
-    return (floats + (16 + BATCH) * LANES) * sizeof(float);
+    return (floats + unpacked + (16 + BATCH) * LANES) * sizeof(float);
 }
 
 static float *scratch_take(float **at, size_t count)
@@ -56,8 +60,44 @@ static const float *head_rows(const HeadWork *work, const float *rows, float **a
         return rows;
     }
     float *packed = scratch_take(at, work->length * work->padded_width);
-    tile_copy(rows, 3 * work->d, work->length, work->width, packed, work->padded_width);
+    tile_copy(rows, work->q_row, work->length, work->width, packed, work->padded_width);
     return packed;
+}
+
+/* Rows of bf16 numbers, from_row apart, one after another as floats. */
+static const float *head_unpack(const uint16_t *from, size_t from_row, size_t rows, size_t width, float **at)
+{
+    float *to = scratch_take(at, rows * width);
+    for (size_t i = 0; i < rows; i++) {
+        for (size_t c = 0; c < width; c += LANES) {
+            floats_store_upto(to + i * width + c, floats_load_bf16_upto(from + i * from_row + c, width - c), width - c);
+        }
+    }
+    return to;
+}
+
+static void head_operands(HeadWork *work, const AttentionJob *job, size_t head, bool backward, float **at)
+{
+    size_t d = work->d, row = work->first * 3 * d + head * work->width, context_row = work->first * d + head * work->width;
+    if (job->qkv.bf16 == NULL) {
+        work->q = job->qkv.floats + row;
+        work->k = work->q + d;
+        work->v = work->k + d;
+        work->q_row = 3 * d;
+        work->context = job->context.floats + context_row;
+        work->d_context = backward ? job->d_context.floats + context_row : NULL;
+        work->context_row = d;
+        return;
+    }
+    const uint16_t *qkv = job->qkv.bf16 + row;
+    work->q = head_unpack(qkv, 3 * d, work->length, work->width, at);
+    work->k = head_unpack(qkv + d, 3 * d, work->length, work->width, at);
+    work->v = head_unpack(qkv + 2 * d, 3 * d, work->length, work->width, at);
+    work->q_row = work->context_row = work->width;
+    if (backward) {
+        work->context = head_unpack(job->context.bf16 + context_row, d, work->length, work->width, at);
+        work->d_context = head_unpack(job->d_context.bf16 + context_row, d, work->length, work->width, at);
+    }
 }
 
 static HeadWork head_work(const AttentionJob *job, size_t sequence, size_t head, bool backward, void *scratch)
@@ -76,22 +116,20 @@ static HeadWork head_work(const AttentionJob *job, size_t sequence, size_t head,
         .mask = mask_of(job->dropout),
         .site = job->dropout.site | (uint32_t)head << 16,
     };
-    work.q = job->qkv + first * 3 * d + head * job->width;
-    work.k = work.q + d;
-    work.v = work.k + d;
+    head_operands(&work, job, head, backward, &at);
     work.bits = (uint64_t *)(void *)scratch_take(&at, 2 * (work.padded_length / 64 + 1));
     work.keys_t = scratch_take(&at, work.width * work.padded_length);
-    tile_transpose(work.k, 3 * d, length, work.width, work.keys_t, work.padded_length, work.padded_length);
+    tile_transpose(work.k, work.q_row, length, work.width, work.keys_t, work.padded_length, work.padded_length);
     work.scores = scratch_take(&at, QUERY_ROWS * work.padded_length + BATCH * LANES);
     work.queries = scratch_take(&at, QUERY_ROWS * work.padded_width);
-    work.row_step = work.width == work.padded_width ? 3 * d : work.padded_width;
+    work.row_step = work.width == work.padded_width ? work.q_row : work.padded_width;
     work.values = work.keys = NULL;
     if (!backward) {
         work.values = head_rows(&work, work.v, &at);
         return work;
     }
     work.values_t = scratch_take(&at, work.width * work.padded_length);
-    tile_transpose(work.v, 3 * d, length, work.width, work.values_t, work.padded_length, work.padded_length);
+    tile_transpose(work.v, work.q_row, length, work.width, work.values_t, work.padded_length, work.padded_length);
     work.keys = head_rows(&work, work.k, &at);
     work.d_scores = scratch_take(&at, QUERY_ROWS * work.padded_length);
     work.d_out = scratch_take(&at, QUERY_ROWS * work.padded_width);
@@ -143,8 +181,8 @@ static void attention_forward(const AttentionJob *job, size_t sequence, size_t h
     float factors[QUERY_ROWS]; /* the row's largest score, then 1 / its sum */
     for (size_t begin = 0; begin < work.length; begin += QUERY_ROWS) {
         size_t rows = work.length - begin < QUERY_ROWS ? work.length - begin : QUERY_ROWS;
-        tile_product(rows, work.padded_length, false, work.width, work.q + begin * 3 * d, 3 * d, 1, work.keys_t, work.padded_length,
-                     work.scores, work.padded_length);
+        tile_product(rows, work.padded_length, false, work.width, work.q + begin * work.q_row, work.q_row, 1, work.keys_t,
+                     work.padded_length, work.scores, work.padded_length);
         for (size_t i = 0; i < rows; i++) {
             factors[i] = softmax_row_begin(&work, work.scores + i * work.padded_length);
         }
@@ -158,10 +196,10 @@ static void attention_forward(const AttentionJob *job, size_t sequence, size_t h
         tile_product(rows, work.padded_width, false, work.length, work.scores, work.padded_length, 1, work.values, work.row_step,
                      work.queries, work.padded_width);
         for (size_t i = 0; i < rows; i++) {
-            float *out = job->context + (work.first + begin + i) * d + head * work.width;
+            size_t out = (work.first + begin + i) * d + head * work.width;
             for (size_t c = 0; c < work.width; c += LANES) {
                 Floats v = floats_load(work.queries + i * work.padded_width + c);
-                floats_store_upto(out + c, floats_multiply(v, floats_set(factors[i])), work.width - c);
+                reals_store_upto(job->context, out + c, floats_multiply(v, floats_set(factors[i])), work.width - c);
             }
         }
     }
@@ -196,11 +234,11 @@ static void softmax_row_backward(const HeadWork *work, float *row, float *d_row,
     }
 }
 
-static void head_store(const float *from, size_t from_row, size_t rows, size_t width, float *to, size_t to_row)
+static void head_store(const float *from, size_t from_row, size_t rows, size_t width, HostReals to, size_t at, size_t to_row)
 {
     for (size_t i = 0; i < rows; i++) {
         for (size_t c = 0; c < width; c += LANES) {
-            floats_store_upto(to + i * to_row + c, floats_load(from + i * from_row + c), width - c);
+            reals_store_upto(to, at + i * to_row + c, floats_load(from + i * from_row + c), width - c);
         }
     }
 }
@@ -209,30 +247,30 @@ static void attention_backward(const AttentionJob *job, size_t sequence, size_t 
 {
     HeadWork work = head_work(job, sequence, head, true, scratch);
     size_t d = work.d, length = work.padded_length, columns = work.padded_width;
-    float *d_q = job->d_qkv + work.first * 3 * d + head * work.width;
+    size_t d_q = work.first * 3 * d + head * work.width, q_row = work.q_row, d_out_row = work.context_row;
     for (size_t begin = 0; begin < work.length; begin += QUERY_ROWS) {
         size_t rows = work.length - begin < QUERY_ROWS ? work.length - begin : QUERY_ROWS, t = work.first + begin;
-        const float *q = work.q + begin * 3 * d, *d_out = job->d_context + t * d + head * work.width;
-        tile_product(rows, length, false, work.width, q, 3 * d, 1, work.keys_t, length, work.scores, length);
-        tile_product(rows, length, false, work.width, d_out, d, 1, work.values_t, length, work.d_scores, length);
+        const float *q = work.q + begin * q_row, *d_out = work.d_context + begin * d_out_row;
+        tile_product(rows, length, false, work.width, q, q_row, 1, work.keys_t, length, work.scores, length);
+        tile_product(rows, length, false, work.width, d_out, d_out_row, 1, work.values_t, length, work.d_scores, length);
         for (size_t i = 0; i < rows; i++) {
             softmax_row_again(&work, work.scores + i * length, job->log_sum_exp[(t + i) * job->heads + head]);
         }
         values_exp(work.scores, round_up(rows * length, BATCH * LANES));
         for (size_t i = 0; i < rows; i++) {
-            float along = head_dot(d_out + i * d, job->context + (t + i) * d + head * work.width, work.width);
+            float along = head_dot(d_out + i * d_out_row, work.context + (begin + i) * d_out_row, work.width);
             head_mask(&work, job, begin + i);
             softmax_row_backward(&work, work.scores + i * length, work.d_scores + i * length, along);
         }
-        tile_copy(q, 3 * d, rows, work.width, work.queries, columns);
-        tile_copy(d_out, d, rows, work.width, work.d_out, columns);
+        tile_copy(q, q_row, rows, work.width, work.queries, columns);
+        tile_copy(d_out, d_out_row, rows, work.width, work.d_out, columns);
         tile_product(rows, columns, false, work.length, work.d_scores, length, 1, work.keys, work.row_step, work.d_query, columns);
         tile_product(work.length, columns, begin > 0, rows, work.d_scores, 1, length, work.queries, columns, work.d_keys, columns);
         tile_product(work.length, columns, begin > 0, rows, work.scores, 1, length, work.d_out, columns, work.d_values, columns);
-        head_store(work.d_query, columns, rows, work.width, d_q + begin * 3 * d, 3 * d);
+        head_store(work.d_query, columns, rows, work.width, job->d_qkv, d_q + begin * 3 * d, 3 * d);
     }
-    head_store(work.d_keys, columns, work.length, work.width, d_q + d, 3 * d);
-    head_store(work.d_values, columns, work.length, work.width, d_q + 2 * d, 3 * d);
+    head_store(work.d_keys, columns, work.length, work.width, job->d_qkv, d_q + d, 3 * d);
+    head_store(work.d_values, columns, work.length, work.width, job->d_qkv, d_q + 2 * d, 3 * d);
 }
 
 #endif

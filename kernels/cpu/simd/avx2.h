@@ -8,8 +8,6 @@
 
 enum { LANES = 8 };
 #define TILE_ROWS 6
-#define LEVEL_NAME "avx2"
-#define LEVEL_TABLE level_avx2
 #define LEVEL_PANELS true
 
 typedef __m256 Floats;
@@ -162,6 +160,54 @@ static inline uint32_t words_at_least(Words a, Words b)
 static inline uint64_t bits_spread(uint32_t bits)
 {
     return _pdep_u64(bits, 0x1111111111111111u);
+}
+
+static inline Floats floats_of_words(Words v)
+{
+    return _mm256_castsi256_ps(v);
+}
+static inline Words words_of_floats(Floats v)
+{
+    return _mm256_castps_si256(v);
+}
+static inline Words words_load(const void *p)
+{
+    return _mm256_loadu_si256(p);
+}
+static inline void words_store(void *p, Words v)
+{
+    _mm256_storeu_si256(p, v);
+}
+static inline Words words_load_halves(const uint16_t *p)
+{
+    return _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+static inline Words words_upper(Words v)
+{
+    return _mm256_slli_epi32(v, 16);
+}
+static inline Words words_or(Words a, Words b)
+{
+    return _mm256_or_si256(a, b);
+}
+static inline Floats floats_load_bf16(const uint16_t *p)
+{
+    return floats_of_words(words_upper(words_load_halves(p)));
+}
+static inline void floats_store_bf16(uint16_t *p, Floats v)
+{
+    Words bits = words_of_floats(v), odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), words_set(1));
+    Words rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, words_set(0x7FFF)));
+    Words nan = words_of_floats(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+    rounded = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, words_or(bits, words_set(0x400000)), nan), 16);
+    __m128i packed = _mm_packus_epi32(_mm256_castsi256_si128(rounded), _mm256_extracti128_si256(rounded, 1));
+    _mm_storeu_si128((__m128i *)(void *)p, packed);
+}
+static inline Floats pairs_multiply_add(Floats sum, Words a, Words b)
+{
+    const Words high = words_set(0xFFFF0000u);
+    sum = floats_multiply_add(floats_of_words(words_upper(a)), floats_of_words(words_upper(b)), sum);
+    return floats_multiply_add(floats_of_words(_mm256_and_si256(a, high)), floats_of_words(_mm256_and_si256(b, high)), sum);
 }
 
 #endif

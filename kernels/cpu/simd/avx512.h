@@ -9,8 +9,6 @@
 /* A tile of sums is TILE_ROWS x 2 vectors: as many as the 32 registers hold beside two vectors of b and one of a. */
 enum { LANES = 16 };
 #define TILE_ROWS 12
-#define LEVEL_NAME "avx512"
-#define LEVEL_TABLE level_avx512
 #define LEVEL_PANELS true
 
 typedef __m512 Floats; /* LANES floats */
@@ -159,6 +157,67 @@ static inline uint32_t words_at_least(Words a, Words b)
 static inline uint64_t bits_spread(uint32_t bits)
 {
     return _pdep_u64(bits, 0x1111111111111111u);
+}
+
+/* The words' bits as floats and back, for moving them about. */
+static inline Floats floats_of_words(Words v)
+{
+    return _mm512_castsi512_ps(v);
+}
+static inline Words words_of_floats(Floats v)
+{
+    return _mm512_castps_si512(v);
+}
+static inline Words words_load(const void *p)
+{
+    return _mm512_loadu_si512(p);
+}
+static inline void words_store(void *p, Words v)
+{
+    _mm512_storeu_si512(p, v);
+}
+/* LANES bf16 numbers, one in each word's lower half. */
+static inline Words words_load_halves(const uint16_t *p)
+{
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+static inline Words words_upper(Words v) /* each word's lower half moved up */
+{
+    return _mm512_slli_epi32(v, 16);
+}
+static inline Words words_lower(Words v) /* and the upper half moved down */
+{
+    return _mm512_srli_epi32(v, 16);
+}
+static inline Words words_or(Words a, Words b)
+{
+    return _mm512_or_si512(a, b);
+}
+static inline Floats floats_load_bf16(const uint16_t *p)
+{
+    return floats_of_words(words_upper(words_load_halves(p)));
+}
+static inline void floats_store_bf16(uint16_t *p, Floats v)
+{
+#ifdef __AVX512BF16__
+    _mm256_storeu_si256((__m256i *)(void *)p, (__m256i)_mm512_cvtneps_pbh(v));
+#else
+    Words bits = words_of_floats(v), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), words_set(1));
+    Words rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, words_set(0x7FFF)));
+    rounded = _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), bits, words_set(0x400000));
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
+#endif
+}
+/* sum + a's lower b's lower + a's upper b's upper, of bf16 numbers in words */
+static inline Floats pairs_multiply_add(Floats sum, Words a, Words b)
+{
+#ifdef __AVX512BF16__
+    return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
+#else
+    const Words high = words_set(0xFFFF0000u);
+    sum = floats_multiply_add(floats_of_words(words_upper(a)), floats_of_words(words_upper(b)), sum);
+    return floats_multiply_add(floats_of_words(_mm512_and_si512(a, high)), floats_of_words(_mm512_and_si512(b, high)), sum);
+#endif
 }
 
 #endif

@@ -1,8 +1,15 @@
 /* Ends a level's file: the table of what the headers before it defined. */
 #include "kernels/cpu/simd/attention.h"
 #include "kernels/cpu/simd/elementwise.h"
+#include "kernels/cpu/simd/pairs.h"
 #include "kernels/cpu/simd/products.h"
 #include "kernels/cpu/simd/rows.h"
+
+#ifdef LEVEL_BF16
+enum { LEVEL_HAS_BF16 = true };
+#else
+enum { LEVEL_HAS_BF16 = false };
+#endif
 
 const Level LEVEL_TABLE = {
     .name = LEVEL_NAME,
@@ -28,4 +35,14 @@ const Level LEVEL_TABLE = {
     .pack_x = pack_x,
     .pack_d_y = pack_d_y,
     .product_weight = product_weight,
+    .bf16 = LEVEL_HAS_BF16,
+    .pair_rows = PAIR_ROWS,
+    .pairs_pack_transposed = pairs_pack_transposed,
+    .pairs_pack_plain = pairs_pack_plain,
+    .pairs_product = pairs_product,
+    .pairs_pack_x = pairs_pack_x,
+    .pairs_pack_d_y = pairs_pack_d_y,
+    .pairs_product_weight = pairs_product_weight,
+    .to_bf16 = to_bf16,
+    .to_floats = to_floats,
 };

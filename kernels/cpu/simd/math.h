@@ -4,8 +4,10 @@
 #define NERSWEEP_KERNELS_CPU_SIMD_MATH_H
 
 #include <math.h>
+#include <string.h>
 
 #include "kernels/backend.h"
+#include "kernels/cpu/host_buffer.h"
 
 /* The full vector at p, or its first lanes where fewer than LANES remain. */
 static inline Floats floats_load_upto(const float *p, size_t remaining)
@@ -18,6 +20,39 @@ static inline void floats_store_upto(float *p, Floats v, size_t remaining)
         floats_store(p, v);
     } else {
         floats_store_first(p, v, remaining);
+    }
+}
+/* The same of bf16 numbers. */
+static inline Floats floats_load_bf16_upto(const uint16_t *p, size_t remaining)
+{
+    uint16_t first[LANES] = {0};
+    if (remaining >= LANES) {
+        return floats_load_bf16(p);
+    }
+    memcpy(first, p, remaining * sizeof *p);
+    return floats_load_bf16(first);
+}
+static inline void floats_store_bf16_upto(uint16_t *p, Floats v, size_t remaining)
+{
+    uint16_t all[LANES];
+    if (remaining >= LANES) {
+        floats_store_bf16(p, v);
+        return;
+    }
+    floats_store_bf16(all, v);
+    memcpy(p, all, remaining * sizeof *p);
+}
+/* Number i and its neighbours of reals of either type. */
+static inline Floats reals_load_upto(HostReals reals, size_t i, size_t remaining)
+{
+    return reals.bf16 != NULL ? floats_load_bf16_upto(reals.bf16 + i, remaining) : floats_load_upto(reals.floats + i, remaining);
+}
+static inline void reals_store_upto(HostReals reals, size_t i, Floats v, size_t remaining)
+{
+    if (reals.bf16 != NULL) {
+        floats_store_bf16_upto(reals.bf16 + i, v, remaining);
+    } else {
+        floats_store_upto(reals.floats + i, v, remaining);
     }
 }
 /* Bits for floats_keep that keep the lanes below remaining. */
@@ -72,6 +107,21 @@ static inline __attribute__((always_inline)) void batch_normal(const Floats x[BA
     FOR_BATCH(i) below[i] = floats_choose_negative(x[i], p[i], floats_subtract(floats_set(1.0f), p[i]));
 }
 
+/* x[i] times an even polynomial in x[i], highest coefficient first, plus 1/2, for x held within -+ limit. */
+static inline __attribute__((always_inline)) void batch_half_plus_odd(Floats x[BATCH], const float *coefficients, const int count,
+                                                                      const float limit, Floats result[BATCH])
+{
+    Floats square[BATCH];
+    FOR_BATCH(i) x[i] = floats_smaller(floats_set(limit), floats_larger(floats_set(-limit), x[i]));
+    FOR_BATCH(i) square[i] = floats_multiply(x[i], x[i]);
+    FOR_BATCH(i) result[i] = floats_multiply_add(floats_set(coefficients[0]), square[i], floats_set(coefficients[1]));
+#pragma GCC unroll 12
+    for (int term = 2; term < count; term++) {
+        FOR_BATCH(i) result[i] = floats_multiply_add(result[i], square[i], floats_set(coefficients[term]));
+    }
+    FOR_BATCH(i) result[i] = floats_multiply_add(result[i], x[i], floats_set(0.5f));
+}
+
 static inline __attribute__((always_inline)) void batch_load(Floats v[BATCH], const float *at)
 {
     FOR_BATCH(i) v[i] = floats_load(at + i * LANES);
@@ -85,6 +135,33 @@ static void values_exp(float *values, size_t count)
         batch_load(v, values + j);
         batch_exp(v);
         FOR_BATCH(i) floats_store(values + j + (size_t)i * LANES, v[i]);
+    }
+}
+
+/* GELU and its derivative for results that are kept as bf16, whose rounding is 2e-3 of the value. The normal distribution's cumulative
+ * function is a minimax polynomial off by 4e-6, and 3e-5 beyond its limit; the derivative's is off by 5e-5 (2e-4 with rounding), 7e-5 beyond. */
+static void values_gelu_coarse(float *values, size_t count)
+{
+    static const float fit[] = {8.063385934e-11f,  -7.003446364e-09f, 2.716150964e-07f,  -6.294992340e-06f, 9.890802348e-05f,
+                                -1.133921884e-03f, 9.877476427e-03f,  -6.641059478e-02f, 3.989227095e-01f};
+    for (size_t j = 0; j < count; j += BATCH * LANES) {
+        Floats x[BATCH], held[BATCH], below[BATCH];
+        batch_load(x, values + j);
+        FOR_BATCH(i) held[i] = x[i];
+        batch_half_plus_odd(held, fit, 9, 4.0f, below);
+        FOR_BATCH(i) floats_store(values + j + (size_t)i * LANES, floats_multiply(x[i], below[i]));
+    }
+}
+
+static void values_gelu_derivative_coarse(float *values, size_t count)
+{
+    static const float fit[] = {-2.210805110e-11f, 2.521320872e-09f,  -1.268054220e-07f, 3.721935391e-06f,  -7.122194326e-05f,
+                                9.405415224e-04f,  -8.815855346e-03f, 5.860928915e-02f,  -2.649256573e-01f, 7.976261335e-01f};
+    for (size_t j = 0; j < count; j += BATCH * LANES) {
+        Floats x[BATCH], slope[BATCH];
+        batch_load(x, values + j);
+        batch_half_plus_odd(x, fit, 10, 4.5f, slope);
+        FOR_BATCH(i) floats_store(values + j + (size_t)i * LANES, slope[i]);
     }
 }
 

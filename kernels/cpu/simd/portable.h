@@ -6,10 +6,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/cpu/bf16.h"
+
 enum { LANES = 4 };
 #define TILE_ROWS 4
-#define LEVEL_NAME "portable"
-#define LEVEL_TABLE level_portable
 #define LEVEL_PANELS false
 
 typedef float Floats __attribute__((vector_size(16)));
@@ -163,6 +163,53 @@ static inline uint32_t words_at_least(Words a, Words b)
 static inline uint64_t bits_spread(uint32_t bits)
 {
     return (bits & 1u) | (bits & 2u) << 3 | (bits & 4u) << 6 | (bits & 8u) << 9;
+}
+
+static inline Floats floats_of_words(Words v)
+{
+    return (Floats)v;
+}
+static inline Words words_of_floats(Floats v)
+{
+    return (Words)v;
+}
+static inline Words words_load(const void *p)
+{
+    Words v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline void words_store(void *p, Words v)
+{
+    memcpy(p, &v, sizeof v);
+}
+static inline Words words_load_halves(const uint16_t *p)
+{
+    return (Words){p[0], p[1], p[2], p[3]};
+}
+static inline Words words_upper(Words v)
+{
+    return v << 16;
+}
+static inline Words words_or(Words a, Words b)
+{
+    return a | b;
+}
+static inline Floats floats_load_bf16(const uint16_t *p)
+{
+    return floats_of_words(words_upper(words_load_halves(p)));
+}
+static inline void floats_store_bf16(uint16_t *p, Floats v)
+{
+    for (size_t i = 0; i < LANES; i++) {
+        p[i] = bf16_from_float(v[i]);
+    }
+}
+static inline Floats pairs_multiply_add(Floats sum, Words a, Words b)
+{
+    const Words high = words_set(0xFFFF0000u);
+    sum = floats_multiply_add(floats_of_words(words_upper(a)), floats_of_words(words_upper(b)), sum);
+    return floats_multiply_add(floats_of_words(a & high), floats_of_words(b & high), sum);
 }
 
 #endif

@@ -18,23 +18,23 @@ static inline void tile_add_bias(const ProductEnd *end, float *tile, size_t rows
     }
 }
 
-/* to[r] = tile[r] (+ to[r]) */
-static inline void tile_store(const float *tile, float *to, size_t to_row, size_t rows, size_t columns, bool add)
+/* to[r] = tile[r] (+ to[r]), rows of `to` to_row apart from number `at` on. */
+static inline void tile_store(const float *tile, HostReals to, size_t at, size_t to_row, size_t rows, size_t columns, bool add)
 {
     for (size_t r = 0; r < rows; r++) {
         for (size_t j = 0; j < columns; j += LANES) {
             Floats v = floats_load(tile + r * TILE_COLUMNS + j);
-            float *at = to + r * to_row + j;
-            floats_store_upto(at, add ? floats_add(v, floats_load_upto(at, columns - j)) : v, columns - j);
+            size_t i = at + r * to_row + j;
+            reals_store_upto(to, i, add ? floats_add(v, reals_load_upto(to, i, columns - j)) : v, columns - j);
         }
     }
 }
 
-static inline void tile_load(const float *from, size_t from_row, size_t rows, size_t columns, float *tile)
+static inline void tile_load(HostReals from, size_t at, size_t from_row, size_t rows, size_t columns, float *tile)
 {
     for (size_t r = 0; r < rows; r++) {
         for (size_t j = 0; j < columns; j += LANES) {
-            floats_store(tile + r * TILE_COLUMNS + j, floats_load_upto(from + r * from_row + j, columns - j));
+            floats_store(tile + r * TILE_COLUMNS + j, reals_load_upto(from, at + r * from_row + j, columns - j));
         }
     }
 }
@@ -53,32 +53,34 @@ static void tile_end(const ProductEnd *end, float *tile, size_t first, size_t ro
     if (end->bias != NULL) {
         tile_add_bias(end, tile, rows, column, columns);
     }
+    bool coarse = end->out.bf16 != NULL;
     if (end->gelu) {
-        if (end->pre != NULL) {
-            tile_store(tile, end->pre + at, end->out_row, rows, columns, false);
+        if (host_reals_given(end->pre)) {
+            tile_store(tile, end->pre, at, end->out_row, rows, columns, false);
         }
-        values_gelu(tile, tile_count(rows));
+        (coarse ? values_gelu_coarse : values_gelu)(tile, tile_count(rows));
     }
-    if (end->slope_pre != NULL) {
+    if (host_reals_given(end->slope_pre)) {
         float slope[TILE_FLOATS] __attribute__((aligned(64))) = {0};
-        tile_load(end->slope_pre + at, end->out_row, rows, columns, slope);
-        values_gelu_derivative(slope, tile_count(rows));
+        tile_load(end->slope_pre, at, end->out_row, rows, columns, slope);
+        (coarse ? values_gelu_derivative_coarse : values_gelu_derivative)(slope, tile_count(rows));
         for (size_t j = 0; j < rows * TILE_COLUMNS; j += LANES) {
             floats_store(tile + j, floats_multiply(floats_load(tile + j), floats_load(slope + j)));
         }
     }
-    tile_store(tile, end->out + at, end->out_row, rows, columns, end->accumulate);
+    tile_store(tile, end->out, at, end->out_row, rows, columns, end->accumulate);
 }
 
 static void product_end(const ProductEnd *end, const float *in, size_t in_row, size_t first, size_t last, size_t column,
                         size_t columns)
 {
     float tile[TILE_FLOATS] __attribute__((aligned(64))) = {0};
+    HostReals from = {.floats = (float *)(uintptr_t)in};
     for (size_t r = first; r < last; r += TILE_ROWS) {
         size_t rows = last - r < TILE_ROWS ? last - r : TILE_ROWS;
         for (size_t j = 0; j < columns; j += TILE_COLUMNS) {
             size_t some = columns - j < TILE_COLUMNS ? columns - j : TILE_COLUMNS;
-            tile_load(in + (r - first) * in_row + j, in_row, rows, some, tile);
+            tile_load(from, (r - first) * in_row + j, in_row, rows, some, tile);
             tile_end(end, tile, r, rows, column + j, some);
         }
     }
@@ -96,28 +98,41 @@ static void pack_plain(const float *weight, size_t n, size_t k, size_t column, s
 }
 
 /* Asks for the cache lines that a tile's end will need while the tile is computed: rows lie far apart, which no hardware foresees. */
-static inline void tile_prefetch(const float *at, size_t row, size_t rows, bool write)
+static inline void lines_prefetch(const void *at, size_t row_bytes, size_t rows, size_t bytes, bool write)
 {
     for (size_t r = 0; r < rows; r++) {
-        for (size_t j = 0; j < TILE_COLUMNS; j += 16) {
+        for (size_t j = 0; j < bytes; j += 64) {
             if (write) {
-                __builtin_prefetch(at + r * row + j, 1);
+                __builtin_prefetch((const char *)at + r * row_bytes + j, 1);
             } else {
-                __builtin_prefetch(at + r * row + j, 0);
+                __builtin_prefetch((const char *)at + r * row_bytes + j, 0);
             }
         }
     }
+}
+
+static inline void tile_prefetch(HostReals reals, size_t at, size_t row, size_t rows, bool write)
+{
+    if (reals.bf16 != NULL) {
+        lines_prefetch(reals.bf16 + at, row * sizeof(uint16_t), rows, TILE_COLUMNS * sizeof(uint16_t), write);
+    } else if (reals.floats != NULL) {
+        lines_prefetch(reals.floats + at, row * sizeof(float), rows, TILE_COLUMNS * sizeof(float), write);
+    }
+}
+
+static inline void end_prefetch(const ProductEnd *end, size_t first, size_t rows, size_t column)
+{
+    size_t at = first * end->out_row + column;
+    tile_prefetch(end->out, at, end->out_row, rows, true);
+    tile_prefetch(end->pre, at, end->out_row, rows, true);
+    tile_prefetch(end->slope_pre, at, end->out_row, rows, false);
 }
 
 static inline void product_tile(const PanelJob *job, const float *panel, size_t first, size_t rows, size_t column, float *tile)
 {
     size_t columns = job->end.out_row - column < TILE_COLUMNS ? job->end.out_row - column : TILE_COLUMNS;
     const float *a = job->a + first * job->a_row;
-    size_t at = first * job->end.out_row + column;
-    tile_prefetch(job->end.out + at, job->end.out_row, rows, true);
-    if (job->end.slope_pre != NULL) {
-        tile_prefetch(job->end.slope_pre + at, job->end.out_row, rows, false);
-    }
+    end_prefetch(&job->end, first, rows, column);
     switch (rows) {
 #define TILE_CASE(count)                                                                                    \
     case count:                                                                                             \
@@ -176,7 +191,7 @@ static void pack_d_y(const WeightJob *job, size_t first_panel, size_t last_panel
         float values[LANES];
         floats_store(values, sums[p - first_panel]);
         for (size_t j = 0; j < count; j++) {
-            job->d_bias[column + j] += values[j];
+            job->d_bias[column + j] = job->accumulate ? job->d_bias[column + j] + values[j] : values[j];
         }
     }
 }
@@ -190,17 +205,17 @@ static void product_weight(const WeightJob *job, size_t x_panel, size_t first_d_
         const float *a = job->panels_d_y + p * job->step_d_y;
         size_t row = p * TILE_ROWS, rows = job->n - row < TILE_ROWS ? job->n - row : TILE_ROWS;
         float *to = job->d_weight + row * job->k + column;
-        tile_prefetch(to, job->k, rows, true);
+        lines_prefetch(to, job->k * sizeof *to, rows, TILE_COLUMNS * sizeof *to, true);
         if (rows == TILE_ROWS && columns == TILE_COLUMNS) {
-            tile_multiply(TILE_ROWS, true, job->rows, a, 1, TILE_ROWS, b, TILE_COLUMNS, to, job->k);
+            if (job->accumulate) {
+                tile_multiply(TILE_ROWS, true, job->rows, a, 1, TILE_ROWS, b, TILE_COLUMNS, to, job->k);
+            } else {
+                tile_multiply(TILE_ROWS, false, job->rows, a, 1, TILE_ROWS, b, TILE_COLUMNS, to, job->k);
+            }
             continue;
         }
         tile_multiply(TILE_ROWS, false, job->rows, a, 1, TILE_ROWS, b, TILE_COLUMNS, tile, TILE_COLUMNS);
-        for (size_t r = 0; r < rows; r++) {
-            for (size_t j = 0; j < columns; j++) {
-                to[r * job->k + j] += tile[r * TILE_COLUMNS + j];
-            }
-        }
+        tile_store(tile, (HostReals){.floats = to}, 0, job->k, rows, columns, job->accumulate);
     }
 }
 

@@ -49,6 +49,7 @@ static void norm_forward(const NormJob *job, size_t first, size_t last, void *sc
     size_t d = job->d;
     uint64_t *bits_in = scratch, *bits_out = bits_in + (d / 64 + 1);
     Mask mask_in = mask_of(job->dropout_in), mask_out = mask_of(job->dropout_out);
+    bool product = host_reals_given(job->y_product) && job->y_product.floats != job->y;
     for (size_t t = first; t < last; t++) {
         uint32_t slot = job->pieces.slots[t], position = (uint32_t)job->pieces.positions[t];
         const float *x = job->x + t * d, *residual = job->residual == NULL ? NULL : job->residual + t * d;
@@ -75,7 +76,11 @@ static void norm_forward(const NormJob *job, size_t first, size_t last, void *sc
             Floats v = floats_subtract(floats_load_upto(sum + i, d - i), floats_set(mean));
             v = floats_multiply(floats_multiply(v, floats_set(rstd)), floats_load_upto(job->gamma + i, d - i));
             v = floats_add(v, floats_load_upto(job->beta + i, d - i));
-            floats_store_upto(y + i, mask_apply(&mask_out, bits_out, i, v), d - i);
+            v = mask_apply(&mask_out, bits_out, i, v);
+            floats_store_upto(y + i, v, d - i);
+            if (product) {
+                reals_store_upto(job->y_product, t * d + i, v, d - i);
+            }
         }
         job->mean[t] = mean;
         job->rstd[t] = rstd;
@@ -99,13 +104,14 @@ static void norm_backward(const NormJob *job, size_t first, size_t last, float *
     size_t d = job->d;
     uint64_t *bits_in = scratch, *bits_out = bits_in + (d / 64 + 1);
     Mask mask_in = mask_of(job->dropout_in), mask_out = mask_of(job->dropout_out);
+    bool wanted = host_reals_given(job->d_x);
     for (size_t i = 0; partial != NULL && i < 2 * d; i++) {
         partial[i] = 0.0f;
     }
     for (size_t t = first; t < last; t++) {
         uint32_t slot = job->pieces.slots[t], position = (uint32_t)job->pieces.positions[t];
         NormRow row = {job->d_y + t * d, job->sum + t * d, floats_set(job->mean[t]), floats_set(job->rstd[t])};
-        float *d_sum = job->d_sum + t * d, *d_x = job->d_x == NULL ? NULL : job->d_x + t * d;
+        float *d_sum = job->d_sum + t * d;
         Floats ones = floats_zero(), normals = floats_zero();
         mask_row(&mask_out, slot, position, job->dropout_out.site, d, bits_out);
         for (size_t i = 0; i < d; i += LANES) {
@@ -120,7 +126,7 @@ static void norm_backward(const NormJob *job, size_t first, size_t last, float *
             }
         }
         Floats along_one = floats_set(floats_sum(ones) / (float)d), along_normal = floats_set(floats_sum(normals) / (float)d);
-        if (d_x != NULL) {
+        if (wanted) {
             mask_row(&mask_in, slot, position, job->dropout_in.site, d, bits_in);
         }
         for (size_t i = 0; i < d; i += LANES) {
@@ -128,8 +134,8 @@ static void norm_backward(const NormJob *job, size_t first, size_t last, float *
             Floats g = floats_subtract(floats_multiply(out, floats_load_upto(job->gamma + i, d - i)), along_one);
             g = floats_multiply(floats_subtract_product(g, norm_row_normal(&row, i, d), along_normal), row.rstd);
             floats_store_upto(d_sum + i, g, d - i);
-            if (d_x != NULL) {
-                floats_store_upto(d_x + i, mask_apply(&mask_in, bits_in, i, g), d - i);
+            if (wanted) {
+                reals_store_upto(job->d_x, t * d + i, mask_apply(&mask_in, bits_in, i, g), d - i);
             }
         }
     }
