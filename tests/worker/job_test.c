@@ -278,6 +278,43 @@ static void wrong_usage_is_said(void **state)
     run_and_expect(ground, ranks, 1, "asked for 2 ranks, the MPI world has 1");
 }
 
+static void write_job_of_precision(const Ground *ground, const char *name, const char *precision)
+{
+    char *path = ground_write_job(ground, name, "max_steps=6", true, false);
+    Json *job = NULL;
+    Diagnostic diagnostic = {0};
+    must(json_read_file(&job, path, 1 << 20, &diagnostic), &diagnostic);
+    json_set(job, "precision", json_string(precision));
+    char *text = json_text(job, JSON_INDENTED);
+    must(file_write_durable(file_system_posix(), path, text, strlen(text), &diagnostic), &diagnostic);
+    free(text);
+    free(path);
+    json_destroy(&job);
+}
+
+/* The reference rounds what is kept as bf16, so the losses differ, but by no more than that. */
+static void the_precision_is_used_and_reported(void **state)
+{
+    const Ground *ground = *state;
+    double losses[2];
+    static const char *const precisions[] = {"auto", "bf16"}, *const reported[] = {"fp32", "bf16"};
+    for (size_t i = 0; i < 2; i++) {
+        write_job_of_precision(ground, precisions[i], precisions[i]);
+        assert_worker_succeeds(ground, precisions[i]);
+        Json *result = job_result(ground, precisions[i]);
+        assert_string_equal(json_string_value(json_get(result, "precision")), reported[i]);
+        const Json *evaluations = json_get(result, "evaluations"), *last = json_at(evaluations, json_count(evaluations) - 1);
+        losses[i] = json_number_value(json_get(last, "train_loss"), NAN);
+        json_destroy(&result);
+    }
+    assert_true(losses[0] != losses[1] && fabs(losses[0] - losses[1]) < 0.02 * losses[0]);
+    write_job_of_precision(ground, "fp8", "fp8");
+    assert_int_equal(job_program_run(ground, "fp8", NULL), 1);
+    char *errors = program_errors(ground);
+    assert_non_null(strstr(errors, "precision \"fp8\": it may be auto, fp32 or bf16"));
+    free(errors);
+}
+
 static void missing_shards_are_named(void **state)
 {
     const Ground *ground = *state;
@@ -311,6 +348,7 @@ int main(void)
         cmocka_unit_test(no_temporary_files_are_left_behind),
         cmocka_unit_test(what_a_killed_worker_left_is_removed_by_the_next),
         cmocka_unit_test(wrong_usage_is_said),
+        cmocka_unit_test(the_precision_is_used_and_reported),
         cmocka_unit_test(missing_shards_are_named),
     };
     return cmocka_run_group_tests(tests, ground_setup, ground_teardown);
