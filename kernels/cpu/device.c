@@ -32,7 +32,7 @@ static void device_close(BackendDevice **device)
 static Status products_choose(BackendDevice *device, Diagnostic *diagnostic)
 {
     const char *wanted = getenv("NERSWEEP_CPU_PRODUCTS");
-    device->panels = device->level->panels;
+    device->panels = device->level->beats_blas;
     if (wanted != NULL && *wanted != '\0') {
         if (strcmp(wanted, "panels") != 0 && strcmp(wanted, "blas") != 0) {
             return FAIL(diagnostic, STATUS_USAGE, "NERSWEEP_CPU_PRODUCTS is '%s': it may be panels or blas", wanted);
@@ -271,16 +271,15 @@ static Status matrix_create(BackendMatrix **matrix, BackendDevice *device, Devic
 {
     Status status = STATUS_OK;
     BackendMatrix *made = memory_allocate(1, sizeof *made);
-    size_t columns = device->level->tile_columns, outputs = (size_t)n, inputs = (size_t)k;
+    size_t outputs = (size_t)n, inputs = (size_t)k;
+    const Products *products = products_of(device, type);
     (void)host_floats(weight, outputs * inputs);
     *made = (BackendMatrix){.weight = weight, .type = type, .n = n, .k = k};
+    if (products != NULL) {
+        TRY(cpu_buffer_create(&made->panels, device, panels_bytes(device, products, outputs, inputs), diagnostic));
+    }
     if (type == DEVICE_BF16) {
-        size_t words = chunk_count(outputs, columns) * columns * (chunk_count(inputs, PAIR_DEPTH) * PAIR_DEPTH / 2);
-        size_t plain_words = chunk_count(inputs, columns) * columns * (chunk_count(outputs, PAIR_DEPTH) * PAIR_DEPTH / 2);
-        TRY(cpu_buffer_create(&made->panels, device, words * sizeof(uint32_t), diagnostic));
-        TRY(cpu_buffer_create(&made->plain_panels, device, plain_words * sizeof(uint32_t), diagnostic));
-    } else if (device->panels) {
-        TRY(cpu_buffer_create(&made->panels, device, chunk_count(outputs, columns) * columns * inputs * sizeof(float), diagnostic));
+        TRY(cpu_buffer_create(&made->plain_panels, device, panels_bytes(device, products, inputs, outputs), diagnostic));
     }
     *matrix = made;
     made = NULL;
@@ -297,7 +296,7 @@ static bool rows_independent(const BackendDevice *device)
 
 static DeviceType product_type(const BackendDevice *device)
 {
-    return device->level->bf16 ? DEVICE_BF16 : DEVICE_FP32;
+    return device->level->beats_fp32 ? DEVICE_BF16 : DEVICE_FP32;
 }
 
 const Backend *nersweep_backend_entry(void);

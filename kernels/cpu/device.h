@@ -11,7 +11,7 @@
 
 struct BackendDevice {
     const Level *level;
-    bool panels; /* products by the level's own kernels, else by the BLAS */
+    bool panels; /* products of fp32 by the level's own kernels, else by the BLAS */
     int thread_count;
     ThreadPool *pool;
     pthread_mutex_t mutex; /* streams of one device take turns: threads and scratch are the device's */
@@ -40,6 +40,11 @@ struct BackendMatrix {
     BackendBuffer *plain_panels; /* bf16 only */
     bool packed, plain_packed;
 };
+
+/* How the device multiplies numbers of this type; NULL: by the BLAS. */
+const Products *products_of(const BackendDevice *device, DeviceType type);
+/* Bytes of the panels of a matrix of so many columns, and rows along the sum. */
+size_t panels_bytes(const BackendDevice *device, const Products *products, size_t columns, size_t depth);
 
 /* Every operation stands between these two. false: the stream has failed before, or fails now for lack of scratch memory (bytes for each
  * thread, bytes for all); nothing is to be done. */

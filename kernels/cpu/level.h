@@ -70,47 +70,48 @@ typedef struct ProductEnd {
     bool accumulate;     /* out += */
 } ProductEnd;
 
-/* out[r][j] = sum over i < depth of a[r a_row + i] * b[i][j] for a panel b of tile_columns columns, [depth][tile_columns]. */
+/* Products of matrices, one set of functions for operands of fp32 and one for bf16, always with sums in fp32. Operands are packed along the
+ * sum in units of four bytes: a number, or a pair of bf16 numbers, the earlier one in the lower half. Panels are arrays of units that only
+ * vectors read, [depth / per_unit][tile_columns]; columns beyond the matrix, and what was added to make depth a multiple of depth_step, are
+ * zero. */
+
+/* out[r][j] = sum over i < depth of a[r a_row + i] b[i][j] for panels b of tile_columns columns. */
 typedef struct PanelJob {
-    const float *a;
-    size_t a_row, depth;
+    const void *a;       /* [rows, a_row] numbers, there up to depth in each row */
+    size_t a_row, depth; /* numbers */
     ProductEnd end;
 } PanelJob;
 
-/* d_weight[j][i] += sum over rows of d_y[row][j] x[row][i] over operands packed along the rows. */
+/* d_weight[j][i] = sum over rows of d_y[row][j] x[row][i] over operands packed along the rows. */
 typedef struct WeightJob {
-    const float *x, *d_y;
+    const void *x, *d_y; /* [rows, k] and [rows, n] numbers */
     size_t n, k;
-    size_t rows;                  /* of this pass */
-    float *panels_d_y, *panels_x; /* packed: [n / tile_rows][rows][tile_rows], [k / tile_columns][rows][tile_columns] */
-    size_t step_d_y, step_x;      /* floats from one panel to the next */
+    size_t rows, depth;           /* of this pass; depth: rows, rounded up */
+    float *panels_d_y, *panels_x; /* d_y: panels of tile_rows outputs, in whatever layout product_weight reads */
+    size_t step_d_y, step_x;      /* units from one panel to the next */
     float *d_weight, *d_bias;     /* d_bias may be NULL */
     bool accumulate;              /* += instead of = */
 } WeightJob;
 
-/* The same products of bf16 numbers. Operands are packed in pairs along the sum, a word each, the earlier number in the lower half: panels
- * are [depth / 2][tile_columns] words. depth is a multiple of PAIR_DEPTH; what was added to reach that is zero in the panels. */
-enum { PAIR_DEPTH = 32 };
-typedef struct PairJob {
-    const uint16_t *a; /* [rows, a_row], readable up to depth in each row; numbers, though they count for nothing, up to there */
-    size_t a_row, depth;
-    ProductEnd end;
-} PairJob;
-
-typedef struct PairWeightJob {
-    const uint16_t *x, *d_y;
-    size_t n, k;
-    size_t rows, depth;              /* of this pass; depth: rows, rounded up */
-    uint32_t *panels_d_y, *panels_x; /* d_y in the level's own layout: panels of pair_rows outputs */
-    size_t step_d_y, step_x;         /* words from one panel to the next */
-    float *d_weight, *d_bias;        /* d_bias may be NULL */
-    bool accumulate;
-} PairWeightJob;
+typedef struct Products {
+    size_t tile_rows; /* rows that a tile has of a product, outputs that it has of d_weight */
+    size_t per_unit, depth_step;
+    size_t d_y_group; /* panels of d_y that one call packs at most */
+    void (*pack_transposed)(const float *weight, size_t n, size_t k, size_t column, float *panel); /* of W^T, outputs column .. */
+    void (*pack_plain)(const float *weight, size_t n, size_t k, size_t column, size_t columns,
+                       float *panels); /* of W, inputs column .. */
+    void (*product)(const PanelJob *job, const float *panels, size_t first, size_t last, size_t first_panel, size_t last_panel);
+    void (*pack_x)(const WeightJob *job, size_t first_panel, size_t last_panel);
+    void (*pack_d_y)(const WeightJob *job, size_t first_panel, size_t last_panel); /* d_bias too */
+    void (*product_weight)(const WeightJob *job, size_t x_panel, size_t first_d_y_panel, size_t last_d_y_panel);
+} Products;
 
 typedef struct Level {
     const char *name;
-    bool panels; /* has products of its own that beat a BLAS */
-    size_t tile_rows, tile_columns;
+    bool beats_blas; /* its products of fp32 numbers do */
+    bool beats_fp32; /* its products of bf16 numbers do: the processor has instructions for them */
+    size_t tile_columns;
+    Products fp32, bf16;
 
     void (*embedding_forward)(const EmbeddingJob *job, size_t first, size_t last);      /* rows */
     void (*embedding_backward)(const EmbeddingJob *job, size_t first, size_t last);     /* columns */
@@ -129,27 +130,6 @@ typedef struct Level {
     void (*product_end)(const ProductEnd *end, const float *in, size_t in_row, size_t first, size_t last, size_t column,
                         size_t columns);
 
-    /* Panels, for levels that have them. Panel columns beyond the matrix are zero. */
-    void (*pack_transposed)(const float *weight, size_t n, size_t k, size_t column,
-                            float *panel); /* [k][..] of W^T, outputs column .. */
-    void (*pack_plain)(const float *weight, size_t n, size_t k, size_t column, size_t columns,
-                       float *panels); /* panels of W, inputs column .. */
-    void (*product_panels)(const PanelJob *job, const float *panels, size_t first, size_t last, size_t first_panel,
-                           size_t last_panel);
-    void (*pack_x)(const WeightJob *job, size_t first_panel, size_t last_panel);
-    void (*pack_d_y)(const WeightJob *job, size_t first_panel, size_t last_panel); /* adds d_bias too */
-    void (*product_weight)(const WeightJob *job, size_t x_panel, size_t first_d_y_panel, size_t last_d_y_panel);
-
-    /* The same of bf16 numbers. */
-    bool bf16;        /* this processor multiplies them faster than fp32 */
-    size_t pair_rows; /* rows of a tile */
-    void (*pairs_pack_transposed)(const float *weight, size_t n, size_t k, size_t column, uint32_t *panel);
-    void (*pairs_pack_plain)(const float *weight, size_t n, size_t k, size_t column, size_t columns, uint32_t *panels);
-    void (*pairs_product)(const PairJob *job, const uint32_t *panels, size_t first, size_t last, size_t first_panel,
-                          size_t last_panel);
-    void (*pairs_pack_x)(const PairWeightJob *job, size_t first_panel, size_t last_panel);
-    void (*pairs_pack_d_y)(const PairWeightJob *job, size_t first_panel, size_t last_panel); /* d_bias too */
-    void (*pairs_product_weight)(const PairWeightJob *job, size_t x_panel, size_t first_d_y_panel, size_t last_d_y_panel);
     void (*to_bf16)(const float *from, uint16_t *to, size_t count);
     void (*to_floats)(const uint16_t *from, float *to, size_t count);
 } Level;

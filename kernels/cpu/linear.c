@@ -4,22 +4,43 @@
 #include "kernels/cpu/blas.h"
 #include "kernels/cpu/device.h"
 
-/* -- Panels. Sums do not depend on how rows and columns are split, so tasks may be cut to suit the number of threads. */
+/* -- Panels, of fp32 or bf16. Sums do not depend on how rows and columns are split, so tasks may be cut to suit the number of threads. */
 
-enum {
-    TASKS_PER_THREAD = 4,
-    PASS_ROWS = 640,
-    PANEL_GROUP = 4,
-    PRODUCT_GROUP = 2,
-    D_Y_GROUP = 8,
-    WEIGHT_GROUP = 16,
-    PAIR_D_Y_GROUP = 4
-};
+enum { TASKS_PER_THREAD = 4, PASS_ROWS = 640, PANEL_GROUP = 4, PRODUCT_GROUP = 2, WEIGHT_GROUP = 16 };
+
+const Products *products_of(const BackendDevice *device, DeviceType type)
+{
+    if (type == DEVICE_BF16) {
+        return &device->level->bf16;
+    }
+    return device->panels ? &device->level->fp32 : NULL;
+}
+
+static size_t depth_of(const Products *products, size_t count)
+{
+    return chunk_count(count, products->depth_step) * products->depth_step;
+}
+
+static size_t units_of(const Products *products, size_t count)
+{
+    return depth_of(products, count) / products->per_unit;
+}
+
+static size_t number_bytes(const Products *products)
+{
+    return sizeof(float) / products->per_unit;
+}
+
+size_t panels_bytes(const BackendDevice *device, const Products *products, size_t columns, size_t depth)
+{
+    size_t tile_columns = device->level->tile_columns;
+    return chunk_count(columns, tile_columns) * tile_columns * units_of(products, depth) * sizeof(float);
+}
 
 typedef struct PackTask {
-    const Level *level;
+    const Products *products;
     const float *weight;
-    size_t n, k;
+    size_t n, k, tile_columns;
     float *panels;
 } PackTask;
 
@@ -27,22 +48,77 @@ typedef struct PackTask {
 static void pack_transposed_task(void *context, int thread, size_t index)
 {
     const PackTask *task = context;
-    size_t columns = task->level->tile_columns;
+    size_t column = index * task->tile_columns;
     (void)thread;
-    task->level->pack_transposed(task->weight, task->n, task->k, index * columns, task->panels + index * columns * task->k);
+    task->products->pack_transposed(task->weight, task->n, task->k, column,
+                                    task->panels + column * units_of(task->products, task->k));
 }
 
 /* W, a group of panels a task. */
 static void pack_plain_task(void *context, int thread, size_t index)
 {
     const PackTask *task = context;
-    size_t columns = PANEL_GROUP * task->level->tile_columns, column = index * columns, end = chunk_end(index, columns, task->k);
+    size_t columns = PANEL_GROUP * task->tile_columns, column = index * columns, end = chunk_end(index, columns, task->k);
     (void)thread;
-    task->level->pack_plain(task->weight, task->n, task->k, column, end - column, task->panels + column * task->n);
+    task->products->pack_plain(task->weight, task->n, task->k, column, end - column,
+                               task->panels + column * units_of(task->products, task->n));
+}
+
+static PackTask pack_task(const BackendDevice *device, const BackendMatrix *matrix, void *panels)
+{
+    size_t n = (size_t)matrix->n, k = (size_t)matrix->k;
+    return (PackTask){.products = products_of(device, matrix->type),
+                      .weight = host_floats(matrix->weight, n * k),
+                      .n = n,
+                      .k = k,
+                      .tile_columns = device->level->tile_columns,
+                      .panels = panels};
+}
+
+static const float *panels_transposed(BackendStream *stream, BackendMatrix *matrix)
+{
+    PackTask pack = pack_task(stream->device, matrix, matrix->panels->bytes);
+    if (!matrix->packed) {
+        operation_run(stream, pack_transposed_task, &pack, chunk_count(pack.n, pack.tile_columns));
+        matrix->packed = true;
+    }
+    return pack.panels;
+}
+
+/* Panels of W in fp32 are made anew in `room` for each product: that costs what reading a kept copy would, and needs no memory per matrix. */
+static const float *panels_plain(BackendStream *stream, BackendMatrix *matrix, void *room)
+{
+    bool kept = matrix->plain_panels != NULL;
+    PackTask pack = pack_task(stream->device, matrix, kept ? matrix->plain_panels->bytes : room);
+    if (!kept || !matrix->plain_packed) {
+        operation_run(stream, pack_plain_task, &pack, chunk_count(pack.k, PANEL_GROUP * pack.tile_columns));
+        matrix->plain_packed = kept;
+    }
+    return pack.panels;
+}
+
+/* Rows whose length is no depth are copied to where they may be read up to one, with zeros. */
+static size_t padded_bytes(const Products *products, size_t rows, size_t count)
+{
+    size_t depth = depth_of(products, count);
+    return depth == count ? 0 : rows * depth * number_bytes(products);
+}
+
+static const void *rows_padded(const Products *products, const void *a, size_t rows, size_t count, unsigned char *room)
+{
+    size_t row_bytes = count * number_bytes(products), padded_row = depth_of(products, count) * number_bytes(products);
+    if (padded_row == row_bytes) {
+        return a;
+    }
+    for (size_t r = 0; r < rows; r++) {
+        memcpy(room + r * padded_row, (const unsigned char *)a + r * row_bytes, row_bytes);
+        memset(room + r * padded_row + row_bytes, 0, padded_row - row_bytes);
+    }
+    return room;
 }
 
 typedef struct ProductTask {
-    const Level *level;
+    const Products *products;
     PanelJob job;
     const float *panels;
     size_t rows, rows_per_task, panel_count, groups; /* groups of panels */
@@ -53,49 +129,27 @@ static void product_task(void *context, int thread, size_t index)
     const ProductTask *task = context;
     size_t group = index % task->groups, part = index / task->groups;
     (void)thread;
-    task->level->product_panels(&task->job, task->panels, part * task->rows_per_task,
-                                chunk_end(part, task->rows_per_task, task->rows), group * PRODUCT_GROUP,
-                                chunk_end(group, PRODUCT_GROUP, task->panel_count));
+    task->products->product(&task->job, task->panels, part * task->rows_per_task, chunk_end(part, task->rows_per_task, task->rows),
+                            group * PRODUCT_GROUP, chunk_end(group, PRODUCT_GROUP, task->panel_count));
 }
 
-static void product_run(BackendStream *stream, const PanelJob *job, const float *panels, size_t rows)
+/* a: [rows, count], whose rows are padded into room where they must be. */
+static void product_run(BackendStream *stream, const Products *products, const void *a, size_t rows, size_t count,
+                        const ProductEnd *end, const float *panels, void *room)
 {
     BackendDevice *device = stream->device;
-    size_t tile_rows = device->level->tile_rows;
-    ProductTask task = {.level = device->level, .job = *job, .panels = panels, .rows = rows};
-    task.panel_count = chunk_count(job->end.out_row, device->level->tile_columns);
+    size_t depth = depth_of(products, count);
+    ProductTask task = {.products = products, .panels = panels, .rows = rows};
+    task.job = (PanelJob){.a = rows_padded(products, a, rows, count, room), .a_row = depth, .depth = depth, .end = *end};
+    task.panel_count = chunk_count(end->out_row, device->level->tile_columns);
     task.groups = chunk_count(task.panel_count, PRODUCT_GROUP);
     size_t parts = chunk_count((size_t)device->thread_count * TASKS_PER_THREAD, task.groups);
-    task.rows_per_task = chunk_count(chunk_count(rows, parts), tile_rows) * tile_rows;
+    task.rows_per_task = chunk_count(chunk_count(rows, parts), products->tile_rows) * products->tile_rows;
     operation_run(stream, product_task, &task, task.groups * chunk_count(rows, task.rows_per_task));
 }
 
-static void panels_forward(BackendStream *stream, BackendMatrix *matrix, const float *x, size_t rows, const ProductEnd *end)
-{
-    BackendDevice *device = stream->device;
-    size_t n = (size_t)matrix->n, k = (size_t)matrix->k;
-    float *panels = (float *)(void *)matrix->panels->bytes;
-    if (!matrix->packed) {
-        PackTask pack = {device->level, host_floats(matrix->weight, n * k), n, k, panels};
-        operation_run(stream, pack_transposed_task, &pack, chunk_count(n, device->level->tile_columns));
-        matrix->packed = true;
-    }
-    product_run(stream, &(PanelJob){.a = x, .a_row = k, .depth = k, .end = *end}, panels, rows);
-}
-
-/* The panels of W are made anew for each product: that costs what reading a kept copy would, and needs no memory per matrix. */
-static void panels_backward_input(BackendStream *stream, const BackendMatrix *matrix, const float *d_y, size_t rows,
-                                  const ProductEnd *end)
-{
-    BackendDevice *device = stream->device;
-    size_t n = (size_t)matrix->n, k = (size_t)matrix->k;
-    PackTask pack = {device->level, host_floats(matrix->weight, n * k), n, k, device->shared};
-    operation_run(stream, pack_plain_task, &pack, chunk_count(k, PANEL_GROUP * device->level->tile_columns));
-    product_run(stream, &(PanelJob){.a = d_y, .a_row = n, .depth = n, .end = *end}, device->shared, rows);
-}
-
 typedef struct WeightTask {
-    const Level *level;
+    const Products *products;
     WeightJob job;
     size_t x_panels, d_y_panels, groups; /* groups of d_y panels */
 } WeightTask;
@@ -103,13 +157,13 @@ typedef struct WeightTask {
 static void weight_pack_task(void *context, int thread, size_t index)
 {
     const WeightTask *task = context;
-    size_t x_groups = chunk_count(task->x_panels, PANEL_GROUP);
+    size_t x_groups = chunk_count(task->x_panels, PANEL_GROUP), d_y_group = task->products->d_y_group;
     (void)thread;
     if (index < x_groups) {
-        task->level->pack_x(&task->job, index * PANEL_GROUP, chunk_end(index, PANEL_GROUP, task->x_panels));
+        task->products->pack_x(&task->job, index * PANEL_GROUP, chunk_end(index, PANEL_GROUP, task->x_panels));
     } else {
         size_t group = index - x_groups;
-        task->level->pack_d_y(&task->job, group * D_Y_GROUP, chunk_end(group, D_Y_GROUP, task->d_y_panels));
+        task->products->pack_d_y(&task->job, group * d_y_group, chunk_end(group, d_y_group, task->d_y_panels));
     }
 }
 
@@ -118,15 +172,15 @@ static void weight_task(void *context, int thread, size_t index)
     const WeightTask *task = context;
     size_t group = index % task->groups;
     (void)thread;
-    task->level->product_weight(&task->job, index / task->groups, group * WEIGHT_GROUP,
-                                chunk_end(group, WEIGHT_GROUP, task->d_y_panels));
+    task->products->product_weight(&task->job, index / task->groups, group * WEIGHT_GROUP,
+                                   chunk_end(group, WEIGHT_GROUP, task->d_y_panels));
 }
 
-/* Floats from one packed panel to the next: whole cache lines and an odd number of them, lest all panels start in the same sets of a cache,
+/* Units from one packed panel to the next: whole cache lines and an odd number of them, lest all panels start in the same sets of a cache,
  * and room for what pack_d_y writes beyond the last row. */
-static size_t panel_step(size_t floats)
+static size_t panel_step(size_t units)
 {
-    return (chunk_count(floats + 16, 16) | 1) * 16;
+    return (chunk_count(units + 16, 16) | 1) * 16;
 }
 
 /* Passes of at most PASS_ROWS rows, alike in size, keep a panel in the second cache. */
@@ -135,33 +189,40 @@ static size_t pass_rows(size_t rows)
     return chunk_count(rows, chunk_count(rows, PASS_ROWS));
 }
 
-static size_t weight_shared_bytes(const Level *level, size_t rows, size_t n, size_t k)
+/* What a product of x and d_y over `rows` rows needs: panel counts and steps; its panels lie in room. */
+static WeightTask weight_plan(const BackendDevice *device, const Products *products, size_t rows, size_t n, size_t k, float *room)
 {
-    size_t pass = pass_rows(rows);
-    size_t floats = chunk_count(n, level->tile_rows) * panel_step(pass * level->tile_rows) +
-                    chunk_count(k, level->tile_columns) * panel_step(pass * level->tile_columns);
-    return floats * sizeof(float);
+    size_t units = units_of(products, pass_rows(rows)), tile_columns = device->level->tile_columns;
+    WeightTask task = {.products = products, .job = {.n = n, .k = k, .panels_d_y = room}};
+    task.x_panels = chunk_count(k, tile_columns);
+    task.d_y_panels = chunk_count(n, products->tile_rows);
+    task.groups = chunk_count(task.d_y_panels, WEIGHT_GROUP);
+    task.job.step_d_y = panel_step(units * products->tile_rows);
+    task.job.step_x = panel_step(units * tile_columns);
+    task.job.panels_x = room == NULL ? NULL : room + task.d_y_panels * task.job.step_d_y;
+    return task;
 }
 
-static void panels_backward_weight(BackendStream *stream, const float *x, const float *d_y, size_t rows, size_t n, size_t k,
-                                   bool accumulate, float *d_weight, float *d_bias)
+static size_t weight_room_bytes(const BackendDevice *device, const Products *products, size_t rows, size_t n, size_t k)
 {
-    const Level *level = stream->device->level;
-    size_t pass = pass_rows(rows);
-    WeightTask task = {.level = level, .job = {.n = n, .k = k, .d_weight = d_weight, .d_bias = d_bias}};
-    task.x_panels = chunk_count(k, level->tile_columns);
-    task.d_y_panels = chunk_count(n, level->tile_rows);
-    task.groups = chunk_count(task.d_y_panels, WEIGHT_GROUP);
-    task.job.step_d_y = panel_step(pass * level->tile_rows);
-    task.job.step_x = panel_step(pass * level->tile_columns);
-    task.job.panels_d_y = stream->device->shared;
-    task.job.panels_x = task.job.panels_d_y + task.d_y_panels * task.job.step_d_y;
+    WeightTask task = weight_plan(device, products, rows, n, k, NULL);
+    return (task.d_y_panels * task.job.step_d_y + task.x_panels * task.job.step_x) * sizeof(float);
+}
+
+static void panels_backward_weight(BackendStream *stream, const Products *products, const void *x, const void *d_y, size_t rows,
+                                   size_t n, size_t k, bool accumulate, float *d_weight, float *d_bias)
+{
+    WeightTask task = weight_plan(stream->device, products, rows, n, k, stream->device->shared);
+    size_t pass = pass_rows(rows), size = number_bytes(products);
+    task.job.d_weight = d_weight;
+    task.job.d_bias = d_bias;
     for (size_t first = 0; first < rows; first += pass) {
         task.job.rows = rows - first < pass ? rows - first : pass;
-        task.job.x = x + first * k;
-        task.job.d_y = d_y + first * n;
+        task.job.depth = depth_of(products, task.job.rows);
+        task.job.x = (const unsigned char *)x + first * k * size;
+        task.job.d_y = (const unsigned char *)d_y + first * n * size;
         task.job.accumulate = accumulate || first > 0;
-        size_t packs = chunk_count(task.x_panels, PANEL_GROUP) + chunk_count(task.d_y_panels, D_Y_GROUP);
+        size_t packs = chunk_count(task.x_panels, PANEL_GROUP) + chunk_count(task.d_y_panels, products->d_y_group);
         operation_run(stream, weight_pack_task, &task, packs);
         operation_run(stream, weight_task, &task, task.x_panels * task.groups);
     }
@@ -230,184 +291,24 @@ static void bias_task(void *context, int thread, size_t index)
     }
 }
 
-/* -- bf16 numbers: always by the level's own products. A matrix keeps both of its packed forms, which micro-batches share. */
-
-static size_t pair_depth(size_t count)
-{
-    return chunk_count(count, PAIR_DEPTH) * PAIR_DEPTH;
-}
-
-typedef struct PairPackTask {
-    const Level *level;
-    const float *weight;
-    size_t n, k;
-    uint32_t *panels;
-} PairPackTask;
-
-static void pairs_pack_transposed_task(void *context, int thread, size_t index)
-{
-    const PairPackTask *task = context;
-    size_t columns = task->level->tile_columns;
-    (void)thread;
-    task->level->pairs_pack_transposed(task->weight, task->n, task->k, index * columns,
-                                       task->panels + index * columns * (pair_depth(task->k) / 2));
-}
-
-static void pairs_pack_plain_task(void *context, int thread, size_t index)
-{
-    const PairPackTask *task = context;
-    size_t columns = PANEL_GROUP * task->level->tile_columns, column = index * columns, end = chunk_end(index, columns, task->k);
-    (void)thread;
-    task->level->pairs_pack_plain(task->weight, task->n, task->k, column, end - column,
-                                  task->panels + column * (pair_depth(task->n) / 2));
-}
-
-typedef struct PairTask {
-    const Level *level;
-    PairJob job;
-    const uint32_t *panels;
-    size_t rows, rows_per_task, panel_count, groups; /* groups of panels */
-} PairTask;
-
-static void pairs_task(void *context, int thread, size_t index)
-{
-    const PairTask *task = context;
-    size_t group = index % task->groups, part = index / task->groups;
-    (void)thread;
-    task->level->pairs_product(&task->job, task->panels, part * task->rows_per_task,
-                               chunk_end(part, task->rows_per_task, task->rows), group * PRODUCT_GROUP,
-                               chunk_end(group, PRODUCT_GROUP, task->panel_count));
-}
-
-/* Rows whose length is no multiple of PAIR_DEPTH are copied to where they may be read up to one, with zeros. */
-static const uint16_t *pairs_pad(const uint16_t *a, size_t rows, size_t count, uint16_t *to)
-{
-    size_t depth = pair_depth(count);
-    for (size_t r = 0; r < rows; r++) {
-        memcpy(to + r * depth, a + r * count, count * sizeof *to);
-        memset(to + r * depth + count, 0, (depth - count) * sizeof *to);
-    }
-    return to;
-}
-
-static size_t pairs_pad_bytes(size_t rows, size_t count)
-{
-    return pair_depth(count) == count ? 0 : rows * pair_depth(count) * sizeof(uint16_t);
-}
-
-static void pairs_run(BackendStream *stream, const uint16_t *a, size_t count, const ProductEnd *end, const uint32_t *panels,
-                      size_t rows)
-{
-    BackendDevice *device = stream->device;
-    size_t tile_rows = device->level->pair_rows, depth = pair_depth(count);
-    PairTask task = {.level = device->level, .panels = panels, .rows = rows};
-    task.job =
-        (PairJob){.a = depth == count ? a : pairs_pad(a, rows, count, device->shared), .a_row = depth, .depth = depth, .end = *end};
-    task.panel_count = chunk_count(end->out_row, device->level->tile_columns);
-    task.groups = chunk_count(task.panel_count, PRODUCT_GROUP);
-    size_t parts = chunk_count((size_t)device->thread_count * TASKS_PER_THREAD, task.groups);
-    task.rows_per_task = chunk_count(chunk_count(rows, parts), tile_rows) * tile_rows;
-    operation_run(stream, pairs_task, &task, task.groups * chunk_count(rows, task.rows_per_task));
-}
-
-static void pairs_forward(BackendStream *stream, BackendMatrix *matrix, const uint16_t *x, size_t rows, const ProductEnd *end)
-{
-    const Level *level = stream->device->level;
-    size_t n = (size_t)matrix->n, k = (size_t)matrix->k;
-    uint32_t *panels = (uint32_t *)(void *)matrix->panels->bytes;
-    if (!matrix->packed) {
-        PairPackTask pack = {level, host_floats(matrix->weight, n * k), n, k, panels};
-        operation_run(stream, pairs_pack_transposed_task, &pack, chunk_count(n, level->tile_columns));
-        matrix->packed = true;
-    }
-    pairs_run(stream, x, k, end, panels, rows);
-}
-
-static void pairs_backward_input(BackendStream *stream, BackendMatrix *matrix, const uint16_t *d_y, size_t rows,
-                                 const ProductEnd *end)
-{
-    const Level *level = stream->device->level;
-    size_t n = (size_t)matrix->n, k = (size_t)matrix->k;
-    uint32_t *panels = (uint32_t *)(void *)matrix->plain_panels->bytes;
-    if (!matrix->plain_packed) {
-        PairPackTask pack = {level, host_floats(matrix->weight, n * k), n, k, panels};
-        operation_run(stream, pairs_pack_plain_task, &pack, chunk_count(k, PANEL_GROUP * level->tile_columns));
-        matrix->plain_packed = true;
-    }
-    pairs_run(stream, d_y, n, end, panels, rows);
-}
-
-typedef struct PairWeightTask {
-    const Level *level;
-    PairWeightJob job;
-    size_t x_panels, d_y_panels, groups; /* groups of d_y panels */
-} PairWeightTask;
-
-static void pairs_weight_pack_task(void *context, int thread, size_t index)
-{
-    const PairWeightTask *task = context;
-    size_t x_groups = chunk_count(task->x_panels, PANEL_GROUP);
-    (void)thread;
-    if (index < x_groups) {
-        task->level->pairs_pack_x(&task->job, index * PANEL_GROUP, chunk_end(index, PANEL_GROUP, task->x_panels));
-    } else {
-        size_t group = index - x_groups;
-        task->level->pairs_pack_d_y(&task->job, group * PAIR_D_Y_GROUP, chunk_end(group, PAIR_D_Y_GROUP, task->d_y_panels));
-    }
-}
-
-static void pairs_weight_task(void *context, int thread, size_t index)
-{
-    const PairWeightTask *task = context;
-    size_t group = index % task->groups;
-    (void)thread;
-    task->level->pairs_product_weight(&task->job, index / task->groups, group * WEIGHT_GROUP,
-                                      chunk_end(group, WEIGHT_GROUP, task->d_y_panels));
-}
-
-static size_t pairs_weight_shared_bytes(const Level *level, size_t rows, size_t n, size_t k)
-{
-    size_t words = pair_depth(pass_rows(rows)) / 2;
-    size_t all = chunk_count(n, level->pair_rows) * panel_step(words * level->pair_rows) +
-                 chunk_count(k, level->tile_columns) * panel_step(words * level->tile_columns);
-    return all * sizeof(uint32_t);
-}
-
-static void pairs_backward_weight(BackendStream *stream, const uint16_t *x, const uint16_t *d_y, size_t rows, size_t n, size_t k,
-                                  bool accumulate, float *d_weight, float *d_bias)
-{
-    const Level *level = stream->device->level;
-    size_t pass = pass_rows(rows), words = pair_depth(pass) / 2;
-    PairWeightTask task = {.level = level, .job = {.n = n, .k = k, .d_weight = d_weight, .d_bias = d_bias}};
-    task.x_panels = chunk_count(k, level->tile_columns);
-    task.d_y_panels = chunk_count(n, level->pair_rows);
-    task.groups = chunk_count(task.d_y_panels, WEIGHT_GROUP);
-    task.job.step_d_y = panel_step(words * level->pair_rows);
-    task.job.step_x = panel_step(words * level->tile_columns);
-    task.job.panels_d_y = stream->device->shared;
-    task.job.panels_x = task.job.panels_d_y + task.d_y_panels * task.job.step_d_y;
-    for (size_t first = 0; first < rows; first += pass) {
-        task.job.rows = rows - first < pass ? rows - first : pass;
-        task.job.depth = pair_depth(task.job.rows);
-        task.job.x = x + first * k;
-        task.job.d_y = d_y + first * n;
-        task.job.accumulate = accumulate || first > 0;
-        size_t packs = chunk_count(task.x_panels, PANEL_GROUP) + chunk_count(task.d_y_panels, PAIR_D_Y_GROUP);
-        operation_run(stream, pairs_weight_pack_task, &task, packs);
-        operation_run(stream, pairs_weight_task, &task, task.x_panels * task.groups);
-    }
-}
-
 /* -- Operations. */
+
+/* x [rows, count] of the matrix's type. */
+static const void *operand(DeviceView x, DeviceType type, size_t count)
+{
+    ASSERT(x.type == type);
+    return host_real_bytes(x, count);
+}
 
 void cpu_linear_forward(BackendStream *stream, BackendMatrix *weight, DeviceView bias, DeviceView x, int32_t rows,
                         LinearEpilogue epilogue, DeviceView pre, DeviceView y)
 {
     size_t n = (size_t)weight->n, k = (size_t)weight->k, row_count = (size_t)rows;
-    bool pairs = weight->type == DEVICE_BF16;
-    if (row_count == 0 || !operation_begin(stream, 0, pairs ? pairs_pad_bytes(row_count, k) : 0)) {
+    const Products *products = products_of(stream->device, weight->type);
+    if (row_count == 0 || !operation_begin(stream, 0, products == NULL ? 0 : padded_bytes(products, row_count, k))) {
         return;
     }
+    const void *in = operand(x, weight->type, row_count * k);
     ProductEnd end = {
         .out = host_reals(y, row_count * n),
         .out_row = n,
@@ -415,14 +316,12 @@ void cpu_linear_forward(BackendStream *stream, BackendMatrix *weight, DeviceView
         .gelu = epilogue == LINEAR_GELU,
         .pre = host_reals(epilogue == LINEAR_GELU ? pre : device_view_none(), row_count * n),
     };
-    ASSERT(pairs || y.type == DEVICE_FP32);
+    ASSERT(weight->type == DEVICE_BF16 || y.type == DEVICE_FP32);
     ASSERT(!host_reals_given(end.pre) || pre.type == y.type);
-    if (pairs) {
-        pairs_forward(stream, weight, host_bf16(x, row_count * k), row_count, &end);
-    } else if (stream->device->panels) {
-        panels_forward(stream, weight, host_floats(x, row_count * k), row_count, &end);
+    if (products != NULL) {
+        product_run(stream, products, in, row_count, k, &end, panels_transposed(stream, weight), stream->device->shared);
     } else {
-        const float *in = host_floats(x, row_count * k), *w = host_floats(weight->weight, n * k);
+        const float *w = host_floats(weight->weight, n * k);
         BlasTask task = {
             .a = in, .b = w, .b_transposed = true, .rows = row_count, .columns = n, .depth = k, .a_row = k, .b_row = k, .end = end};
         blas_run(stream, &task);
@@ -430,39 +329,39 @@ void cpu_linear_forward(BackendStream *stream, BackendMatrix *weight, DeviceView
     operation_end(stream);
 }
 
-static size_t backward_input_shared_bytes(const BackendDevice *device, const BackendMatrix *weight, size_t rows)
+/* Padded rows of d_y, and panels where the matrix keeps none: the one never comes with the other, since only fp32 keeps none and needs no
+ * padding. */
+static size_t backward_input_room_bytes(const BackendDevice *device, const Products *products, const BackendMatrix *weight,
+                                        size_t rows)
 {
-    size_t n = (size_t)weight->n, k = (size_t)weight->k, columns = device->level->tile_columns;
-    if (weight->type == DEVICE_BF16) {
-        return pairs_pad_bytes(rows, n);
-    }
-    return device->panels ? chunk_count(k, columns) * columns * n * sizeof(float) : 0;
+    size_t n = (size_t)weight->n, k = (size_t)weight->k;
+    return weight->plain_panels != NULL ? padded_bytes(products, rows, n) : panels_bytes(device, products, k, n);
 }
 
 void cpu_linear_backward_input(BackendStream *stream, BackendMatrix *weight, DeviceView d_y, int32_t rows, DeviceView pre,
                                bool accumulate, DeviceView d_x)
 {
     size_t n = (size_t)weight->n, k = (size_t)weight->k, row_count = (size_t)rows;
-    const BackendDevice *device = stream->device;
-    bool pairs = weight->type == DEVICE_BF16;
-    size_t scratch = pairs || device->panels ? 0 : BLAS_ROWS * BLAS_COLUMNS * sizeof(float);
-    if (row_count == 0 || !operation_begin(stream, scratch, backward_input_shared_bytes(device, weight, row_count))) {
+    BackendDevice *device = stream->device;
+    const Products *products = products_of(device, weight->type);
+    size_t scratch = products == NULL ? BLAS_ROWS * BLAS_COLUMNS * sizeof(float) : 0;
+    size_t shared = products == NULL ? 0 : backward_input_room_bytes(device, products, weight, row_count);
+    if (row_count == 0 || !operation_begin(stream, scratch, shared)) {
         return;
     }
+    const void *in = operand(d_y, weight->type, row_count * n);
     ProductEnd end = {
         .out = host_reals(d_x, row_count * k),
         .out_row = k,
         .slope_pre = host_reals(pre, row_count * k),
         .accumulate = accumulate,
     };
-    ASSERT(pairs || d_x.type == DEVICE_FP32);
+    ASSERT(weight->type == DEVICE_BF16 || d_x.type == DEVICE_FP32);
     ASSERT(!host_reals_given(end.slope_pre) || pre.type == d_x.type);
-    if (pairs) {
-        pairs_backward_input(stream, weight, host_bf16(d_y, row_count * n), row_count, &end);
-    } else if (device->panels) {
-        panels_backward_input(stream, weight, host_floats(d_y, row_count * n), row_count, &end);
+    if (products != NULL) {
+        product_run(stream, products, in, row_count, n, &end, panels_plain(stream, weight, device->shared), device->shared);
     } else {
-        const float *in = host_floats(d_y, row_count * n), *w = host_floats(weight->weight, n * k);
+        const float *w = host_floats(weight->weight, n * k);
         BlasTask task = {.a = in, .b = w, .rows = row_count, .columns = k, .depth = n, .a_row = n, .b_row = k, .end = end};
         blas_run(stream, &task);
     }
@@ -509,27 +408,22 @@ void cpu_linear_backward_weight(BackendStream *stream, DeviceView x, DeviceView 
 {
     size_t outputs = (size_t)n, inputs = (size_t)k, row_count = (size_t)rows;
     const BackendDevice *device = stream->device;
-    bool pairs = x.type == DEVICE_BF16;
+    const Products *products = products_of(device, x.type);
     if (row_count == 0) {
         if (!accumulate) {
             weight_clear(stream, d_weight, outputs * inputs, d_bias, outputs);
         }
         return;
     }
-    size_t shared = pairs            ? pairs_weight_shared_bytes(device->level, row_count, outputs, inputs)
-                    : device->panels ? weight_shared_bytes(device->level, row_count, outputs, inputs)
-                                     : 0;
-    if (!operation_begin(stream, 0, shared)) {
+    if (!operation_begin(stream, 0, products == NULL ? 0 : weight_room_bytes(device, products, row_count, outputs, inputs))) {
         return;
     }
+    const void *in = operand(x, x.type, row_count * inputs), *d_out = operand(d_y, x.type, row_count * outputs);
     float *d_w = host_floats(d_weight, outputs * inputs), *d_b = host_floats_or_null(d_bias, outputs);
-    if (pairs) {
-        const uint16_t *in = host_bf16(x, row_count * inputs), *d_out = host_bf16(d_y, row_count * outputs);
-        pairs_backward_weight(stream, in, d_out, row_count, outputs, inputs, accumulate, d_w, d_b);
+    if (products != NULL) {
+        panels_backward_weight(stream, products, in, d_out, row_count, outputs, inputs, accumulate, d_w, d_b);
     } else {
-        const float *in = host_floats(x, row_count * inputs), *d_out = host_floats(d_y, row_count * outputs);
-        (device->panels ? panels_backward_weight : blas_backward_weight)(stream, in, d_out, row_count, outputs, inputs, accumulate,
-                                                                         d_w, d_b);
+        blas_backward_weight(stream, in, d_out, row_count, outputs, inputs, accumulate, d_w, d_b);
     }
     operation_end(stream);
 }

@@ -8,7 +8,7 @@
 
 enum { LANES = 8 };
 #define TILE_ROWS 6
-#define LEVEL_PANELS true
+#define LEVEL_BEATS_BLAS true
 
 typedef __m256 Floats;
 typedef __m256i Words;

@@ -9,7 +9,7 @@
 /* A tile of sums is TILE_ROWS x 2 vectors: as many as the 32 registers hold beside two vectors of b and one of a. */
 enum { LANES = 16 };
 #define TILE_ROWS 12
-#define LEVEL_PANELS true
+#define LEVEL_BEATS_BLAS true
 
 typedef __m512 Floats; /* LANES floats */
 typedef __m512i Words; /* LANES uint32 */

@@ -1,4 +1,4 @@
-/* Operations on flat arrays: AdamW, sum of squares. */
+/* Operations on flat arrays: AdamW, sum of squares, conversion. */
 #ifndef NERSWEEP_KERNELS_CPU_SIMD_ELEMENTWISE_H
 #define NERSWEEP_KERNELS_CPU_SIMD_ELEMENTWISE_H
 
@@ -47,6 +47,20 @@ static double sum_of_squares(const float *x, size_t count)
         total += (double)floats_sum(floats_add(floats_add(sums[0], sums[1]), floats_add(sums[2], sums[3])));
     }
     return total;
+}
+
+static void to_bf16(const float *from, uint16_t *to, size_t count)
+{
+    for (size_t i = 0; i < count; i += LANES) {
+        floats_store_bf16_upto(to + i, floats_load_upto(from + i, count - i), count - i);
+    }
+}
+
+static void to_floats(const uint16_t *from, float *to, size_t count)
+{
+    for (size_t i = 0; i < count; i += LANES) {
+        floats_store_upto(to + i, floats_load_bf16_upto(from + i, count - i), count - i);
+    }
 }
 
 #endif

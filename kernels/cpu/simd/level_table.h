@@ -5,17 +5,33 @@
 #include "kernels/cpu/simd/products.h"
 #include "kernels/cpu/simd/rows.h"
 
-#ifdef LEVEL_BF16
-enum { LEVEL_HAS_BF16 = true };
-#else
-enum { LEVEL_HAS_BF16 = false };
-#endif
-
 const Level LEVEL_TABLE = {
     .name = LEVEL_NAME,
-    .panels = LEVEL_PANELS,
-    .tile_rows = TILE_ROWS,
+    .beats_blas = LEVEL_BEATS_BLAS,
+#ifdef LEVEL_BF16
+    .beats_fp32 = true,
+#endif
     .tile_columns = TILE_COLUMNS,
+    .fp32 = {.tile_rows = TILE_ROWS,
+             .per_unit = 1,
+             .depth_step = 1,
+             .d_y_group = D_Y_GROUP,
+             .pack_transposed = pack_transposed,
+             .pack_plain = pack_plain,
+             .product = product,
+             .pack_x = pack_x,
+             .pack_d_y = pack_d_y,
+             .product_weight = product_weight},
+    .bf16 = {.tile_rows = PAIR_ROWS,
+             .per_unit = 2,
+             .depth_step = PAIR_DEPTH,
+             .d_y_group = PAIR_D_Y_GROUP,
+             .pack_transposed = pairs_pack_transposed,
+             .pack_plain = pairs_pack_plain,
+             .product = pairs_product,
+             .pack_x = pairs_pack_x,
+             .pack_d_y = pairs_pack_d_y,
+             .product_weight = pairs_product_weight},
     .embedding_forward = embedding_forward,
     .embedding_backward = embedding_backward,
     .norm_scratch = norm_scratch,
@@ -29,20 +45,6 @@ const Level LEVEL_TABLE = {
     .adamw = adamw,
     .add_rows = add_rows,
     .product_end = product_end,
-    .pack_transposed = pack_transposed,
-    .pack_plain = pack_plain,
-    .product_panels = product_panels,
-    .pack_x = pack_x,
-    .pack_d_y = pack_d_y,
-    .product_weight = product_weight,
-    .bf16 = LEVEL_HAS_BF16,
-    .pair_rows = PAIR_ROWS,
-    .pairs_pack_transposed = pairs_pack_transposed,
-    .pairs_pack_plain = pairs_pack_plain,
-    .pairs_product = pairs_product,
-    .pairs_pack_x = pairs_pack_x,
-    .pairs_pack_d_y = pairs_pack_d_y,
-    .pairs_product_weight = pairs_product_weight,
     .to_bf16 = to_bf16,
     .to_floats = to_floats,
 };

@@ -34,7 +34,7 @@ static void tiles_shape(size_t rows)
 /* Adds `steps` steps to the sums. a: the upper rows' first tile, rows a_row bytes apart, a_step bytes from tile to tile; the lower rows' are
  * a_lower bytes further on. b: a panel. */
 static inline __attribute__((always_inline)) void tiles_add(const bool both, size_t steps, const void *a, size_t a_row,
-                                                            size_t a_step, size_t a_lower, const uint32_t *b)
+                                                            size_t a_step, size_t a_lower, const float *b)
 {
     const unsigned char *at = a;
     const size_t b_row = TILE_COLUMNS * sizeof *b;
@@ -85,7 +85,7 @@ static inline void tiles_load(const float *from, size_t from_row, bool both)
 }
 
 static inline void tiles_multiply(size_t rows, size_t steps, const void *a, size_t a_row, size_t a_step, size_t a_lower,
-                                  const uint32_t *b)
+                                  const float *b)
 {
     if (rows > HALF_ROWS) {
         tiles_add(true, steps, a, a_row, a_step, a_lower, b);
@@ -104,11 +104,12 @@ static inline void tiles_end(const ProductEnd *end, float *sums, size_t first, s
     }
 }
 
-static void pairs_product(const PairJob *job, const uint32_t *panels, size_t first, size_t last, size_t first_panel,
+static void pairs_product(const PanelJob *job, const float *panels, size_t first, size_t last, size_t first_panel,
                           size_t last_panel)
 {
     float sums[PAIR_ROWS * TILE_COLUMNS] __attribute__((aligned(64))) = {0};
-    size_t row_bytes = job->a_row * sizeof *job->a, shaped = 0;
+    const uint16_t *a = job->a;
+    size_t row_bytes = job->a_row * sizeof *a, shaped = 0;
     for (size_t r = first; r < last; r += PAIR_ROWS) {
         size_t rows = last - r < PAIR_ROWS ? last - r : PAIR_ROWS;
         if (rows != shaped) {
@@ -118,8 +119,8 @@ static void pairs_product(const PairJob *job, const uint32_t *panels, size_t fir
         for (size_t p = first_panel; p < last_panel; p++) {
             end_prefetch(&job->end, r, rows, p * TILE_COLUMNS);
             tiles_zero();
-            tiles_multiply(rows, job->depth / PAIR_DEPTH, job->a + r * job->a_row, row_bytes, TILE_BYTES_A_ROW,
-                           HALF_ROWS * row_bytes, panels + p * TILE_COLUMNS * (job->depth / 2));
+            tiles_multiply(rows, job->depth / PAIR_DEPTH, a + r * job->a_row, row_bytes, TILE_BYTES_A_ROW, HALF_ROWS * row_bytes,
+                           panels + p * TILE_COLUMNS * (job->depth / 2));
             tiles_store(sums, TILE_COLUMNS, rows > HALF_ROWS);
             tiles_end(&job->end, sums, r, rows, p * TILE_COLUMNS);
         }
@@ -128,7 +129,7 @@ static void pairs_product(const PairJob *job, const uint32_t *panels, size_t fir
 }
 
 /* One tile of a: HALF_ROWS outputs from column on, over PAIR_DEPTH rows from row on, which become its columns. */
-static inline Floats pairs_transpose_block(const PairWeightJob *job, size_t column, size_t row, uint32_t *to)
+static inline Floats pairs_transpose_block(const WeightJob *job, size_t column, size_t row, float *to)
 {
     static const uint16_t zeros[LANES];
     size_t left = job->n > column ? job->n - column : 0;
@@ -136,8 +137,8 @@ static inline Floats pairs_transpose_block(const PairWeightJob *job, size_t colu
 #pragma GCC unroll 16
     for (size_t i = 0; i < LANES; i++) {
         size_t r = row + 2 * i;
-        const uint16_t *upper = r < job->rows ? job->d_y + r * job->n + column : zeros,
-                       *lower = r + 1 < job->rows ? job->d_y + (r + 1) * job->n + column : zeros;
+        const uint16_t *upper = r < job->rows ? (const uint16_t *)job->d_y + r * job->n + column : zeros,
+                       *lower = r + 1 < job->rows ? (const uint16_t *)job->d_y + (r + 1) * job->n + column : zeros;
         Floats even = left >= LANES ? floats_load_bf16(upper) : left > 0 ? floats_load_bf16_upto(upper, left) : floats_zero();
         Floats odd = left >= LANES ? floats_load_bf16(lower) : left > 0 ? floats_load_bf16_upto(lower, left) : floats_zero();
         sums = floats_add(sums, floats_add(even, odd));
@@ -152,33 +153,33 @@ static inline Floats pairs_transpose_block(const PairWeightJob *job, size_t colu
 }
 
 /* d_y: [2][depth / PAIR_DEPTH] blocks a panel. */
-static void pairs_pack_d_y(const PairWeightJob *job, size_t first_panel, size_t last_panel)
+static void pairs_pack_d_y(const WeightJob *job, size_t first_panel, size_t last_panel)
 {
     for (size_t p = first_panel; p < last_panel; p++) {
         Floats upper = floats_zero(), lower = floats_zero();
-        uint32_t *to = job->panels_d_y + p * job->step_d_y;
+        float *to = job->panels_d_y + p * job->step_d_y;
         size_t column = p * PAIR_ROWS;
         for (size_t row = 0; row < job->depth; row += PAIR_DEPTH) {
-            uint32_t *block = to + row / PAIR_DEPTH * BLOCK_WORDS;
+            float *block = to + row / PAIR_DEPTH * BLOCK_WORDS;
             upper = floats_add(upper, pairs_transpose_block(job, column, row, block));
             lower = floats_add(lower,
                                pairs_transpose_block(job, column + HALF_ROWS, row, block + job->depth / PAIR_DEPTH * BLOCK_WORDS));
         }
-        pairs_bias(job, column, HALF_ROWS, upper);
-        pairs_bias(job, column + HALF_ROWS, HALF_ROWS, lower);
+        bias_store(job, column, HALF_ROWS, upper);
+        bias_store(job, column + HALF_ROWS, HALF_ROWS, lower);
     }
 }
 
-static void pairs_product_weight(const PairWeightJob *job, size_t x_panel, size_t first_d_y_panel, size_t last_d_y_panel)
+static void pairs_product_weight(const WeightJob *job, size_t x_panel, size_t first_d_y_panel, size_t last_d_y_panel)
 {
     float sums[PAIR_ROWS * TILE_COLUMNS] __attribute__((aligned(64)));
-    const uint32_t *b = job->panels_x + x_panel * job->step_x;
+    const float *b = job->panels_x + x_panel * job->step_x;
     size_t column = x_panel * TILE_COLUMNS, columns = job->k - column < TILE_COLUMNS ? job->k - column : TILE_COLUMNS;
-    size_t steps = job->depth / PAIR_DEPTH, lower = steps * BLOCK_WORDS * sizeof(uint32_t);
+    size_t steps = job->depth / PAIR_DEPTH, lower = steps * BLOCK_WORDS * sizeof(float);
     tiles_shape(PAIR_ROWS);
     for (size_t p = first_d_y_panel; p < last_d_y_panel; p++) {
         size_t row = p * PAIR_ROWS, rows = job->n - row < PAIR_ROWS ? job->n - row : PAIR_ROWS;
-        const uint32_t *a = job->panels_d_y + p * job->step_d_y;
+        const float *a = job->panels_d_y + p * job->step_d_y;
         float *to = job->d_weight + row * job->k + column;
         bool whole = rows == PAIR_ROWS && columns == TILE_COLUMNS;
         lines_prefetch(to, job->k * sizeof *to, rows, TILE_COLUMNS * sizeof *to, true);

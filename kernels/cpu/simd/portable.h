@@ -10,7 +10,7 @@
 
 enum { LANES = 4 };
 #define TILE_ROWS 4
-#define LEVEL_PANELS false
+#define LEVEL_BEATS_BLAS false
 
 typedef float Floats __attribute__((vector_size(16)));
 typedef uint32_t Words __attribute__((vector_size(16)));

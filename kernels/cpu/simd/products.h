@@ -5,7 +5,7 @@
 #include "kernels/cpu/level.h"
 #include "kernels/cpu/simd/tile.h"
 
-enum { TILE_FLOATS = TILE_ROWS * TILE_COLUMNS };
+enum { TILE_FLOATS = TILE_ROWS * TILE_COLUMNS, D_Y_GROUP = 8 };
 
 static inline void tile_add_bias(const ProductEnd *end, float *tile, size_t rows, size_t column, size_t columns)
 {
@@ -128,15 +128,18 @@ static inline void end_prefetch(const ProductEnd *end, size_t first, size_t rows
     tile_prefetch(end->slope_pre, at, end->out_row, rows, false);
 }
 
-static inline void product_tile(const PanelJob *job, const float *panel, size_t first, size_t rows, size_t column, float *tile)
+static inline __attribute__((always_inline)) void product_tile(const bool pairs, const PanelJob *job, const float *panel,
+                                                               size_t first, size_t rows, size_t column, float *tile)
 {
     size_t columns = job->end.out_row - column < TILE_COLUMNS ? job->end.out_row - column : TILE_COLUMNS;
-    const float *a = job->a + first * job->a_row;
+    size_t per_unit = pairs ? 2 : 1, row_bytes = job->a_row * sizeof(float) / per_unit;
+    const unsigned char *a = (const unsigned char *)job->a + first * row_bytes;
     end_prefetch(&job->end, first, rows, column);
     switch (rows) {
-#define TILE_CASE(count)                                                                                    \
-    case count:                                                                                             \
-        tile_multiply(count, false, job->depth, a, job->a_row, 1, panel, TILE_COLUMNS, tile, TILE_COLUMNS); \
+#define TILE_CASE(count)                                                                                                  \
+    case count:                                                                                                           \
+        tile_multiply(pairs, count, false, job->depth / per_unit, a, row_bytes, sizeof(float), panel, TILE_COLUMNS, tile, \
+                      TILE_COLUMNS);                                                                                      \
         break;
         TILE_CASES(TILE_CASE)
 #undef TILE_CASE
@@ -145,32 +148,50 @@ static inline void product_tile(const PanelJob *job, const float *panel, size_t 
 }
 
 /* Rows outside, panels inside: the rows of a tile are read from afar once for all panels of the group. */
-static void product_panels(const PanelJob *job, const float *panels, size_t first, size_t last, size_t first_panel,
-                           size_t last_panel)
+static inline __attribute__((always_inline)) void product_tiles(const bool pairs, const PanelJob *job, const float *panels,
+                                                                size_t first, size_t last, size_t first_panel, size_t last_panel)
 {
     float tile[TILE_FLOATS] __attribute__((aligned(64))) = {0};
+    size_t panel_units = TILE_COLUMNS * job->depth / (pairs ? 2 : 1);
     for (size_t r = first; r < last; r += TILE_ROWS) {
         size_t rows = last - r < TILE_ROWS ? last - r : TILE_ROWS;
         for (size_t p = first_panel; p < last_panel; p++) {
-            product_tile(job, panels + p * TILE_COLUMNS * job->depth, r, rows, p * TILE_COLUMNS, tile);
+            product_tile(pairs, job, panels + p * panel_units, r, rows, p * TILE_COLUMNS, tile);
         }
+    }
+}
+
+static void product(const PanelJob *job, const float *panels, size_t first, size_t last, size_t first_panel, size_t last_panel)
+{
+    product_tiles(false, job, panels, first, last, first_panel, last_panel);
+}
+
+/* d_bias of columns column .. column + columns - 1, which `sums` begins with. */
+static void bias_store(const WeightJob *job, size_t column, size_t columns, Floats sums)
+{
+    float values[LANES];
+    floats_store(values, sums);
+    for (size_t j = 0; job->d_bias != NULL && j < columns && column + j < job->n; j++) {
+        job->d_bias[column + j] = job->accumulate ? job->d_bias[column + j] + values[j] : values[j];
     }
 }
 
 static void pack_x(const WeightJob *job, size_t first_panel, size_t last_panel)
 {
     size_t column = first_panel * TILE_COLUMNS, end = last_panel * TILE_COLUMNS < job->k ? last_panel * TILE_COLUMNS : job->k;
-    tile_panels(job->x + column, job->k, job->rows, end - column, job->panels_x + first_panel * job->step_x, job->step_x);
+    tile_panels((const float *)job->x + column, job->k, job->rows, end - column, job->panels_x + first_panel * job->step_x,
+                job->step_x);
 }
 
 /* Panels are narrower than a vector: whole vectors are written, and the next row overwrites what is too much (the last row's goes to the
  * padding between panels). Blocks of rows keep the cache lines that neighbouring panels share in the first cache. */
 static void pack_d_y(const WeightJob *job, size_t first_panel, size_t last_panel)
 {
-    enum { GROUP = 8, BLOCK = 16 };
-    Floats sums[GROUP];
-    ASSERT(last_panel - first_panel <= GROUP);
-    for (size_t p = 0; p < GROUP; p++) {
+    enum { BLOCK = 16 };
+    const float *d_y = job->d_y;
+    Floats sums[D_Y_GROUP];
+    ASSERT(last_panel - first_panel <= D_Y_GROUP);
+    for (size_t p = 0; p < D_Y_GROUP; p++) {
         sums[p] = floats_zero();
     }
     for (size_t begin = 0; begin < job->rows; begin += BLOCK) {
@@ -179,28 +200,26 @@ static void pack_d_y(const WeightJob *job, size_t first_panel, size_t last_panel
             size_t column = p * TILE_ROWS, left = job->n - column;
             float *to = job->panels_d_y + p * job->step_d_y;
             for (size_t r = begin; r < end; r++) {
-                __builtin_prefetch(job->d_y + (r + BLOCK) * job->n + column);
-                Floats v = floats_load_upto(job->d_y + r * job->n + column, left);
+                __builtin_prefetch(d_y + (r + BLOCK) * job->n + column);
+                Floats v = floats_load_upto(d_y + r * job->n + column, left);
                 floats_store(to + r * TILE_ROWS, v);
                 sums[p - first_panel] = floats_add(sums[p - first_panel], v);
             }
         }
     }
-    for (size_t p = first_panel; job->d_bias != NULL && p < last_panel; p++) {
-        size_t column = p * TILE_ROWS, count = job->n - column < TILE_ROWS ? job->n - column : TILE_ROWS;
-        float values[LANES];
-        floats_store(values, sums[p - first_panel]);
-        for (size_t j = 0; j < count; j++) {
-            job->d_bias[column + j] = job->accumulate ? job->d_bias[column + j] + values[j] : values[j];
-        }
+    for (size_t p = first_panel; p < last_panel; p++) {
+        bias_store(job, p * TILE_ROWS, TILE_ROWS, sums[p - first_panel]);
     }
 }
 
-static void product_weight(const WeightJob *job, size_t x_panel, size_t first_d_y_panel, size_t last_d_y_panel)
+static inline __attribute__((always_inline)) void weight_tiles(const bool pairs, const WeightJob *job, size_t x_panel,
+                                                               size_t first_d_y_panel, size_t last_d_y_panel)
 {
     float tile[TILE_FLOATS] __attribute__((aligned(64)));
     const float *b = job->panels_x + x_panel * job->step_x;
+    const size_t a_row = sizeof(float), a_step = TILE_ROWS * sizeof(float);
     size_t column = x_panel * TILE_COLUMNS, columns = job->k - column < TILE_COLUMNS ? job->k - column : TILE_COLUMNS;
+    size_t units = job->depth / (pairs ? 2 : 1);
     for (size_t p = first_d_y_panel; p < last_d_y_panel; p++) {
         const float *a = job->panels_d_y + p * job->step_d_y;
         size_t row = p * TILE_ROWS, rows = job->n - row < TILE_ROWS ? job->n - row : TILE_ROWS;
@@ -208,15 +227,20 @@ static void product_weight(const WeightJob *job, size_t x_panel, size_t first_d_
         lines_prefetch(to, job->k * sizeof *to, rows, TILE_COLUMNS * sizeof *to, true);
         if (rows == TILE_ROWS && columns == TILE_COLUMNS) {
             if (job->accumulate) {
-                tile_multiply(TILE_ROWS, true, job->rows, a, 1, TILE_ROWS, b, TILE_COLUMNS, to, job->k);
+                tile_multiply(pairs, TILE_ROWS, true, units, a, a_row, a_step, b, TILE_COLUMNS, to, job->k);
             } else {
-                tile_multiply(TILE_ROWS, false, job->rows, a, 1, TILE_ROWS, b, TILE_COLUMNS, to, job->k);
+                tile_multiply(pairs, TILE_ROWS, false, units, a, a_row, a_step, b, TILE_COLUMNS, to, job->k);
             }
             continue;
         }
-        tile_multiply(TILE_ROWS, false, job->rows, a, 1, TILE_ROWS, b, TILE_COLUMNS, tile, TILE_COLUMNS);
+        tile_multiply(pairs, TILE_ROWS, false, units, a, a_row, a_step, b, TILE_COLUMNS, tile, TILE_COLUMNS);
         tile_store(tile, (HostReals){.floats = to}, 0, job->k, rows, columns, job->accumulate);
     }
+}
+
+static void product_weight(const WeightJob *job, size_t x_panel, size_t first_d_y_panel, size_t last_d_y_panel)
+{
+    weight_tiles(false, job, x_panel, first_d_y_panel, last_d_y_panel);
 }
 
 #endif

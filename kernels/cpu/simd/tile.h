@@ -12,18 +12,32 @@ enum {
     AHEAD_ROWS = 8 /* how far ahead rows are asked for: they lie far apart, which no hardware foresees */
 };
 
-/* out[r][j] (+)= sum over i < depth of a[r a_row + i a_step] b[i b_step + j], r < rows, j < TILE_COLUMNS. rows, and for the fast callers
- * add, a_step and b_step, are constants after inlining. */
-static inline __attribute__((always_inline)) void tile_multiply(const size_t rows, const bool add, size_t depth, const float *a,
-                                                                size_t a_row, const size_t a_step, const float *b,
+/* One unit of an operand, a number or a pair, in all lanes. */
+static inline Floats unit_set(const unsigned char *at)
+{
+    float unit;
+    memcpy(&unit, at, sizeof unit);
+    return floats_set(unit);
+}
+
+static inline Floats unit_multiply_add(const bool pairs, Floats a, Floats b, Floats sum)
+{
+    return pairs ? pairs_multiply_add(sum, words_of_floats(a), words_of_floats(b)) : floats_multiply_add(a, b, sum);
+}
+
+/* out[r][j] (+)= sum over i < depth of the units a[r a_row + i a_step] b[i b_step + j], r < rows, j < TILE_COLUMNS; a_row and a_step in bytes,
+ * depth and b_step in units, pairs: units are pairs of bf16 numbers. pairs and rows, and for the fast callers add, a_step and b_step, are
+ * constants after inlining. */
+static inline __attribute__((always_inline)) void tile_multiply(const bool pairs, const size_t rows, const bool add, size_t depth,
+                                                                const void *a, size_t a_row, const size_t a_step, const float *b,
                                                                 const size_t b_step, float *out, size_t out_row)
 {
     Floats sums[TILE_ROWS][2];
     /* One pointer for three rows, the other two reached by the addressing mode: twelve pointers would not fit the registers. */
-    const float *group[(TILE_ROWS + 2) / 3];
+    const unsigned char *group[(TILE_ROWS + 2) / 3];
 #pragma GCC unroll 12
     for (size_t g = 0; g < (TILE_ROWS + 2) / 3; g++) {
-        group[g] = a + 3 * g * a_row;
+        group[g] = (const unsigned char *)a + 3 * g * a_row;
     }
 #pragma GCC unroll 12
     for (size_t r = 0; r < rows; r++) {
@@ -34,9 +48,9 @@ static inline __attribute__((always_inline)) void tile_multiply(const size_t row
         b += b_step;
 #pragma GCC unroll 12
         for (size_t r = 0; r < rows; r++) {
-            Floats value = floats_set(group[r / 3][(r % 3) * a_row]);
-            sums[r][0] = floats_multiply_add(value, left, sums[r][0]);
-            sums[r][1] = floats_multiply_add(value, right, sums[r][1]);
+            Floats value = unit_set(group[r / 3] + (r % 3) * a_row);
+            sums[r][0] = unit_multiply_add(pairs, value, left, sums[r][0]);
+            sums[r][1] = unit_multiply_add(pairs, value, right, sums[r][1]);
         }
 #pragma GCC unroll 12
         for (size_t g = 0; g < (TILE_ROWS + 2) / 3; g++) {
@@ -60,18 +74,19 @@ static inline __attribute__((always_inline)) void tile_multiply(const size_t row
 #define TILE_CASES(X) X(1) X(2) X(3) X(4)
 #endif
 
-/* A product of any operands: out [rows][out_row] (+)= a b for columns (a multiple of TILE_COLUMNS) columns. */
+/* A product of any operands of fp32: out [rows][out_row] (+)= a b for columns (a multiple of TILE_COLUMNS) columns. */
 static void tile_product(size_t rows, size_t columns, bool add, size_t depth, const float *a, size_t a_row, size_t a_step,
                          const float *b, size_t b_step, float *out, size_t out_row)
 {
+    size_t row_bytes = a_row * sizeof *a, step_bytes = a_step * sizeof *a;
     for (size_t j = 0; j < columns; j += TILE_COLUMNS) {
         for (size_t r = 0; r < rows; r += TILE_ROWS) {
             const float *from = a + r * a_row;
             float *to = out + r * out_row + j;
             switch (rows - r < TILE_ROWS ? rows - r : TILE_ROWS) {
-#define TILE_CASE(n)                                                                   \
-    case n:                                                                            \
-        tile_multiply(n, add, depth, from, a_row, a_step, b + j, b_step, to, out_row); \
+#define TILE_CASE(n)                                                                                  \
+    case n:                                                                                           \
+        tile_multiply(false, n, add, depth, from, row_bytes, step_bytes, b + j, b_step, to, out_row); \
         break;
                 TILE_CASES(TILE_CASE)
 #undef TILE_CASE
