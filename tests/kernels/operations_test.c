@@ -457,6 +457,13 @@ static void rows(Harness *harness, const int32_t *shape, Result *result)
     backend->rows_scatter(harness_stream(harness), gathered, device_index, shape[1], shape[2], to, shape[0]);
     result_add(result, harness, "gathered", gathered, picked * columns, 0, 0);
     result_add(result, harness, "scattered", to, total * columns, 0, 0);
+    DeviceView narrow = harness_bf16(harness, from, total * columns),
+               some = harness_bf16(harness, harness_filled(harness, picked * columns, 9.0f), picked * columns);
+    DeviceView nines = harness_filled(harness, total * columns, 9.0f), narrow_to = harness_bf16(harness, nines, total * columns);
+    backend->rows_gather(harness_stream(harness), narrow, shape[0], device_index, shape[1], shape[2], some);
+    backend->rows_scatter(harness_stream(harness), some, device_index, shape[1], shape[2], narrow_to, shape[0]);
+    result_add(result, harness, "bf16 gathered", some, picked * columns, 0, 0);
+    result_add(result, harness, "bf16 scattered", narrow_to, total * columns, 0, 0);
     free(index);
 }
 
