@@ -24,6 +24,7 @@ static Json *make_identity(const Workplace *workplace, const TrialRequest *reque
     json_set(identity, "metric", trial_metric_json(&request->metric));
     json_set(identity, "evaluate", json_boolean(request->evaluate));
     json_set(identity, "shards", json_string(shard_store_identity(workplace->shards)));
+    json_set(identity, "precision", json_string(workplace_precision(workplace)));
     json_set(identity, "start weights", json_string(start_hex));
     return identity;
 }

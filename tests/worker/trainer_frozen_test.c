@@ -63,14 +63,15 @@ static void assert_same_weights(const Run *a, const Run *b)
 }
 
 /* Oversampled windows stand in a batch twice; the second phase freezes fewer layers, the third none. */
-static void frozen_layers_are_computed_once_and_change_no_bit(void **state)
+static void compute_frozen_layers_once(const Ground *ground, DeviceType type)
 {
     const char *schedule = "num_train_epochs=4 frozen_dropout=false oversample_factor=2 freeze_schedule=embeddings+1@3";
     char *without = memory_format("%s frozen_cache_mb=0", schedule), *dropout = memory_format("%s frozen_dropout=true", schedule);
+    static const char *const stores[][3] = {[DEVICE_FP32] = {"pa", "pb", "pc"}, [DEVICE_BF16] = {"na", "nb", "nc"}};
     Run kept, computed, dropped;
-    run_trial(*state, &(Wish){.store = "pa", .options = schedule}, &kept);
-    run_trial(*state, &(Wish){.store = "pb", .options = without}, &computed);
-    run_trial(*state, &(Wish){.store = "pc", .options = dropout}, &dropped);
+    run_trial(ground, &(Wish){.store = stores[type][0], .options = schedule, .product_type = type}, &kept);
+    run_trial(ground, &(Wish){.store = stores[type][1], .options = without, .product_type = type}, &computed);
+    run_trial(ground, &(Wish){.store = stores[type][2], .options = dropout, .product_type = type}, &dropped);
     must(kept.status, &kept.diagnostic);
     must(computed.status, &computed.diagnostic);
     must(dropped.status, &dropped.diagnostic);
@@ -84,6 +85,17 @@ static void frozen_layers_are_computed_once_and_change_no_bit(void **state)
     run_free(&dropped);
     free(without);
     free(dropout);
+}
+
+static void frozen_layers_are_computed_once_and_change_no_bit(void **state)
+{
+    compute_frozen_layers_once(*state, DEVICE_FP32);
+}
+
+/* What is kept is fp32, and becomes the products' bf16 operand again. */
+static void frozen_layers_are_computed_once_in_bf16_too(void **state)
+{
+    compute_frozen_layers_once(*state, DEVICE_BF16);
 }
 
 /* Stopped in the second frozen epoch: what was kept is gone, and computed again in other blocks. */
@@ -159,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frozen_tensors_are_bit_equal_to_the_start_until_they_thaw),
         cmocka_unit_test(frozen_layers_are_computed_once_and_change_no_bit),
+        cmocka_unit_test(frozen_layers_are_computed_once_in_bf16_too),
         cmocka_unit_test(a_trial_resumed_among_frozen_layers_ends_with_the_same_bytes),
         cmocka_unit_test(a_cache_that_is_full_or_cannot_be_written_gives_the_same_rows),
     };

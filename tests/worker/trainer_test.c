@@ -103,6 +103,24 @@ static void a_checkpoint_of_other_options_is_refused(void **state)
     run_free(&b);
 }
 
+static void a_checkpoint_of_another_precision_is_refused(void **state)
+{
+    Run a, b;
+    run_trial(*state, &(Wish){.store = "other_precision", .options = "max_steps=4"}, &a);
+    must(a.status, &a.diagnostic);
+    run_trial(*state,
+              &(Wish){.store = "other_precision",
+                      .options = "max_steps=4",
+                      .product_type = DEVICE_BF16,
+                      .resume = trial_state_last(&a.outcome.training.state)->checkpoint},
+              &b);
+    assert_int_equal(b.status, STATUS_MISMATCH);
+    assert_non_null(strstr(b.diagnostic.message, "precision"));
+    assert_true(b.outcome.training.resume_refused);
+    run_free(&a);
+    run_free(&b);
+}
+
 static void a_checkpoint_with_a_flipped_bit_is_refused(void **state)
 {
     Run a, b;
@@ -419,6 +437,7 @@ int main(void)
         cmocka_unit_test(another_seed_gives_other_weights),
         cmocka_unit_test(a_trial_resumed_from_any_evaluation_ends_with_the_same_bytes),
         cmocka_unit_test(a_checkpoint_of_other_options_is_refused),
+        cmocka_unit_test(a_checkpoint_of_another_precision_is_refused),
         cmocka_unit_test(a_checkpoint_with_a_flipped_bit_is_refused),
         cmocka_unit_test(old_checkpoints_beyond_the_limit_are_deleted_but_never_the_best),
         cmocka_unit_test(nothing_that_is_not_acknowledged_is_deleted),

@@ -40,6 +40,7 @@ void run_trial(const Ground *ground, const Wish *wish, Run *run)
     Watch watch = {.run = run, .stop_after_step = wish->stop_after_step, .acknowledge_only = wish->acknowledge_only};
     *run = (Run){.store = path_join(ground->folder, wish->store)};
     ground_workplace(ground, communicator, wish->store, &workplace);
+    workplace.product_type = wish->product_type;
     TrialRequest request = {
         .id = {3, wish->fence},
         .options = ground_options(wish->options),

@@ -21,6 +21,7 @@ typedef struct Wish {
     int64_t stop_after_step;
     uint64_t fence, acknowledge_only;
     bool no_evaluation;
+    DeviceType product_type;
 } Wish;
 
 /* Trains a trial into the store FOLDER/wish->store; run->status says how it went. To be given to run_free. */
