@@ -7,12 +7,6 @@
 #include "core/base/philox.h"
 #include "shard/oversample.h"
 
-struct BatchPlan {
-    int64_t *windows; /* [count] in the order of the epoch */
-    int64_t count;
-    int64_t batch; /* windows of one optimizer step */
-};
-
 /* How often each window is there in an epoch. */
 typedef struct Repeats {
     double *factors;   /* [windows of the split] >= 1 */
@@ -20,6 +14,15 @@ typedef struct Repeats {
     int64_t drawn;     /* how many of them are there once more */
     double total;      /* after oversampling; a double, since a factor has no upper bound */
 } Repeats;
+
+struct BatchPlan {
+    Repeats repeats;
+    uint64_t seed;
+    int64_t split_windows;
+    int64_t *windows; /* [count] in the order of the epoch */
+    int64_t count;
+    int64_t batch; /* windows of one optimizer step */
+};
 
 /* Far above the rounding errors of a sum of so many fractions as there may be windows, far below what a user could mean. */
 #define HALF_SLACK 1e-6
@@ -52,21 +55,6 @@ static int64_t batch_size(const TrainingOptions *options)
     if (__builtin_mul_overflow(options->per_device_train_batch_size, options->gradient_accumulation_steps, &batch))
         return INT64_MAX;
     return batch;
-}
-
-static int64_t steps_of(double windows, int64_t batch)
-{
-    return (int64_t)ceil(windows / (double)batch);
-}
-
-Status batch_plan_steps_per_epoch(const ShardStore *store, int32_t split, const TrainingOptions *options, int64_t *steps,
-                                  Diagnostic *diagnostic)
-{
-    Repeats repeats;
-    Status status = repeats_make(&repeats, store, split, options, diagnostic);
-    *steps = status == STATUS_OK ? steps_of(repeats.total, batch_size(options)) : 0;
-    free(repeats.factors);
-    return status;
 }
 
 /* A window whose factor has a fraction, and its lot over that fraction. */
@@ -128,37 +116,43 @@ static void shuffle(int64_t *windows, int64_t count, uint64_t seed, int64_t epoc
     }
 }
 
+Status batch_plan_turn(BatchPlan *plan, int64_t epoch, Diagnostic *diagnostic)
+{
+    int64_t filled = 0;
+    if (epoch < 0 || epoch > UINT32_MAX)
+        return FAIL(diagnostic, STATUS_LIMIT, "there is no plan for epoch %lld", (long long)epoch);
+    bool *extra = memory_allocate((size_t)plan->split_windows, sizeof *extra);
+    draw_extra(extra, plan->split_windows, &plan->repeats, plan->seed, epoch);
+    for (int64_t i = 0; i < plan->split_windows; i++)
+        for (int64_t times = (int64_t)floor(plan->repeats.factors[i]) + extra[i]; times > 0; times--)
+            plan->windows[filled++] = i;
+    ASSERT(filled == plan->count);
+    shuffle(plan->windows, plan->count, plan->seed, epoch);
+    free(extra);
+    return STATUS_OK;
+}
+
 Status batch_plan_create(BatchPlan **plan, const ShardStore *store, int32_t split, const TrainingOptions *options, int64_t epoch,
                          Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    int64_t count = shard_window_count(store, split);
-    Repeats repeats = {0};
-    bool *extra = NULL;
+    BatchPlan *made = memory_allocate(1, sizeof *made);
     void *memory;
-    *plan = memory_allocate(1, sizeof **plan);
-    TRY(repeats_make(&repeats, store, split, options, diagnostic));
-    if (repeats.total > INT32_MAX)
+    *made = (BatchPlan){.seed = options->seed, .split_windows = shard_window_count(store, split), .batch = batch_size(options)};
+    *plan = NULL;
+    TRY(repeats_make(&made->repeats, store, split, options, diagnostic));
+    if (made->repeats.total > INT32_MAX)
         TRY_FAIL(diagnostic, STATUS_LIMIT,
                  "an epoch would have %.0f sentences, more than %d: choose a smaller oversample_factor or repeat_threshold",
-                 repeats.total, INT32_MAX);
-    if (epoch < 0 || epoch > UINT32_MAX)
-        TRY_FAIL(diagnostic, STATUS_LIMIT, "there is no plan for epoch %lld", (long long)epoch);
-    TRY(memory_try_allocate(&memory, (size_t)repeats.total, sizeof(int64_t), diagnostic));
-    (*plan)->windows = memory;
-    (*plan)->batch = batch_size(options);
-    extra = memory_allocate((size_t)count, sizeof *extra);
-    draw_extra(extra, count, &repeats, options->seed, epoch);
-    for (int64_t i = 0; i < count; i++)
-        for (int64_t times = (int64_t)floor(repeats.factors[i]) + extra[i]; times > 0; times--)
-            (*plan)->windows[(*plan)->count++] = i;
-    ASSERT((*plan)->count == (int64_t)repeats.total);
-    shuffle((*plan)->windows, (*plan)->count, options->seed, epoch);
+                 made->repeats.total, INT32_MAX);
+    made->count = (int64_t)made->repeats.total;
+    TRY(memory_try_allocate(&memory, (size_t)made->count, sizeof(int64_t), diagnostic));
+    made->windows = memory;
+    TRY(batch_plan_turn(made, epoch, diagnostic));
+    *plan = made;
+    made = NULL;
 out:
-    free(extra);
-    free(repeats.factors);
-    if (status != STATUS_OK)
-        batch_plan_destroy(plan);
+    batch_plan_destroy(&made);
     return status;
 }
 
@@ -166,6 +160,7 @@ void batch_plan_destroy(BatchPlan **plan)
 {
     if (!*plan)
         return;
+    free((*plan)->repeats.factors);
     free((*plan)->windows);
     free(*plan);
     *plan = NULL;
@@ -178,7 +173,7 @@ int64_t batch_plan_window_count(const BatchPlan *plan)
 
 int64_t batch_plan_step_count(const BatchPlan *plan)
 {
-    return steps_of((double)plan->count, plan->batch);
+    return (plan->count - 1) / plan->batch + (plan->count > 0);
 }
 
 void batch_plan_step(const BatchPlan *plan, int64_t step, const int64_t **windows, int32_t *count)

@@ -9,19 +9,17 @@
 typedef struct BatchPlan BatchPlan;
 
 /* Plan of one epoch (from 0). Oversampling: a window of factor f (shard/oversample.h) appears floor(f) times and once more with probability
- * f - floor(f) (Philox RANDOM_OVERSAMPLE); shuffled by Fisher-Yates with RANDOM_SHUFFLE, both keyed by (seed, epoch). */
+ * f - floor(f) (Philox RANDOM_OVERSAMPLE); shuffled by Fisher-Yates with RANDOM_SHUFFLE, both keyed by (seed, epoch). Fractional repeats are
+ * drawn so that their total is the same in every epoch: the sum of all factors, rounded to the nearest integer. */
 NODISCARD Status batch_plan_create(BatchPlan **plan, const ShardStore *store, int32_t split, const TrainingOptions *options,
                                    int64_t epoch, Diagnostic *diagnostic);
+/* Makes it the plan of another epoch, without reading the windows again. What batch_plan_step gave before is gone. */
+NODISCARD Status batch_plan_turn(BatchPlan *plan, int64_t epoch, Diagnostic *diagnostic);
 void batch_plan_destroy(BatchPlan **plan);
-int64_t batch_plan_window_count(const BatchPlan *plan); /* after oversampling */
-int64_t batch_plan_step_count(const BatchPlan *plan);   /* ceil(windows / (batch size * accumulation)) */
+int64_t batch_plan_window_count(const BatchPlan *plan); /* after oversampling; the same in every epoch */
+int64_t batch_plan_step_count(const BatchPlan *plan);   /* ceil(windows / (batch size * accumulation)); likewise */
 /* Windows of a step in slot order: *windows points into the plan, [*count]. Slot = index in this list. */
 void batch_plan_step(const BatchPlan *plan, int64_t step, const int64_t **windows, int32_t *count);
-
-/* Steps per epoch for schedules: from the expected number of windows, the sum of their factors rounded to the nearest integer,
- * over the batch; so every epoch has the same number of steps: fractional repeats are drawn so that their total is the same each epoch. */
-NODISCARD Status batch_plan_steps_per_epoch(const ShardStore *store, int32_t split, const TrainingOptions *options, int64_t *steps,
-                                            Diagnostic *diagnostic);
 
 /* Splits the windows of a step over ranks with balanced pieces (longest first onto the least loaded rank, ties by slot and rank): rank_of[i]
  * for each slot. Deterministic. lengths: [count] pieces. */

@@ -103,8 +103,9 @@ static Status prepare(Trainer *trainer, Diagnostic *diagnostic)
     trainer->train_split = shard_split_find(setup->shards, "train");
     trainer->plan_epoch = -1;
     TRY(agree(trainer, check_data(trainer, diagnostic), 0, diagnostic));
-    status = batch_plan_steps_per_epoch(setup->shards, trainer->train_split, setup->options, &trainer->steps_per_epoch, diagnostic);
+    status = batch_plan_create(&trainer->plan, setup->shards, trainer->train_split, setup->options, 0, diagnostic);
     TRY(agree(trainer, status, 0, diagnostic));
+    trainer->steps_per_epoch = batch_plan_step_count(trainer->plan);
     trainer->schedule = schedule_make(setup->options, trainer->steps_per_epoch);
     trainer->part_frozen = memory_allocate((size_t)model_layout(setup->model)->part_count, sizeof *trainer->part_frozen);
     trial_state_init(trainer->state, trainer->schedule.total_steps);
@@ -131,16 +132,10 @@ out:
 
 static Status begin_epoch(Trainer *trainer, int64_t epoch, Diagnostic *diagnostic)
 {
-    const TrainerSetup *setup = trainer->setup;
     Status status = STATUS_OK;
     if (epoch == trainer->plan_epoch)
         return STATUS_OK;
-    batch_plan_destroy(&trainer->plan);
-    status = batch_plan_create(&trainer->plan, setup->shards, trainer->train_split, setup->options, epoch, diagnostic);
-    if (status == STATUS_OK && batch_plan_step_count(trainer->plan) != trainer->steps_per_epoch)
-        status = FAIL(diagnostic, STATUS_INTERNAL, "epoch %" PRId64 " has %" PRId64 " steps instead of %" PRId64, epoch,
-                      batch_plan_step_count(trainer->plan), trainer->steps_per_epoch);
-    TRY(agree(trainer, status, 0, diagnostic));
+    TRY(agree(trainer, batch_plan_turn(trainer->plan, epoch, diagnostic), 0, diagnostic));
     TRY(train_stepper_plan(trainer->stepper, trainer->plan, diagnostic));
     trainer->plan_epoch = epoch;
 out:

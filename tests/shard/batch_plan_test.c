@@ -45,9 +45,9 @@ static BatchPlan *plan_of(const TrainingOptions *options, int64_t epoch)
 
 static int64_t steps_of(const TrainingOptions *options)
 {
-    Diagnostic diagnostic = {0};
-    int64_t steps = 0;
-    must(batch_plan_steps_per_epoch(store, 0, options, &steps, &diagnostic), &diagnostic);
+    BatchPlan *plan = plan_of(options, 0);
+    int64_t steps = batch_plan_step_count(plan);
+    batch_plan_destroy(&plan);
     return steps;
 }
 
@@ -194,6 +194,27 @@ static void a_shuffle_puts_windows_anywhere(void **state)
     free(seen);
 }
 
+/* Whatever epochs it was turned to before. */
+static void a_plan_that_is_turned_is_the_plan_of_that_epoch(void **state)
+{
+    (void)state;
+    Diagnostic diagnostic = {0};
+    TrainingOptions options = training_options(2.5, 4);
+    BatchPlan *turned = plan_of(&options, 7);
+    for (int64_t epoch = 0; epoch < 3; epoch++) {
+        BatchPlan *made = plan_of(&options, epoch);
+        must(batch_plan_turn(turned, epoch, &diagnostic), &diagnostic);
+        int64_t *expected = order_of(made, 4), *found = order_of(turned, 4);
+        assert_int_equal(batch_plan_window_count(made), batch_plan_window_count(turned));
+        assert_memory_equal(expected, found, (size_t)batch_plan_window_count(made) * sizeof *found);
+        free(expected);
+        free(found);
+        batch_plan_destroy(&made);
+    }
+    assert_int_equal(batch_plan_turn(turned, -1, &diagnostic), STATUS_LIMIT);
+    batch_plan_destroy(&turned);
+}
+
 static void a_plan_beyond_all_bounds_is_refused(void **state)
 {
     (void)state;
@@ -318,11 +339,12 @@ static void assert_times(const ShardStore *of, const char *types, const char *fo
 static void assert_refused(const ShardStore *of, const char *types, const char *forms, const char *message)
 {
     Diagnostic diagnostic = {0};
-    int64_t steps;
+    BatchPlan *plan = NULL;
     TrainingOptions options = training_options(3, 16);
     snprintf(options.oversample_types, sizeof options.oversample_types, "%s", types);
     snprintf(options.oversample_forms, sizeof options.oversample_forms, "%s", forms);
-    assert_int_equal(batch_plan_steps_per_epoch(of, 0, &options, &steps, &diagnostic), STATUS_INVALID_INPUT);
+    assert_int_equal(batch_plan_create(&plan, of, 0, &options, 0, &diagnostic), STATUS_INVALID_INPUT);
+    assert_null(plan);
     must_contain(diagnostic.message, message);
 }
 
@@ -450,6 +472,7 @@ int main(void)
         cmocka_unit_test(fractions_are_drawn_anew_but_their_number_is_the_same_each_epoch),
         cmocka_unit_test(the_order_depends_on_seed_and_epoch_alone),
         cmocka_unit_test(a_shuffle_puts_windows_anywhere),
+        cmocka_unit_test(a_plan_that_is_turned_is_the_plan_of_that_epoch),
         cmocka_unit_test(a_plan_beyond_all_bounds_is_refused),
         cmocka_unit_test(chosen_types_alone_are_repeated),
         cmocka_unit_test(repeat_factors_are_those_of_lvis),
