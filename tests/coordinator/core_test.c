@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "coordinator/options_patch.h"
+#include "core/base/philox.h"
 #include "tests/coordinator/core_harness.h"
 
 static const char two_trials[] = "method: grid\nmax_retries: 1\nresources: {heartbeat: 1, lease: 10, hang: 100}\n"
@@ -606,6 +607,34 @@ static void trials_that_back_off_go_on_by_their_numbers(void **state)
     harness_close(&harness);
 }
 
+/* One worker that keeps failing, beside a plain list: of the trials whose time has come it gets the lowest, else a new one. */
+static void a_back_off_ends_at_its_time_whatever_the_others_do(void **state)
+{
+    (void)state;
+    enum { TRIALS = 400, RETRIES = 6 };
+    Harness harness;
+    int64_t until_ms[TRIALS + 1] = {0};
+    int failures[TRIALS + 1] = {0}; /* RETRIES + 1: it was given up */
+    uint32_t begun = 1, expected = 0, again = 0;
+    harness_open(&harness, "method: random\nrun_cap: 400\nmax_retries: 6\nresources: {heartbeat: 1, lease: 10000, hang: 10000}\n"
+                           "parameters: {learning_rate: {distribution: log_uniform_values, min: 1.0e-5, max: 1.0e-3}}\n");
+    harness_hello(&harness, 1, "alone-1-a");
+    while (begun < TRIALS) {
+        AssignmentId id = harness_sent(&harness, 1, MESSAGE_ASSIGN)->assign.id;
+        assert_int_equal(id.trial, expected);
+        harness_wait_ms(&harness, philox4x32_10(philox_key(1, RANDOM_BOOTSTRAP, 0), begun, again, 0, 0).word[0] % 300);
+        until_ms[id.trial] = harness.now_ms + (INT64_C(500) << failures[id.trial]++);
+        for (expected = 0; expected < begun; expected++)
+            if (failures[expected] <= RETRIES && until_ms[expected] <= harness.now_ms)
+                break;
+        again += expected < begun;
+        begun += expected == begun;
+        harness_finished(&harness, 1, id, FINISH_WORKER_FAULT, false);
+    }
+    assert_true(again > TRIALS / 2);
+    harness_close(&harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -631,6 +660,7 @@ int main(void)
         TEST(a_journal_that_does_not_add_up_is_corrupt),
         TEST(configurations_are_ranked_by_the_mean_of_their_seeds),
         cmocka_unit_test(trials_that_back_off_go_on_by_their_numbers),
+        cmocka_unit_test(a_back_off_ends_at_its_time_whatever_the_others_do),
         cmocka_unit_test(options_come_back_from_their_patch),
         cmocka_unit_test(a_machine_that_fails_three_times_in_a_row_gets_no_more_work_while_others_are_there),
         cmocka_unit_test(failures_that_are_the_trials_or_not_in_a_row_do_not_count_against_a_machine),
