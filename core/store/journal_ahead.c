@@ -11,8 +11,8 @@ struct Ahead {
     void *context;
     pthread_t thread;
     bool threaded;
-    pthread_mutex_t
-        lock; /* of everything below but the blocks: those from taken to made are their taker's, the next one is the thread's */
+    /* The lock is of all below it but the blocks: those from taken to made are their taker's, the next one is the thread's. */
+    pthread_mutex_t lock;
     pthread_cond_t changed;
     Unpacked blocks[AHEAD_BLOCKS];
     size_t made, taken; /* in all; one that is in use counts as not taken yet */
