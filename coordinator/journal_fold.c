@@ -11,8 +11,6 @@ Status journal_fold_record(void *context, uint64_t sequence, const void *payload
 {
     JournalFold *fold = context;
     Record record;
-    if (sequence <= fold->folded)
-        return STATUS_OK;
     fold->folded = sequence;
     Status status = record_view(&record, &fold->scratch, payload, size, diagnostic);
     if (status == STATUS_OK)

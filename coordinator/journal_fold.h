@@ -7,7 +7,7 @@
 /* A JournalReplay's context, and the JournalReplay. scratch is freed by the caller with wire_scratch_free. */
 typedef struct JournalFold {
     SweepCore *core;
-    uint64_t folded; /* so many records are in core already: they are passed over when they come again */
+    uint64_t folded; /* the number of the last record that came */
     WireScratch scratch;
 } JournalFold;
 Status journal_fold_record(void *fold, uint64_t sequence, const void *payload, size_t size, Diagnostic *diagnostic);

@@ -192,7 +192,7 @@ static Status open_journal(Server *server, Diagnostic *diagnostic)
             server->core = sweep_core_create(server->options->sweep, server->options->sweep_folder);
             server->folded = 0;
         }
-        JournalFold fold = {.core = server->core, .folded = server->folded};
+        JournalFold fold = {.core = server->core};
         status = journal_open_behind(&server->journal, folder, server->fs, server->folded, journal_fold_record, &fold, diagnostic);
         wire_scratch_free(&fold.scratch);
         if ((status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) && journal_fold_snapshot(folder) != snapshot)

@@ -54,7 +54,8 @@ typedef struct Cursor {
     uint64_t bytes;                /* of segments so far */
 } Cursor;
 
-/* The caller's replay gets each record once: where a snapshot turns out to be damaged, what it had is read again from elsewhere. */
+/* The caller's replay gets each record once, and none that he has: where a snapshot turns out to be damaged, what it had is read again from
+ * elsewhere. */
 typedef struct Once {
     JournalReplay replay;
     void *context;
@@ -206,7 +207,7 @@ Status journal_open_behind(Journal **journal, const char *folder, const FileSyst
     opened->fs = fs;
     opened->file = -1;
     Cursor cursor;
-    Once once = {.replay = replay, .context = context};
+    Once once = {.replay = replay, .context = context, .seen = known};
     if (replay) {
         replay = replay_once;
         context = &once;

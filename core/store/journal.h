@@ -40,8 +40,8 @@ typedef Status (*JournalReplay)(void *context, uint64_t sequence, const void *pa
  * STATUS_BUSY when another writer took the epoch in the same moment: try again. Fault points: journal.epoch_created. */
 NODISCARD Status journal_open(Journal **journal, const char *folder, const FileSystem *fs, JournalReplay replay, void *context,
                               Diagnostic *diagnostic);
-/* The same for a caller who has the first `known` records from journal_read: a snapshot that holds no more is not read again. Those that a
- * later segment holds are replayed all the same. */
+/* The same for a caller who has the first `known` records from journal_read: they are not replayed, and a snapshot that holds no more is not
+ * read again. */
 NODISCARD Status journal_open_behind(Journal **journal, const char *folder, const FileSystem *fs, uint64_t known,
                                      JournalReplay replay, void *context, Diagnostic *diagnostic);
 /* Replays without writing or sealing anything: for readers (best, report, status without a coordinator). A missing folder has no records. */
