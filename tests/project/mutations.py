@@ -39,6 +39,10 @@ MUTATIONS = {
 """, ["worker_trainer"]),
     "the look for a later epoch": ("core/store/journal.c", "    if (!segment_epoch_taken(journal->folder, journal->epoch + 1))", "    if (true)",
                                    ["core_store_journal_epochs"]),
+    "the filter of records that came before": ("core/store/journal.c", "    if (sequence <= once->seen)", "    if (false)", ["core_store_care"]),
+    "the bound on blocks ahead": ("core/store/journal_ahead.c", "ahead->made - ahead->taken == AHEAD_BLOCKS", "ahead->made - ahead->taken == AHEAD_BLOCKS + 1",
+                                  ["core_store_journal_ahead"]),
+    "the order of back-offs": ("coordinator/core_work.c", "return a->until_ns < b->until_ns ||", "return a->until_ns > b->until_ns ||", ["coordinator_core"]),
 }
 
 
