@@ -87,7 +87,7 @@ typedef struct BackendOptions {
 
 typedef enum LinearEpilogue { LINEAR_PLAIN, LINEAR_GELU } LinearEpilogue;
 
-enum { BACKEND_VERSION = 3 };
+enum { BACKEND_VERSION = 4 };
 
 typedef struct Backend {
     uint32_t version; /* BACKEND_VERSION */
@@ -188,6 +188,15 @@ typedef struct Backend {
     /* AdamW as torch (decoupled weight decay, semantics.md section 4) over count elements. */
     void (*adamw)(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
                   DeviceView second_moment, size_t count, const AdamwStep *step);
+    /* The same of some rows of a matrix [.., columns] and its moments. rows: int32 [row_count], ascending; gradient: [row_count, columns], of
+     * those rows alone. A row gets the bits that adamw would give it. */
+    void (*adamw_rows)(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
+                       DeviceView second_moment, DeviceView rows, int32_t row_count, int32_t columns, const AdamwStep *step);
+    /* Steps without a gradient, made up for: rows[i] goes through the last late[i] (int32, 0 .. step_count) of steps [step_count], a host array that
+     * is read before the call returns. A row gets the bits that adamw would have given it with gradients of zero. */
+    void (*adamw_late)(BackendStream *stream, DeviceView parameter, DeviceView first_moment, DeviceView second_moment,
+                       DeviceView rows, DeviceView late, int32_t row_count, int32_t columns, const AdamwStep *steps,
+                       int32_t step_count);
 } Backend;
 
 /* The oracle. Static. */

@@ -339,6 +339,8 @@ __attribute__((visibility("default"))) const Backend *nersweep_backend_entry(voi
         .cross_entropy = cpu_cross_entropy,
         .sum_of_squares = cpu_sum_of_squares,
         .adamw = cpu_adamw,
+        .adamw_rows = cpu_adamw_rows,
+        .adamw_late = cpu_adamw_late,
     };
     return &table;
 }

@@ -100,5 +100,9 @@ void cpu_cross_entropy(BackendStream *stream, DeviceView logits, DeviceView labe
 void cpu_sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sum);
 void cpu_adamw(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment, DeviceView second_moment,
                size_t count, const AdamwStep *step);
+void cpu_adamw_rows(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
+                    DeviceView second_moment, DeviceView rows, int32_t row_count, int32_t columns, const AdamwStep *step);
+void cpu_adamw_late(BackendStream *stream, DeviceView parameter, DeviceView first_moment, DeviceView second_moment, DeviceView rows,
+                    DeviceView late, int32_t row_count, int32_t columns, const AdamwStep *steps, int32_t step_count);
 
 #endif

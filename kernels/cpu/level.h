@@ -48,15 +48,19 @@ typedef struct LossJob {
     float *d_logits; /* may be NULL */
 } LossJob;
 
-typedef struct AdamwJob {
-    float *parameter, *first_moment, *second_moment;
-    const float *gradient;
-    AdamwStep step;
+/* What an AdamwStep comes to for every element. */
+typedef struct AdamwFactors {
+    float clip, epsilon;
     float decay;        /* 1 - learning rate * weight decay */
     float rate;         /* learning rate / (1 - beta1^t) */
     float root_scale;   /* 1 / sqrt(1 - beta2^t) */
     float keep1, take1; /* beta1, 1 - beta1 */
     float keep2, take2;
+} AdamwFactors;
+
+typedef struct AdamwJob {
+    float *parameter, *first_moment, *second_moment;
+    const float *gradient;
 } AdamwJob;
 
 /* What happens to a product of rows with a matrix before it is stored. */
@@ -123,7 +127,9 @@ typedef struct Level {
     void (*attention_backward)(const AttentionJob *job, size_t sequence, size_t head, void *scratch);
     double (*cross_entropy)(const LossJob *job, size_t first, size_t last); /* rows; the sum of their losses */
     double (*sum_of_squares)(const float *x, size_t count);
-    void (*adamw)(const AdamwJob *job, size_t first, size_t last);
+    void (*adamw)(const AdamwJob *job, const AdamwFactors *factors, size_t first, size_t last);
+    /* Elements first .. last - 1 through all of the steps, with gradients of zero. */
+    void (*adamw_late)(const AdamwJob *job, const AdamwFactors *steps, size_t step_count, size_t first, size_t last);
     void (*add_rows)(float *to, const float *rows, size_t row_stride, size_t row_count, size_t count); /* to[i] += sum over rows */
 
     /* in: the product of rows first .. last - 1 and columns column .. column + columns - 1, rows in_row apart; may be the place of out. */

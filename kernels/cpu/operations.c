@@ -388,27 +388,24 @@ void cpu_sum_of_squares(BackendStream *stream, DeviceView x, size_t count, Devic
     operation_end(stream);
 }
 
-static void adamw_task(void *context, int thread, size_t index)
-{
-    const Task *task = context;
-    (void)thread;
-    task->device->level->adamw(task->job, index * ELEMENT_CHUNK, chunk_end(index, ELEMENT_CHUNK, task->count));
-}
+typedef struct AdamwTask {
+    const Level *level;
+    AdamwJob job;
+    AdamwFactors factors;
+    size_t count; /* elements, or rows */
+    /* rows only */
+    const int32_t *rows, *late;
+    const AdamwFactors *steps;
+    size_t columns, step_count;
+} AdamwTask;
 
-void cpu_adamw(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment, DeviceView second_moment,
-               size_t count, const AdamwStep *step)
+static AdamwFactors adamw_factors(const AdamwStep *step)
 {
     double rate = (double)step->learning_rate, beta1 = (double)step->beta1, beta2 = (double)step->beta2;
     ASSERT(step->t >= 1);
-    if (!operation_begin(stream, 0, 0)) {
-        return;
-    }
-    AdamwJob job = {
-        .parameter = host_floats(parameter, count),
-        .first_moment = host_floats(first_moment, count),
-        .second_moment = host_floats(second_moment, count),
-        .gradient = host_floats(gradient, count),
-        .step = *step,
+    return (AdamwFactors){
+        .clip = step->gradient_scale,
+        .epsilon = step->epsilon,
         .decay = (float)(1.0 - rate * (double)step->weight_decay),
         .rate = (float)(rate / (1.0 - pow(beta1, (double)step->t))),
         .root_scale = (float)(1.0 / sqrt(1.0 - pow(beta2, (double)step->t))),
@@ -417,7 +414,113 @@ void cpu_adamw(BackendStream *stream, DeviceView parameter, DeviceView gradient,
         .keep2 = step->beta2,
         .take2 = (float)(1.0 - beta2),
     };
-    Task task = {.device = stream->device, .job = &job, .count = count};
+}
+
+static void adamw_task(void *context, int thread, size_t index)
+{
+    const AdamwTask *task = context;
+    (void)thread;
+    task->level->adamw(&task->job, &task->factors, index * ELEMENT_CHUNK, chunk_end(index, ELEMENT_CHUNK, task->count));
+}
+
+void cpu_adamw(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment, DeviceView second_moment,
+               size_t count, const AdamwStep *step)
+{
+    if (!operation_begin(stream, 0, 0)) {
+        return;
+    }
+    AdamwTask task = {
+        .level = stream->device->level,
+        .job = {host_floats(parameter, count), host_floats(first_moment, count), host_floats(second_moment, count),
+                host_floats(gradient, count)},
+        .factors = adamw_factors(step),
+        .count = count,
+    };
     operation_run(stream, adamw_task, &task, chunk_count(count, ELEMENT_CHUNK));
+    operation_end(stream);
+}
+
+/* The moments and the parameter of one row. */
+static AdamwJob adamw_row(const AdamwTask *task, size_t i)
+{
+    size_t offset = (size_t)task->rows[i] * task->columns;
+    return (AdamwJob){.parameter = task->job.parameter + offset,
+                      .first_moment = task->job.first_moment + offset,
+                      .second_moment = task->job.second_moment + offset};
+}
+
+static void adamw_rows_task(void *context, int thread, size_t index)
+{
+    const AdamwTask *task = context;
+    (void)thread;
+    for (size_t i = index * ROW_CHUNK; i < chunk_end(index, ROW_CHUNK, task->count); i++) {
+        AdamwJob row = adamw_row(task, i);
+        row.gradient = task->job.gradient + i * task->columns;
+        task->level->adamw(&row, &task->factors, 0, task->columns);
+    }
+}
+
+/* A matrix's first float: how many rows it has nobody says here. */
+static AdamwJob adamw_matrix(DeviceView parameter, DeviceView first_moment, DeviceView second_moment)
+{
+    return (AdamwJob){.parameter = host_floats(parameter, 1),
+                      .first_moment = host_floats(first_moment, 1),
+                      .second_moment = host_floats(second_moment, 1)};
+}
+
+void cpu_adamw_rows(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
+                    DeviceView second_moment, DeviceView rows, int32_t row_count, int32_t columns, const AdamwStep *step)
+{
+    if (row_count == 0 || !operation_begin(stream, 0, 0)) {
+        return;
+    }
+    AdamwTask task = {
+        .level = stream->device->level,
+        .job = adamw_matrix(parameter, first_moment, second_moment),
+        .factors = adamw_factors(step),
+        .count = (size_t)row_count,
+        .rows = host_integers(rows, (size_t)row_count),
+        .columns = (size_t)columns,
+    };
+    task.job.gradient = host_floats(gradient, task.count * task.columns);
+    operation_run(stream, adamw_rows_task, &task, chunk_count(task.count, ROW_CHUNK));
+    operation_end(stream);
+}
+
+static void adamw_late_task(void *context, int thread, size_t index)
+{
+    const AdamwTask *task = context;
+    (void)thread;
+    for (size_t i = index * ROW_CHUNK; i < chunk_end(index, ROW_CHUNK, task->count); i++) {
+        AdamwJob row = adamw_row(task, i);
+        size_t late = (size_t)task->late[i];
+        if (late > 0) {
+            task->level->adamw_late(&row, task->steps + task->step_count - late, late, 0, task->columns);
+        }
+    }
+}
+
+void cpu_adamw_late(BackendStream *stream, DeviceView parameter, DeviceView first_moment, DeviceView second_moment, DeviceView rows,
+                    DeviceView late, int32_t row_count, int32_t columns, const AdamwStep *steps, int32_t step_count)
+{
+    size_t count = (size_t)step_count;
+    if (row_count == 0 || count == 0 || !operation_begin(stream, 0, count * sizeof(AdamwFactors))) {
+        return;
+    }
+    AdamwFactors *factors = stream->device->shared;
+    for (size_t i = 0; i < count; i++) {
+        factors[i] = adamw_factors(&steps[i]);
+    }
+    AdamwTask task = {
+        .level = stream->device->level,
+        .job = adamw_matrix(parameter, first_moment, second_moment),
+        .count = (size_t)row_count,
+        .rows = host_integers(rows, (size_t)row_count),
+        .late = host_integers(late, (size_t)row_count),
+        .steps = factors,
+        .columns = (size_t)columns,
+        .step_count = count,
+    };
+    operation_run(stream, adamw_late_task, &task, chunk_count(task.count, ROW_CHUNK));
     operation_end(stream);
 }

@@ -311,6 +311,23 @@ static void adamw(BackendStream *stream, DeviceView parameter, DeviceView gradie
     access_end(&access);
 }
 
+static void adamw_rows(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
+                       DeviceView second_moment, DeviceView rows, int32_t row_count, int32_t columns, const AdamwStep *step)
+{
+    Access access = ACCESS(parameter, gradient, first_moment, second_moment, rows);
+    reference_adamw_rows(stream, parameter, gradient, first_moment, second_moment, rows, row_count, columns, step);
+    access_end(&access);
+}
+
+static void adamw_late(BackendStream *stream, DeviceView parameter, DeviceView first_moment, DeviceView second_moment,
+                       DeviceView rows, DeviceView late, int32_t row_count, int32_t columns, const AdamwStep *steps,
+                       int32_t step_count)
+{
+    Access access = ACCESS(parameter, first_moment, second_moment, rows, late);
+    reference_adamw_late(stream, parameter, first_moment, second_moment, rows, late, row_count, columns, steps, step_count);
+    access_end(&access);
+}
+
 static bool rows_independent(const BackendDevice *device)
 {
     return backend_reference()->rows_independent(device);
@@ -359,6 +376,8 @@ const Backend *backend_guarded(void)
         .cross_entropy = cross_entropy,
         .sum_of_squares = sum_of_squares,
         .adamw = adamw,
+        .adamw_rows = adamw_rows,
+        .adamw_late = adamw_late,
     };
     return &table;
 }

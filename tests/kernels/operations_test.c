@@ -429,6 +429,29 @@ static void adamw(Harness *harness, const int32_t *shape, Result *result)
     result_add(result, harness, "second moment", v, count, 1e-12, element_error);
 }
 
+/* shape: rows in all, rows picked, columns. Late by 0 to 2 steps. */
+static void adamw_of_rows(Harness *harness, const int32_t *shape, Result *result)
+{
+    const Backend *backend = harness_backend(harness);
+    size_t total = (size_t)shape[0], picked = (size_t)shape[1], columns = (size_t)shape[2], count = total * columns;
+    AdamwStep steps[] = {{3e-3f, 0.9f, 0.999f, 1e-8f, 0.01f, 0.75f, 3}, {2e-3f, 0.9f, 0.999f, 1e-8f, 0.01f, 0.5f, 4}};
+    int32_t *index = memory_allocate(picked, sizeof *index), *late = memory_allocate(picked, sizeof *late);
+    for (size_t i = 0; i < picked; i++) {
+        index[i] = (int32_t)(i * total / picked);
+        late[i] = (int32_t)(i % 3);
+    }
+    DeviceView rows = harness_integers(harness, index, picked), behind = harness_integers(harness, late, picked);
+    DeviceView p = harness_random(harness, 1, count, 0.0f, 1.0f), g = harness_random(harness, 2, picked * columns, 0.0f, 1e-2f);
+    DeviceView m = harness_random(harness, 3, count, 0.0f, 1e-3f), v = harness_random(harness, 4, count, 2e-6f, 1e-6f);
+    backend->adamw_late(harness_stream(harness), p, m, v, rows, behind, shape[1], shape[2], steps, 2);
+    backend->adamw_rows(harness_stream(harness), p, g, m, v, rows, shape[1], shape[2], &steps[0]);
+    result_add(result, harness, "parameter", p, count, 1e-6, element_error);
+    result_add(result, harness, "first moment", m, count, 1e-9, element_error);
+    result_add(result, harness, "second moment", v, count, 1e-12, element_error);
+    free(index);
+    free(late);
+}
+
 static void copies(Harness *harness, const int32_t *shape, Result *result)
 {
     const Backend *backend = harness_backend(harness);
@@ -495,6 +518,7 @@ static const Case cases[] = {
     {"cross_entropy_without_gradient", cross_entropy_without_gradient, {{7, 9}}},
     {"sum_of_squares", sum_of_squares, {{1}, {15}, {4096}, {70000}, {200001}}},
     {"adamw", adamw, {{1}, {17}, {1000}, {70003}}},
+    {"adamw_of_rows", adamw_of_rows, {{1, 1, 1}, {7, 3, 5}, {100, 60, 70}, {129, 33, 64}, {64, 64, 31}, {500, 1, 9}}},
     {"rows", rows, {{1, 1, 1}, {7, 3, 5}, {100, 60, 13}, {129, 33, 64}, {64, 64, 31}, {500, 1, 9}}},
     {"bf16_forward",
      bf16_forward,

@@ -237,6 +237,8 @@ const Backend *backend_reference(void)
         .cross_entropy = reference_cross_entropy,
         .sum_of_squares = reference_sum_of_squares,
         .adamw = reference_adamw,
+        .adamw_rows = reference_adamw_rows,
+        .adamw_late = reference_adamw_late,
     };
     return &table;
 }

@@ -64,5 +64,10 @@ void reference_cross_entropy(BackendStream *stream, DeviceView logits, DeviceVie
 void reference_sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sum);
 void reference_adamw(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
                      DeviceView second_moment, size_t count, const AdamwStep *step);
+void reference_adamw_rows(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
+                          DeviceView second_moment, DeviceView rows, int32_t row_count, int32_t columns, const AdamwStep *step);
+void reference_adamw_late(BackendStream *stream, DeviceView parameter, DeviceView first_moment, DeviceView second_moment,
+                          DeviceView rows, DeviceView late, int32_t row_count, int32_t columns, const AdamwStep *steps,
+                          int32_t step_count);
 
 #endif

@@ -3,6 +3,7 @@
 #define NERSWEEP_KERNELS_CPU_SIMD_AVX2_H
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -81,6 +82,10 @@ static inline Floats floats_larger(Floats a, Floats b)
 static inline Floats floats_root(Floats a)
 {
     return _mm256_sqrt_ps(a);
+}
+static inline bool floats_no_bits(Floats a)
+{
+    return _mm256_testz_si256(_mm256_castps_si256(a), _mm256_castps_si256(a)) != 0;
 }
 static inline Floats floats_round(Floats a)
 {

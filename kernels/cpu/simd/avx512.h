@@ -3,6 +3,7 @@
 #define NERSWEEP_KERNELS_CPU_SIMD_AVX512_H
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -75,6 +76,11 @@ static inline Floats floats_larger(Floats a, Floats b)
 static inline Floats floats_root(Floats a)
 {
     return _mm512_sqrt_ps(a);
+}
+/* Whether all lanes are 0, and none of them -0. */
+static inline bool floats_no_bits(Floats a)
+{
+    return _mm512_test_epi32_mask(_mm512_castps_si512(a), _mm512_castps_si512(a)) == 0;
 }
 static inline Floats floats_round(Floats a)
 {

@@ -2,27 +2,77 @@
 #ifndef NERSWEEP_KERNELS_CPU_SIMD_ELEMENTWISE_H
 #define NERSWEEP_KERNELS_CPU_SIMD_ELEMENTWISE_H
 
+#include <stdbool.h>
+
 #include "kernels/cpu/level.h"
 #include "kernels/cpu/simd/math.h"
 
-/* Every element is computed by the same instructions wherever it stands, so that a row updated alone gets the same bits. */
-static void adamw(const AdamwJob *job, size_t first, size_t last)
+/* One step of a vector; the new parameter. Every element goes through the same instructions wherever it stands and whenever its turn comes, so
+ * that a row updated alone, or late, gets the same bits. */
+static inline Floats adamw_vector(const AdamwFactors *factors, Floats gradient, Floats p, Floats *m, Floats *v)
 {
-    Floats keep1 = floats_set(job->keep1), take1 = floats_set(job->take1), keep2 = floats_set(job->keep2),
-           take2 = floats_set(job->take2);
-    Floats clip = floats_set(job->step.gradient_scale), epsilon = floats_set(job->step.epsilon);
-    Floats decay = floats_set(job->decay), rate = floats_set(job->rate), root_scale = floats_set(job->root_scale);
+    Floats g = floats_multiply(gradient, floats_set(factors->clip));
+    *m = floats_multiply_add(floats_set(factors->keep1), *m, floats_multiply(floats_set(factors->take1), g));
+    Floats kept = floats_multiply(floats_set(factors->keep2), *v);
+    *v = floats_multiply_add(floats_multiply(floats_set(factors->take2), g), g, kept);
+    Floats below = floats_multiply_add(floats_root(*v), floats_set(factors->root_scale), floats_set(factors->epsilon));
+    return floats_subtract_product(floats_multiply(p, floats_set(factors->decay)), floats_set(factors->rate),
+                                   floats_divide(*m, below));
+}
+
+static void adamw(const AdamwJob *job, const AdamwFactors *factors, size_t first, size_t last)
+{
+    AdamwFactors own = *factors; /* which no store below can change */
     for (size_t i = first; i < last; i += LANES) {
         size_t left = last - i;
-        Floats g = floats_multiply(floats_load_upto(job->gradient + i, left), clip);
-        Floats m = floats_multiply_add(keep1, floats_load_upto(job->first_moment + i, left), floats_multiply(take1, g));
-        Floats v = floats_multiply(keep2, floats_load_upto(job->second_moment + i, left));
-        v = floats_multiply_add(floats_multiply(take2, g), g, v);
-        Floats p = floats_multiply(floats_load_upto(job->parameter + i, left), decay);
-        Floats below = floats_multiply_add(floats_root(v), root_scale, epsilon);
+        Floats m = floats_load_upto(job->first_moment + i, left), v = floats_load_upto(job->second_moment + i, left);
+        Floats p =
+            adamw_vector(&own, floats_load_upto(job->gradient + i, left), floats_load_upto(job->parameter + i, left), &m, &v);
         floats_store_upto(job->first_moment + i, m, left);
         floats_store_upto(job->second_moment + i, v, left);
-        floats_store_upto(job->parameter + i, floats_subtract_product(p, rate, floats_divide(m, below)), left);
+        floats_store_upto(job->parameter + i, p, left);
+    }
+}
+
+/* Where the first moment has died away, or never was, a step moves nothing: it decays, by products that need no root and no division. */
+static inline void adamw_late_vectors(const AdamwJob *job, const AdamwFactors *steps, size_t step_count, size_t at, size_t vectors,
+                                      size_t left)
+{
+    enum { VECTORS_MAX = 4 };
+    Floats p[VECTORS_MAX], m[VECTORS_MAX], v[VECTORS_MAX];
+    bool still = true;
+    for (size_t j = 0; j < vectors; j++) {
+        p[j] = floats_load_upto(job->parameter + at + j * LANES, left - j * LANES);
+        m[j] = floats_load_upto(job->first_moment + at + j * LANES, left - j * LANES);
+        v[j] = floats_load_upto(job->second_moment + at + j * LANES, left - j * LANES);
+        still = floats_no_bits(m[j]) && still;
+    }
+    for (size_t step = 0; step < step_count; step++) {
+        for (size_t j = 0; j < vectors; j++) {
+            if (still) {
+                p[j] = floats_multiply(p[j], floats_set(steps[step].decay));
+                v[j] = floats_multiply(floats_set(steps[step].keep2), v[j]);
+            } else {
+                p[j] = adamw_vector(&steps[step], floats_zero(), p[j], &m[j], &v[j]);
+            }
+        }
+    }
+    for (size_t j = 0; j < vectors; j++) {
+        floats_store_upto(job->parameter + at + j * LANES, p[j], left - j * LANES);
+        floats_store_upto(job->first_moment + at + j * LANES, m[j], left - j * LANES);
+        floats_store_upto(job->second_moment + at + j * LANES, v[j], left - j * LANES);
+    }
+}
+
+/* Several vectors at once, since each step of one waits for the step before. */
+static void adamw_late(const AdamwJob *job, const AdamwFactors *steps, size_t step_count, size_t first, size_t last)
+{
+    size_t i = first;
+    for (; last - i >= 4 * LANES; i += 4 * LANES) {
+        adamw_late_vectors(job, steps, step_count, i, 4, last - i);
+    }
+    for (; i < last; i += LANES) {
+        adamw_late_vectors(job, steps, step_count, i, 1, last - i);
     }
 }
 

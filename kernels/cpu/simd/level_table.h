@@ -43,6 +43,7 @@ const Level LEVEL_TABLE = {
     .cross_entropy = cross_entropy,
     .sum_of_squares = sum_of_squares,
     .adamw = adamw,
+    .adamw_late = adamw_late,
     .add_rows = add_rows,
     .product_end = product_end,
     .to_bf16 = to_bf16,

@@ -2,6 +2,7 @@
 #ifndef NERSWEEP_KERNELS_CPU_SIMD_PORTABLE_H
 #define NERSWEEP_KERNELS_CPU_SIMD_PORTABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -94,6 +95,11 @@ static inline Floats floats_root(Floats a)
     return a;
 }
 /* Adding 1.5 * 2^23 leaves no bit for a fraction; for numbers below 2^22. */
+static inline bool floats_no_bits(Floats a)
+{
+    Words bits = (Words)a;
+    return (bits[0] | bits[1] | bits[2] | bits[3]) == 0;
+}
 static inline Floats floats_round(Floats a)
 {
     return (a + 12582912.0f) - 12582912.0f;
