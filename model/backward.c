@@ -28,19 +28,6 @@ static int32_t lowest_training_part(const ModelLayout *layout, const ModelStep *
     return part;
 }
 
-/* Gradients of parts that train start from zero; what stands in frozen parts is nobody's business. */
-static void zero_gradients(Model *model, const ModelStep *step)
-{
-    const ModelLayout *layout = model->layout;
-    for (int32_t part = 0; part < layout->part_count; part++) {
-        if (!part_trains(step, part))
-            continue;
-        size_t floats = layout->part_offset[part + 1] - layout->part_offset[part];
-        model->backend->fill_zero(model->stream, device_view_floats(device_view(model->gradients, 0), layout->part_offset[part]),
-                                  floats * sizeof(float));
-    }
-}
-
 static Status announce_part(const Backward *backward, int32_t part, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
@@ -80,7 +67,7 @@ static void head_backward(const Backward *backward)
     int32_t layers = model->config.num_hidden_layers, rows = backward->block->scored.piece_count;
     if (part_trains(backward->step, layers + 1))
         backend->linear_backward_weight(model->stream, activations->layers[layers - 1].output.y, activations->d_logits, rows,
-                                        model->config.label_count, model->config.hidden_size, true,
+                                        model->config.label_count, model->config.hidden_size, !backward->step->zero_gradients,
                                         gradient_view(model, head_parameter(layers, HEAD_WEIGHT)),
                                         gradient_view(model, head_parameter(layers, HEAD_BIAS)));
     if (backward->lowest <= layers)
@@ -95,13 +82,13 @@ static DeviceView layer_gradient(const Backward *backward, int32_t layer, int32_
     return gradient_view(backward->model, layer_parameter(layer, which));
 }
 
-/* d_weight += d_y^T x unless the layer is frozen. */
+/* d_weight = d_y^T x in the step's first block, += in the others, unless the layer is frozen. */
 static void layer_weight_backward(const Backward *backward, int32_t layer, DeviceView x, DeviceView d_y, int32_t rows, int32_t n,
                                   int32_t k, int32_t weight, int32_t bias)
 {
     if (!part_trains(backward->step, 1 + layer))
         return;
-    backward->model->backend->linear_backward_weight(backward->model->stream, x, d_y, rows, n, k, true,
+    backward->model->backend->linear_backward_weight(backward->model->stream, x, d_y, rows, n, k, !backward->step->zero_gradients,
                                                      layer_gradient(backward, layer, weight),
                                                      layer_gradient(backward, layer, bias));
 }
@@ -186,7 +173,9 @@ static void embeddings_backward(const Backward *backward)
                                   embeddings->rstd, parameter_view(model, EMBEDDING_NORM_WEIGHT), d, model_dropout_off(),
                                   model_dropout_embeddings(model, &backward->dropout), d_hidden, device_view_none(),
                                   gradient_view(model, EMBEDDING_NORM_WEIGHT), gradient_view(model, EMBEDDING_NORM_BIAS));
-    model->backend->embedding_backward(model->stream, &backward->block->all, d_hidden, d, gradient_view(model, EMBEDDING_WORD),
+    DeviceBlock rows = backward->block->all; /* the gradient of a word is a row of the step, not of the vocabulary */
+    rows.ids = backward->activations->gradient_rows;
+    model->backend->embedding_backward(model->stream, &rows, d_hidden, d, gradient_view(model, EMBEDDING_WORD),
                                        gradient_view(model, EMBEDDING_POSITION), gradient_view(model, EMBEDDING_TYPE));
 }
 
@@ -268,8 +257,15 @@ Status model_train_block(Model *model, const TokenBlock *block, const ModelStep 
         .prefix = step->frozen_dropout ? 0 : backward.lowest,
     };
     TRY(model_block_upload(model, block, SCORED_LABELLED, NULL, &model->training, &model_block, diagnostic));
-    if (step->zero_gradients)
-        zero_gradients(model, step);
+    if (step->zero_gradients && block->piece_count == 0)
+        model_gradients_clear(model, step->part_frozen);
+    else if (step->zero_gradients)
+        model_gradients_begin(model, step->part_frozen);
+    if (backward.lowest == 0) {
+        TRY(model_gradient_places(model, block, model->host.gradient_rows, diagnostic));
+        model->backend->copy_to_device(model->stream, model->training.gradient_rows, model->host.gradient_rows,
+                                       (size_t)block->piece_count * sizeof *model->host.gradient_rows);
+    }
     if (block->piece_count > 0) {
         if (step->prefix)
             upload_prefix(model, block, step, backward.lowest);

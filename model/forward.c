@@ -207,6 +207,7 @@ Status model_prefix_forward(Model *model, const TokenBlock *block, int32_t layer
     Activations *activations = inference_activations(model, block);
     ModelBlock model_block;
     DropoutPlan plan = {.on = false};
+    ASSERT(!model->rows_late);
     ASSERT(layers >= 1 && layers < model->config.num_hidden_layers);
     TRY(model_block_upload(model, block, SCORED_ALL, NULL, activations, &model_block, diagnostic));
     if (block->piece_count > 0) {
@@ -236,6 +237,7 @@ static void spread_logits(const HostRows *host, int32_t scored, int32_t pieces, 
 Status model_forward(Model *model, const TokenBlock *block, const bool *wanted, float *logits, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
+    ASSERT(!model->rows_late);
     Activations *activations = inference_activations(model, block);
     size_t columns = (size_t)model->config.label_count;
     ModelBlock model_block;

@@ -100,6 +100,9 @@ void model_destroy(Model **model)
     free(old->host.scored_slots);
     free(old->host.labels);
     free(old->host.weights);
+    free(old->host.gradient_rows);
+    free(old->rows.ids);
+    free(old->rows.place);
     model_layout_destroy(&old->layout);
     bert_config_free(&old->config);
     free(old);
@@ -136,20 +139,21 @@ DeviceView model_parameters(Model *model)
     return device_view(model->parameters, 0);
 }
 
-DeviceView model_gradients(Model *model)
+void model_rows_late(Model *model, bool late)
 {
-    ASSERT(model->gradients != NULL);
-    return device_view(model->gradients, 0);
+    model->rows_late = late;
 }
 
 Status model_parameters_get(Model *model, float *values, Diagnostic *diagnostic)
 {
+    ASSERT(!model->rows_late);
     model->backend->copy_to_host(model->stream, values, model_parameters(model), model->layout->float_count * sizeof(float));
     return model->backend->stream_synchronize(model->stream, diagnostic);
 }
 
 Status model_parameters_set(Model *model, const float *values, Diagnostic *diagnostic)
 {
+    ASSERT(!model->rows_late);
     model->backend->copy_to_device(model->stream, model_parameters(model), values, model->layout->float_count * sizeof(float));
     model_refresh(model, NULL);
     return model->backend->stream_synchronize(model->stream, diagnostic);

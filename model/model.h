@@ -35,11 +35,29 @@ NODISCARD Status model_initialize(Model *model, uint64_t seed, bool head_only, D
 /* Copies all parameters between the flat host array [layout->float_count] and the device; set refreshes the matrices. */
 NODISCARD Status model_parameters_get(Model *model, float *values, Diagnostic *diagnostic);
 NODISCARD Status model_parameters_set(Model *model, const float *values, Diagnostic *diagnostic);
-/* Flat device buffers in the model's layout. Gradients exist once model_plan was called with training = true. */
+/* The flat device buffer in the model's layout. */
 DeviceView model_parameters(Model *model);
-DeviceView model_gradients(Model *model);
 /* To be called after the parameters were changed on the device (the optimizer does): refreshes matrices of parts that are not frozen. */
 void model_refresh(Model *model, const bool *part_frozen /* [part_count] or NULL: refresh all */);
+
+/* -- gradients exist once model_plan was called with training = true. Of the word embeddings only rows are kept that the optimizer step touches:
+ * the others' gradients are zero. */
+/* Before the first block of a step: the ids in its blocks, over all micro-batches and ranks, ascending, each once (copied); none where the
+ * embeddings are frozen. Places of gradients hold until the next call. Errors: STATUS_OUT_OF_MEMORY when there are more than ever before, which
+ * model_plan_gradient_rows prevents. */
+NODISCARD Status model_gradient_rows_set(Model *model, const int32_t *ids, int32_t count, Diagnostic *diagnostic);
+NODISCARD Status model_plan_gradient_rows(Model *model, int32_t row_limit, Diagnostic *diagnostic);
+const int32_t *model_gradient_rows(const Model *model, int32_t *count);
+/* The gradients of a part, or of one parameter (index in the layout): *count floats in the model's layout, but of the word embeddings [R, d] of
+ * those rows. Parts follow one another in memory. model_gradient_offset: of such a view in floats, below the layout's float_count. */
+DeviceView model_gradient_part(const Model *model, int32_t part, size_t *count);
+DeviceView model_gradient_parameter(const Model *model, int32_t index, size_t *count);
+size_t model_gradient_offset(DeviceView gradient);
+/* All gradients of parts that train become zero. */
+void model_gradients_clear(Model *model, const bool *part_frozen);
+/* Said by the optimizer: whether rows of word embeddings wait for steps in which they had no gradient. Until they no longer do, nobody may read
+ * all parameters. */
+void model_rows_late(Model *model, bool late);
 
 /* Reserves activation memory for blocks of at most piece_limit pieces and sequence_limit sequences. May be called again with larger limits.
  * Training and inference are planned apart and share one buffer; model_forward takes the inference plan where the block fits into it, the
@@ -79,9 +97,10 @@ typedef struct ModelStep {
     void *part_ready_context;
 } ModelStep;
 
-/* Forward and backward of one micro-batch; gradients += d(loss sum / denominator). *loss_sum receives the undivided loss of this block.
+/* Forward and backward of one micro-batch; gradients += d(loss sum / denominator), = where zero_gradients says that it is the first. *loss_sum receives the undivided loss of this block.
  * An empty block is fine (it announces its parts). Errors: STATUS_DIVERGED when the loss is not finite (step, layer and operation named; after all parts were
- * announced, so that ranks stay in step), STATUS_LIMIT when the block is over the plan, STATUS_INVALID_INPUT as token_block_validate. */
+ * announced, so that ranks stay in step), STATUS_LIMIT when the block is over the plan, STATUS_INVALID_INPUT as token_block_validate, or for a piece
+ * that is none of model_gradient_rows while the embeddings train. */
 NODISCARD Status model_train_block(Model *model, const TokenBlock *block, const ModelStep *step, double *loss_sum,
                                    Diagnostic *diagnostic);
 

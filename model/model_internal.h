@@ -74,6 +74,7 @@ typedef struct Activations {
     int32_t piece_limit, sequence_limit; /* 0: not planned */
     size_t size_bytes;
     DeviceView ids, positions, slots, sequence_start;        /* of the block */
+    DeviceView gradient_rows;                                /* [T] int32 of each piece's word among those of the step; training */
     DeviceView scored_index, scored_positions, scored_slots; /* [R] */
     DeviceView labels, weights;                              /* [R] */
     NormActivations embeddings;
@@ -99,7 +100,15 @@ typedef struct HostRows {
     uint32_t *scored_slots;
     int32_t *labels;
     float *weights;
+    int32_t *gradient_rows;
 } HostRows;
+
+/* Rows of the word embeddings that have a gradient in this step. */
+typedef struct GradientRows {
+    int32_t *ids;         /* [limit], count of them in use, ascending */
+    int32_t count, limit; /* limit: there is room for */
+    int32_t *place;       /* [V] index in ids; -1: has none */
+} GradientRows;
 
 struct Model {
     BertConfig config;
@@ -109,9 +118,13 @@ struct Model {
     BackendStream *stream;
     DeviceType product_type; /* of the encoder's products; the classifier's are fp32 */
     BackendBuffer *parameters;
-    BackendBuffer *gradients; /* NULL until planned for training */
-    BackendBuffer *loss;      /* one double, then class weights [C] */
-    LayerMatrices *matrices;  /* [L] */
+    BackendBuffer
+        *gradients; /* NULL until planned for training: room for rows.limit rows of d, which those of this step end, then the
+                               * layout from its second parameter on */
+    GradientRows rows;
+    bool rows_late;          /* parameters are behind their steps */
+    BackendBuffer *loss;     /* one double, then class weights [C] */
+    LayerMatrices *matrices; /* [L] */
     BackendMatrix *classifier;
     BackendBuffer *activation_buffer;
     size_t activation_bytes;
@@ -128,8 +141,15 @@ static inline DeviceView parameter_view(const Model *model, int32_t index)
 }
 static inline DeviceView gradient_view(const Model *model, int32_t index)
 {
-    return device_view(model->gradients, model->layout->parameters[index].offset * sizeof(float));
+    size_t count;
+    return model_gradient_parameter(model, index, &count);
 }
+
+size_t model_gradient_bytes(const Model *model);
+/* What of the gradients the first block of a step does not set. */
+void model_gradients_begin(Model *model, const bool *part_frozen);
+/* Each piece's row among those of the step. */
+NODISCARD Status model_gradient_places(const Model *model, const TokenBlock *block, int32_t *places, Diagnostic *diagnostic);
 
 /* Start weights into a flat host array; with head_only nothing but the head is written. */
 void model_initialize_parameters(const BertConfig *config, const ModelLayout *layout, uint64_t seed, bool head_only, float *values);

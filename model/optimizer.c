@@ -3,16 +3,29 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/memory.h"
 
 /* Neighbours in the flat buffer that one adamw call updates: same part, same weight decay. Gaps between them are zero in all four buffers
- * and stay zero. */
+ * and stay zero. The word embeddings are a run of their own, of which only rows are updated. */
 typedef struct UpdateRun {
     size_t offset, count; /* floats */
+    int32_t parameter;    /* the first one */
     int32_t part;
     bool decays;
 } UpdateRun;
+
+enum { LATE_STEPS_MAX = 128 };
+
+/* Steps that rows of the word embeddings [V, d] have not been through. */
+typedef struct LateRows {
+    AdamwStep steps[LATE_STEPS_MAX];
+    int32_t step_count;
+    int32_t *seen;        /* [V] how many of steps a row has been through */
+    int32_t *rows, *late; /* [V] while they are being copied to the device */
+    BackendBuffer *device_rows, *device_late;
+} LateRows;
 
 struct Optimizer {
     Model *model;
@@ -24,6 +37,7 @@ struct Optimizer {
     double *part_decay; /* [part_count] factor of layer-wise learning-rate decay */
     UpdateRun *runs;
     int32_t run_count;
+    LateRows late;
 };
 
 static void make_runs(Optimizer *optimizer, const ModelLayout *layout)
@@ -32,9 +46,9 @@ static void make_runs(Optimizer *optimizer, const ModelLayout *layout)
     for (int32_t i = 0; i < layout->parameter_count; i++) {
         const ModelParameter *parameter = &layout->parameters[i];
         UpdateRun *last = optimizer->run_count ? &optimizer->runs[optimizer->run_count - 1] : NULL;
-        if (!last || last->part != parameter->part || last->decays != parameter->decays) {
+        if (!last || i == 1 || last->part != parameter->part || last->decays != parameter->decays) {
             last = &optimizer->runs[optimizer->run_count++];
-            *last = (UpdateRun){.offset = parameter->offset, .part = parameter->part, .decays = parameter->decays};
+            *last = (UpdateRun){.offset = parameter->offset, .parameter = i, .part = parameter->part, .decays = parameter->decays};
         }
         last->count = parameter->offset + parameter->count - last->offset;
     }
@@ -67,6 +81,12 @@ Status optimizer_create(Optimizer **optimizer, Model *model, const TrainingOptio
     TRY(backend->buffer_create(&made->first_moment, device, bytes, diagnostic));
     TRY(backend->buffer_create(&made->second_moment, device, bytes, diagnostic));
     TRY(backend->buffer_create(&made->sum, device, sizeof(double), diagnostic));
+    size_t words = (size_t)model_config(model)->vocab_size;
+    made->late.seen = memory_allocate(words, sizeof *made->late.seen);
+    made->late.rows = memory_allocate(words, sizeof *made->late.rows);
+    made->late.late = memory_allocate(words, sizeof *made->late.late);
+    TRY(backend->buffer_create(&made->late.device_rows, device, words * sizeof(int32_t), diagnostic));
+    TRY(backend->buffer_create(&made->late.device_late, device, words * sizeof(int32_t), diagnostic));
     *optimizer = made;
     made = NULL;
 out:
@@ -82,11 +102,15 @@ void optimizer_destroy(Optimizer **optimizer)
     const Backend *backend = model_backend(old->model);
     Status ignored = backend->stream_synchronize(model_stream(old->model), NULL); /* the last update may still be queued */
     (void)ignored;
-    BackendBuffer **buffers[] = {&old->first_moment, &old->second_moment, &old->sum};
+    BackendBuffer **buffers[] = {&old->first_moment, &old->second_moment, &old->sum, &old->late.device_rows,
+                                 &old->late.device_late};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         if (*buffers[i])
             backend->buffer_destroy(buffers[i]);
     }
+    free(old->late.seen);
+    free(old->late.rows);
+    free(old->late.late);
     free(old->part_t);
     free(old->part_decay);
     free(old->runs);
@@ -99,12 +123,11 @@ static bool part_trains(const bool *part_frozen, int32_t part)
     return !part_frozen || !part_frozen[part];
 }
 
-/* Sum of squares of gradients [offset, offset + count) added up on the device. */
-static void queue_sum(Optimizer *optimizer, size_t offset, size_t count)
+/* Sum of squares of gradients added up on the device. */
+static void queue_sum(Optimizer *optimizer, DeviceView gradient, size_t count)
 {
     Model *model = optimizer->model;
-    model_backend(model)->sum_of_squares(model_stream(model), device_view_floats(model_gradients(model), offset), count,
-                                         device_view(optimizer->sum, 0));
+    model_backend(model)->sum_of_squares(model_stream(model), gradient, count, device_view(optimizer->sum, 0));
 }
 
 static Status fetch_sum(Optimizer *optimizer, double *sum, Diagnostic *diagnostic)
@@ -131,8 +154,10 @@ static Status fail_diverged(Optimizer *optimizer, const bool *part_frozen, Diagn
         double sum = 0;
         if (!part_trains(part_frozen, parameter->part))
             continue;
+        size_t count;
+        DeviceView gradient = model_gradient_parameter(optimizer->model, i, &count);
         clear_sum(optimizer);
-        queue_sum(optimizer, parameter->offset, parameter->count);
+        queue_sum(optimizer, gradient, count);
         TRY(fetch_sum(optimizer, &sum, diagnostic));
         if (!isfinite(sum))
             name = parameter->name;
@@ -150,8 +175,10 @@ static Status measure_norm(Optimizer *optimizer, const bool *part_frozen, double
     double sum = 0;
     clear_sum(optimizer);
     for (int32_t part = 0; part < layout->part_count; part++) {
+        size_t count;
+        DeviceView gradient = model_gradient_part(optimizer->model, part, &count);
         if (part_trains(part_frozen, part))
-            queue_sum(optimizer, layout->part_offset[part], layout->part_offset[part + 1] - layout->part_offset[part]);
+            queue_sum(optimizer, gradient, count);
     }
     TRY(fetch_sum(optimizer, &sum, diagnostic));
     *norm = sqrt(sum);
@@ -161,9 +188,105 @@ out:
     return status;
 }
 
-static void queue_updates(Optimizer *optimizer, const bool *part_frozen, double learning_rate, double gradient_scale)
+/* Queues the steps that count rows of late->rows still need. */
+static void queue_late(Optimizer *optimizer, int32_t count)
+{
+    LateRows *late = &optimizer->late;
+    Model *model = optimizer->model;
+    const Backend *backend = model_backend(model);
+    BackendStream *stream = model_stream(model);
+    const ModelParameter *words = &model_layout(model)->parameters[0];
+    int32_t behind = 0;
+    for (int32_t i = 0; i < count; i++) {
+        int32_t row = late->rows[i], missed = late->step_count - late->seen[row];
+        if (missed == 0)
+            continue;
+        late->rows[behind] = row;
+        late->late[behind++] = missed;
+        late->seen[row] = late->step_count;
+    }
+    if (behind == 0)
+        return;
+    backend->copy_to_device(stream, device_view(late->device_rows, 0), late->rows, (size_t)behind * sizeof *late->rows);
+    backend->copy_to_device(stream, device_view(late->device_late, 0), late->late, (size_t)behind * sizeof *late->late);
+    backend->adamw_late(stream, device_view_floats(model_parameters(model), words->offset),
+                        device_view_floats(device_view(optimizer->first_moment, 0), words->offset),
+                        device_view_floats(device_view(optimizer->second_moment, 0), words->offset),
+                        device_view(late->device_rows, 0), device_view(late->device_late, 0), behind, words->shape[1], late->steps,
+                        late->step_count);
+}
+
+static void forget_late(Optimizer *optimizer)
+{
+    LateRows *late = &optimizer->late;
+    late->step_count = 0;
+    memset(late->seen, 0, (size_t)model_config(optimizer->model)->vocab_size * sizeof *late->seen);
+    model_rows_late(optimizer->model, false);
+}
+
+void optimizer_settle(Optimizer *optimizer)
+{
+    LateRows *late = &optimizer->late;
+    int32_t words = model_config(optimizer->model)->vocab_size;
+    if (late->step_count == 0)
+        return;
+    for (int32_t row = 0; row < words; row++)
+        late->rows[row] = row;
+    queue_late(optimizer, words);
+    forget_late(optimizer);
+}
+
+Status optimizer_begin_step(Optimizer *optimizer, const int32_t *ids, int32_t count, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    LateRows *late = &optimizer->late;
+    TRY(model_gradient_rows_set(optimizer->model, ids, count, diagnostic));
+    if (count == 0 || late->step_count == LATE_STEPS_MAX)
+        optimizer_settle(optimizer);
+    if (count > 0)
+        memcpy(late->rows, ids, (size_t)count * sizeof *ids);
+    queue_late(optimizer, count);
+    /* The copies that were queued read host arrays which the next call writes. */
+    TRY(model_backend(optimizer->model)->stream_synchronize(model_stream(optimizer->model), diagnostic));
+out:
+    return status;
+}
+
+/* The rows of this step; the others stay behind. */
+static void queue_words(Optimizer *optimizer, const UpdateRun *run, const AdamwStep *step)
+{
+    LateRows *late = &optimizer->late;
+    Model *model = optimizer->model;
+    const Backend *backend = model_backend(model);
+    BackendStream *stream = model_stream(model);
+    size_t floats;
+    int32_t count;
+    const int32_t *rows = model_gradient_rows(model, &count);
+    DeviceView gradient = model_gradient_parameter(model, run->parameter, &floats);
+    ASSERT(late->step_count < LATE_STEPS_MAX);
+    late->steps[late->step_count++] = *step;
+    for (int32_t i = 0; i < count; i++)
+        late->seen[rows[i]] = late->step_count;
+    model_rows_late(model, true);
+    backend->copy_to_device(stream, device_view(late->device_rows, 0), rows, (size_t)count * sizeof *rows);
+    backend->adamw_rows(stream, device_view_floats(model_parameters(model), run->offset), gradient,
+                        device_view_floats(device_view(optimizer->first_moment, 0), run->offset),
+                        device_view_floats(device_view(optimizer->second_moment, 0), run->offset),
+                        device_view(late->device_rows, 0), count, model_layout(model)->parameters[run->parameter].shape[1], step);
+}
+
+static void queue_run(Optimizer *optimizer, const UpdateRun *run, const AdamwStep *step)
 {
     Model *model = optimizer->model;
+    size_t count;
+    DeviceView gradient = model_gradient_parameter(model, run->parameter, &count);
+    model_backend(model)->adamw(model_stream(model), device_view_floats(model_parameters(model), run->offset), gradient,
+                                device_view_floats(device_view(optimizer->first_moment, 0), run->offset),
+                                device_view_floats(device_view(optimizer->second_moment, 0), run->offset), run->count, step);
+}
+
+static void queue_updates(Optimizer *optimizer, const bool *part_frozen, double learning_rate, double gradient_scale)
+{
     const TrainingOptions *options = &optimizer->options;
     for (int32_t i = 0; i < optimizer->run_count; i++) {
         const UpdateRun *run = &optimizer->runs[i];
@@ -178,10 +301,10 @@ static void queue_updates(Optimizer *optimizer, const bool *part_frozen, double 
             .gradient_scale = (float)gradient_scale,
             .t = optimizer->part_t[run->part],
         };
-        model_backend(model)->adamw(model_stream(model), device_view_floats(model_parameters(model), run->offset),
-                                    device_view_floats(model_gradients(model), run->offset),
-                                    device_view_floats(device_view(optimizer->first_moment, 0), run->offset),
-                                    device_view_floats(device_view(optimizer->second_moment, 0), run->offset), run->count, &step);
+        if (run->parameter == 0)
+            queue_words(optimizer, run, &step);
+        else
+            queue_run(optimizer, run, &step);
     }
 }
 
@@ -212,6 +335,7 @@ Status optimizer_state_get(Optimizer *optimizer, float *first_moment, float *sec
     BackendStream *stream = model_stream(optimizer->model);
     const ModelLayout *layout = model_layout(optimizer->model);
     size_t bytes = layout->float_count * sizeof(float);
+    optimizer_settle(optimizer);
     backend->copy_to_host(stream, first_moment, device_view(optimizer->first_moment, 0), bytes);
     backend->copy_to_host(stream, second_moment, device_view(optimizer->second_moment, 0), bytes);
     for (int32_t part = 0; part < layout->part_count; part++)
@@ -233,6 +357,7 @@ Status optimizer_state_set(Optimizer *optimizer, const float *first_moment, cons
     }
     for (int32_t part = 0; part < layout->part_count; part++)
         optimizer->part_t[part] = part_t[part];
+    forget_late(optimizer); /* what waits belonged to the state before */
     backend->copy_to_device(stream, device_view(optimizer->first_moment, 0), first_moment, bytes);
     backend->copy_to_device(stream, device_view(optimizer->second_moment, 0), second_moment, bytes);
     return backend->stream_synchronize(stream, diagnostic);

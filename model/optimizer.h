@@ -26,13 +26,20 @@ typedef struct Optimizer Optimizer;
 NODISCARD Status optimizer_create(Optimizer **optimizer, Model *model, const TrainingOptions *options, Diagnostic *diagnostic);
 void optimizer_destroy(Optimizer **optimizer);
 
+/* Before the first block of every step: ids as model_gradient_rows_set, to which they are passed on. Their rows are brought up to date: those of
+ * the word embeddings without a gradient stay behind a step, until a block reads them, or all are asked for (optimizer_settle); by the very same
+ * bits, since such a step depends on nothing but the row. */
+NODISCARD Status optimizer_begin_step(Optimizer *optimizer, const int32_t *ids, int32_t count, Diagnostic *diagnostic);
+/* Queues what brings all rows up to date. To be called before anybody reads the model's parameters or computes without a step. */
+void optimizer_settle(Optimizer *optimizer);
+
 /* Norm of all gradients of parts that train -> clip factor min(1, max_grad_norm / (norm + 1e-6)) -> AdamW -> model_refresh.
  * base learning rate = options->learning_rate * factor; layer-wise decay as options say. Parts that thaw start with t = 1 and zero moments.
  * STATUS_DIVERGED when the norm is not finite, naming the first parameter whose gradient is not. */
 NODISCARD Status optimizer_step(Optimizer *optimizer, const bool *part_frozen, double factor, double *gradient_norm,
                                 Diagnostic *diagnostic);
 
-/* State for checkpoints: both moments in the model's layout [float_count] each, and t per part [part_count]. */
+/* State for checkpoints (get settles first): both moments in the model's layout [float_count] each, and t per part [part_count]. */
 NODISCARD Status optimizer_state_get(Optimizer *optimizer, float *first_moment, float *second_moment, int64_t *part_t,
                                      Diagnostic *diagnostic);
 NODISCARD Status optimizer_state_set(Optimizer *optimizer, const float *first_moment, const float *second_moment,

@@ -75,6 +75,7 @@ static void place_layers_for_training(Planner *planner, const BertConfig *config
     for (int32_t i = 0; i < config->num_hidden_layers; i++)
         plan->layers[i] = place_layer(planner, config);
     int32_t d = config->hidden_size;
+    plan->gradient_rows = place_rows(planner, 1);
     plan->scored_context = place_product_rows(planner, d);
     plan->d_logits = place_rows(planner, config->label_count);
     plan->d_scored = place_rows(planner, d);
@@ -166,17 +167,6 @@ out:
     return status;
 }
 
-static Status reserve_gradients(Model *model, Diagnostic *diagnostic)
-{
-    if (model->gradients)
-        return STATUS_OK;
-    size_t bytes = model->layout->float_count * sizeof(float);
-    Status status = model->backend->buffer_create(&model->gradients, model->device, bytes, diagnostic);
-    if (status != STATUS_OK)
-        diagnostic_prefix(diagnostic, "reserving %zu bytes for gradients", bytes);
-    return status;
-}
-
 static void reserve_host_rows(HostRows *host, int32_t piece_limit)
 {
     size_t count = (size_t)piece_limit;
@@ -188,6 +178,7 @@ static void reserve_host_rows(HostRows *host, int32_t piece_limit)
     host->scored_slots = memory_reallocate(host->scored_slots, count, sizeof *host->scored_slots);
     host->labels = memory_reallocate(host->labels, count, sizeof *host->labels);
     host->weights = memory_reallocate(host->weights, count, sizeof *host->weights);
+    host->gradient_rows = memory_reallocate(host->gradient_rows, count, sizeof *host->gradient_rows);
     host->capacity = piece_limit;
 }
 
@@ -200,7 +191,7 @@ Status model_plan(Model *model, int32_t piece_limit, int32_t sequence_limit, boo
         return FAIL(diagnostic, STATUS_INVALID_INPUT, "a plan for %d pieces in %d sequences: both must be at least 1", piece_limit,
                     sequence_limit);
     if (training)
-        TRY(reserve_gradients(model, diagnostic));
+        TRY(model_plan_gradient_rows(model, piece_limit, diagnostic));
     if (piece_limit > plan->piece_limit)
         plan->piece_limit = piece_limit;
     if (sequence_limit > plan->sequence_limit)
@@ -221,5 +212,5 @@ out:
 
 size_t model_planned_bytes(const Model *model)
 {
-    return model->activation_bytes + (model->gradients ? model->layout->float_count * sizeof(float) : 0);
+    return model->activation_bytes + model_gradient_bytes(model);
 }

@@ -12,10 +12,10 @@ struct Reducer {
     const bool *part_frozen;
 };
 
-static float *host_gradients(const Reducer *reducer)
+/* NULL where the host has no access to gradients. */
+static float *host_gradient(const Reducer *reducer, DeviceView view)
 {
     const Backend *backend = model_backend(reducer->model);
-    DeviceView view = model_gradients(reducer->model);
     uint8_t *bytes = backend->buffer_host_pointer ? backend->buffer_host_pointer(view.buffer) : NULL;
     return bytes ? (float *)(void *)(bytes + view.offset_bytes) : NULL;
 }
@@ -27,7 +27,8 @@ Status reducer_create(Reducer **reducer, Communicator *communicator, Model *mode
     (*reducer)->communicator = communicator;
     (*reducer)->model = model;
     (*reducer)->started = memory_allocate((size_t)model_layout(model)->part_count, sizeof *(*reducer)->started);
-    if (communicator_size(communicator) > 1 && !host_gradients(*reducer)) {
+    size_t count;
+    if (communicator_size(communicator) > 1 && !host_gradient(*reducer, model_gradient_part(model, 0, &count))) {
         void *memory;
         TRY(memory_try_allocate(&memory, model_layout(model)->float_count, sizeof(float), diagnostic));
         (*reducer)->staged = memory;
@@ -59,19 +60,17 @@ Status reducer_part_ready(void *context, int32_t part, Diagnostic *diagnostic)
 {
     Reducer *reducer = context;
     Status status = STATUS_OK;
-    const ModelLayout *layout = model_layout(reducer->model);
-    size_t offset = layout->part_offset[part], count = layout->part_offset[part + 1] - offset;
+    size_t count;
     if (reducer->started[part] || communicator_size(reducer->communicator) == 1)
         return STATUS_OK;
-    float *gradients = reducer->staged ? reducer->staged : host_gradients(reducer);
+    DeviceView gradient = model_gradient_part(reducer->model, part, &count);
+    float *values = reducer->staged ? reducer->staged + model_gradient_offset(gradient) : host_gradient(reducer, gradient);
     if (reducer->staged) {
-        model_backend(reducer->model)
-            ->copy_to_host(model_stream(reducer->model), gradients + offset,
-                           device_view_floats(model_gradients(reducer->model), offset), count * sizeof *gradients);
+        model_backend(reducer->model)->copy_to_host(model_stream(reducer->model), values, gradient, count * sizeof *values);
         status = model_backend(reducer->model)->stream_synchronize(model_stream(reducer->model), diagnostic);
     }
     /* Also after a failed copy: the other ranks wait for this one's share. */
-    communicator_sum_float_start(reducer->communicator, gradients + offset, count);
+    communicator_sum_float_start(reducer->communicator, values, count);
     reducer->started[part] = true;
     return status;
 }
@@ -91,10 +90,11 @@ Status reducer_finish(Reducer *reducer, Diagnostic *diagnostic)
     if (status != STATUS_OK || !reducer->staged)
         return status;
     for (int32_t part = 0; part < layout->part_count; part++) {
-        size_t offset = layout->part_offset[part];
+        size_t count;
+        DeviceView gradient = model_gradient_part(reducer->model, part, &count);
         if (!reducer->part_frozen[part])
-            backend->copy_to_device(model_stream(reducer->model), device_view_floats(model_gradients(reducer->model), offset),
-                                    reducer->staged + offset, (layout->part_offset[part + 1] - offset) * sizeof(float));
+            backend->copy_to_device(model_stream(reducer->model), gradient, reducer->staged + model_gradient_offset(gradient),
+                                    count * sizeof(float));
     }
     return backend->stream_synchronize(model_stream(reducer->model), diagnostic);
 }

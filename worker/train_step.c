@@ -12,6 +12,7 @@
 struct TrainStepper {
     Communicator *communicator;
     Model *model;
+    Optimizer *optimizer;
     const ShardStore *shards;
     int32_t split;
     const TrainingOptions *options;
@@ -24,6 +25,8 @@ struct TrainStepper {
     int64_t micro_batch;          /* windows of one micro-batch, over all ranks */
     Int32Array lengths;           /* [windows of a step] */
     Int32Array rank_of;           /* [windows of a step] */
+    uint64_t *ids_seen;           /* [V] bits, zero between two steps */
+    Int32Array ids;               /* of a step, ascending */
 };
 
 /* One step's windows, and who trains which. */
@@ -34,17 +37,26 @@ typedef struct StepShare {
     int64_t pieces, own_pieces;
 } StepShare;
 
-Status train_stepper_create(TrainStepper **stepper, Communicator *communicator, Model *model, const ShardStore *shards,
-                            int32_t split, const TrainingOptions *options, const char *work_folder, Diagnostic *diagnostic)
+/* Words of a set of ids. */
+static size_t id_words(const Model *model)
+{
+    return ((size_t)model_config(model)->vocab_size + 63) / 64;
+}
+
+Status train_stepper_create(TrainStepper **stepper, Communicator *communicator, Model *model, Optimizer *optimizer,
+                            const ShardStore *shards, int32_t split, const TrainingOptions *options, const char *work_folder,
+                            Diagnostic *diagnostic)
 {
     *stepper = memory_allocate(1, sizeof **stepper);
     **stepper = (TrainStepper){.communicator = communicator,
                                .model = model,
+                               .optimizer = optimizer,
                                .shards = shards,
                                .split = split,
                                .options = options,
                                .micro_batch = options->per_device_train_batch_size};
     (*stepper)->block = token_block_create(4096, 256);
+    (*stepper)->ids_seen = memory_allocate(id_words(model), sizeof *(*stepper)->ids_seen);
     (*stepper)->prefixes = prefix_cache_create(model, shards, split, work_folder, (uint64_t)options->frozen_cache_mb << 20);
     Status status = label_weights_create(&(*stepper)->weights, shards, split, options, diagnostic);
     /* The reducer looks at the gradients, which exist once a plan for training was made. */
@@ -68,6 +80,8 @@ void train_stepper_destroy(TrainStepper **stepper)
     array_free(&(*stepper)->block_windows);
     array_free(&(*stepper)->lengths);
     array_free(&(*stepper)->rank_of);
+    array_free(&(*stepper)->ids);
+    free((*stepper)->ids_seen);
     free(*stepper);
     *stepper = NULL;
 }
@@ -100,15 +114,53 @@ static void step_share(TrainStepper *stepper, int64_t index, StepShare *share)
         share->denominator = 1;
 }
 
-/* The largest micro-batch of this rank over all steps of the plan. */
-static void largest_micro_batch(TrainStepper *stepper, int32_t *pieces, int32_t *sequences)
+/* The ids of a step's windows, whoever trains them. One that is out of range is found where its block is checked. */
+static Status step_ids(TrainStepper *stepper, const StepShare *share, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    uint64_t *seen = stepper->ids_seen;
+    int32_t vocabulary = model_config(stepper->model)->vocab_size;
+    for (int32_t slot = 0; slot < share->count; slot++) {
+        ShardWindow window;
+        TRY(shard_window_read(stepper->shards, stepper->split, share->windows[slot], &window, diagnostic));
+        for (int32_t t = 0; t < window.length; t++) {
+            if (window.ids[t] >= 0 && window.ids[t] < vocabulary)
+                seen[window.ids[t] / 64] |= 1ull << window.ids[t] % 64;
+        }
+    }
+out:
+    stepper->ids.count = 0;
+    for (size_t word = 0; word < id_words(stepper->model); word++) {
+        for (uint64_t left = seen[word]; left; left &= left - 1)
+            array_push(&stepper->ids, (int32_t)(word * 64) + __builtin_ctzll(left));
+        seen[word] = 0;
+    }
+    return status;
+}
+
+/* The ranks' sums are of the same rows, or the step fails on all of them. */
+static Status begin_step(TrainStepper *stepper, const StepShare *share, const bool *part_frozen, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    stepper->ids.count = 0;
+    if (!part_frozen[0])
+        status = step_ids(stepper, share, diagnostic);
+    if (status == STATUS_OK)
+        status = optimizer_begin_step(stepper->optimizer, stepper->ids.items, (int32_t)stepper->ids.count, diagnostic);
+    return communicator_agree(stepper->communicator, status, &(int64_t){0}, diagnostic);
+}
+
+/* The largest micro-batch of this rank over all steps of the plan, and the largest step of all. */
+static void largest_micro_batch(TrainStepper *stepper, int32_t *pieces, int32_t *sequences, int64_t *step_pieces)
 {
     int64_t steps = batch_plan_step_count(stepper->plan);
     int32_t rank = communicator_rank(stepper->communicator);
     *pieces = *sequences = 1;
+    *step_pieces = 1;
     for (int64_t index = 0; index < steps; index++) {
         StepShare share;
         step_share(stepper, index, &share);
+        *step_pieces = share.pieces > *step_pieces ? share.pieces : *step_pieces;
         for (int64_t first = 0; first < share.count; first += stepper->micro_batch) {
             int32_t block_pieces = 0, block_sequences = 0;
             for (int64_t i = first; i < share.count && i < first + stepper->micro_batch; i++) {
@@ -128,8 +180,11 @@ Status train_stepper_plan(TrainStepper *stepper, const BatchPlan *plan, Diagnost
     stepper->plan = plan;
     for (;;) {
         int32_t pieces, sequences;
-        largest_micro_batch(stepper, &pieces, &sequences);
-        status = model_plan(stepper->model, pieces, sequences, true, diagnostic);
+        int64_t step_pieces;
+        largest_micro_batch(stepper, &pieces, &sequences, &step_pieces);
+        status = model_plan_gradient_rows(stepper->model, step_pieces < INT32_MAX ? (int32_t)step_pieces : INT32_MAX, diagnostic);
+        if (status == STATUS_OK)
+            status = model_plan(stepper->model, pieces, sequences, true, diagnostic);
         int64_t too_large = status == STATUS_OUT_OF_MEMORY;
         communicator_max_int64(stepper->communicator, &too_large, 1);
         if (!too_large || stepper->micro_batch == 1)
@@ -194,8 +249,7 @@ static Status run_blocks(TrainStepper *stepper, const StepShare *share, ModelSte
     }
     if (first_block) {
         Model *model = stepper->model;
-        model_backend(model)->fill_zero(model_stream(model), model_gradients(model),
-                                        model_layout(model)->float_count * sizeof(float));
+        model_gradients_clear(model, model_step->part_frozen);
         TRY(model_backend(model)->stream_synchronize(model_stream(model), diagnostic));
     }
 out:
@@ -222,8 +276,11 @@ Status train_stepper_run(TrainStepper *stepper, int64_t index, int64_t step, con
         .part_ready_context = stepper->reducer,
     };
     double loss_sum = 0;
+    Status status = begin_step(stepper, &share, part_frozen, diagnostic);
+    if (status != STATUS_OK)
+        return status;
     reducer_begin(stepper->reducer, part_frozen);
-    Status status = run_blocks(stepper, &share, &model_step, &loss_sum, diagnostic);
+    status = run_blocks(stepper, &share, &model_step, &loss_sum, diagnostic);
     Status reduced = reducer_finish(stepper->reducer, status == STATUS_OK ? diagnostic : NULL);
     communicator_sum_double(stepper->communicator, &loss_sum, 1);
     *result = (TrainStepResult){.loss = loss_sum / share.denominator, .pieces = share.pieces, .own_pieces = share.own_pieces};

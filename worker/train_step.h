@@ -3,15 +3,16 @@
 #define NERSWEEP_WORKER_TRAIN_STEP_H
 
 #include "model/model.h"
+#include "model/optimizer.h"
 #include "shard/batch_plan.h"
 #include "worker/communicator.h"
 
 typedef struct TrainStepper TrainStepper;
 
 /* All arguments must outlive it. work_folder: local, for what is kept of frozen layers. */
-NODISCARD Status train_stepper_create(TrainStepper **stepper, Communicator *communicator, Model *model, const ShardStore *shards,
-                                      int32_t split, const TrainingOptions *options, const char *work_folder,
-                                      Diagnostic *diagnostic);
+NODISCARD Status train_stepper_create(TrainStepper **stepper, Communicator *communicator, Model *model, Optimizer *optimizer,
+                                      const ShardStore *shards, int32_t split, const TrainingOptions *options,
+                                      const char *work_folder, Diagnostic *diagnostic);
 void train_stepper_destroy(TrainStepper **stepper);
 
 /* Collective. Reserves memory for every step of the plan. Where that is not to be had micro-batches are halved on all ranks until they fit:

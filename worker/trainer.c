@@ -111,8 +111,8 @@ static Status prepare(Trainer *trainer, Diagnostic *diagnostic)
     trial_state_init(trainer->state, trainer->schedule.total_steps);
     status = optimizer_create(&trainer->optimizer, setup->model, setup->options, diagnostic);
     if (status == STATUS_OK)
-        status = train_stepper_create(&trainer->stepper, setup->communicator, setup->model, setup->shards, trainer->train_split,
-                                      setup->options, setup->checkpoints.work_folder, diagnostic);
+        status = train_stepper_create(&trainer->stepper, setup->communicator, setup->model, trainer->optimizer, setup->shards,
+                                      trainer->train_split, setup->options, setup->checkpoints.work_folder, diagnostic);
     TRY(agree(trainer, status, 0, diagnostic));
     if (setup->resume && setup->resume[0]) {
         status =
@@ -307,6 +307,7 @@ static Status evaluate_and_save(Trainer *trainer, Diagnostic *diagnostic)
         .learning_rate = trainer->progress.learning_rate,
     };
     checkpoint_name(trainer->setup->checkpoints.id, state->step, evaluation.checkpoint);
+    optimizer_settle(trainer->optimizer);
     TRY(check_ranks_equal(trainer, diagnostic));
     if (trainer->setup->evaluate)
         TRY(score_dev_sets(trainer, &evaluation, diagnostic));

@@ -84,6 +84,11 @@ TinyModel support_model(const Backend *backend, const BertConfig *config, uint64
     ASSERT_OK(model_parameters_set(tiny.model, values, &diagnostic), &diagnostic);
     ASSERT_OK(model_plan(tiny.model, 256, 32, true, &diagnostic), &diagnostic);
     ASSERT_OK(model_plan(tiny.model, 256, 32, false, &diagnostic), &diagnostic);
+    int32_t *ids = memory_allocate((size_t)config->vocab_size, sizeof *ids);
+    for (int32_t i = 0; i < config->vocab_size; i++)
+        ids[i] = i;
+    ASSERT_OK(model_gradient_rows_set(tiny.model, ids, config->vocab_size, &diagnostic), &diagnostic);
+    free(ids);
     free(values);
     return tiny;
 }
@@ -125,6 +130,22 @@ TokenBlock *support_part_of(const TokenBlock *block, int32_t first, int32_t coun
     return part;
 }
 
+Int32Array support_ids(const TokenBlock *block)
+{
+    Int32Array ids = {0};
+    for (int32_t t = 0; t < block->piece_count; t++) {
+        size_t at = 0;
+        while (at < ids.count && ids.items[at] < block->ids[t])
+            at++;
+        if (at < ids.count && ids.items[at] == block->ids[t])
+            continue;
+        array_push(&ids, 0);
+        memmove(ids.items + at + 1, ids.items + at, (ids.count - 1 - at) * sizeof *ids.items);
+        ids.items[at] = block->ids[t];
+    }
+    return ids;
+}
+
 float *support_parameters(Model *model)
 {
     Diagnostic diagnostic = {0};
@@ -136,9 +157,20 @@ float *support_parameters(Model *model)
 float *support_gradients(Model *model)
 {
     Diagnostic diagnostic = {0};
-    size_t count = model_layout(model)->float_count;
-    float *values = memory_allocate(count, sizeof *values);
-    model_backend(model)->copy_to_host(model_stream(model), values, model_gradients(model), count * sizeof *values);
+    const ModelLayout *layout = model_layout(model);
+    size_t d = (size_t)model_config(model)->hidden_size, count;
+    int32_t row_count;
+    const int32_t *rows = model_gradient_rows(model, &row_count);
+    float *values = memory_allocate(layout->float_count, sizeof *values);
+    for (int32_t i = 0; i < row_count; i++)
+        model_backend(model)->copy_to_host(model_stream(model), values + (size_t)rows[i] * d,
+                                           device_view_floats(model_gradient_parameter(model, 0, &count), (size_t)i * d),
+                                           d * sizeof *values);
+    for (int32_t i = 1; i < layout->parameter_count; i++) {
+        DeviceView gradient = model_gradient_parameter(model, i, &count);
+        model_backend(model)->copy_to_host(model_stream(model), values + layout->parameters[i].offset, gradient,
+                                           count * sizeof *values);
+    }
     ASSERT_OK(model_backend(model)->stream_synchronize(model_stream(model), &diagnostic), &diagnostic);
     return values;
 }

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "core/base/memory.h"
 #include "core/base/token_block.h"
 #include "kernels/backend.h"
 #include "model/model.h"
@@ -44,6 +45,8 @@ TokenBlock *support_block(const BertConfig *config, const int32_t *lengths, int3
 TokenBlock *support_part_of(const TokenBlock *block, int32_t first, int32_t count);
 
 /* All parameters, or gradients, on the host. Free with free(). */
+/* The ids of a block, ascending, each once; to be freed. */
+Int32Array support_ids(const TokenBlock *block);
 float *support_parameters(Model *model);
 float *support_gradients(Model *model);
 

@@ -126,6 +126,11 @@ static void take_steps(const Golden *golden, const Json *variant, Model *model, 
         step.label_smoothing = (float)options.label_smoothing_factor;
         step.part_frozen = frozen;
         double loss_sum = 0, norm = 0;
+        Int32Array ids = {0};
+        if (!frozen[0])
+            ids = support_ids(block);
+        ASSERT_OK(optimizer_begin_step(optimizer, ids.items, (int32_t)ids.count, &diagnostic), &diagnostic);
+        array_free(&ids);
         ASSERT_OK(model_train_block(model, block, &step, &loss_sum, &diagnostic), &diagnostic);
         ASSERT_OK(optimizer_step(optimizer, frozen, schedule_factor(&schedule, i), &norm, &diagnostic), &diagnostic);
         double loss = json_number_value(json_at(json_get(variant, "losses"), (size_t)i), NAN);
@@ -134,6 +139,8 @@ static void take_steps(const Golden *golden, const Json *variant, Model *model, 
         keep_larger(&seen->loss_share, fabs(loss_sum / step.denominator - loss) / loss);
         keep_larger(&seen->norm, fabs(norm - wanted_norm) / wanted_norm);
     }
+    optimizer_settle(optimizer);
+    ASSERT_OK(model_backend(model)->stream_synchronize(model_stream(model), &diagnostic), &diagnostic);
     token_block_destroy(&block);
     optimizer_destroy(&optimizer);
 }
