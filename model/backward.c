@@ -9,7 +9,7 @@
 typedef struct Backward {
     Model *model;
     const ModelBlock *block;
-    const Activations *activations;
+    Activations *activations;
     const ModelStep *step;
     DropoutPlan dropout;
     int32_t lowest; /* lowest part that trains; part_count: none */
@@ -190,6 +190,8 @@ static Status run_backward(const Backward *backward, Diagnostic *diagnostic)
     TRY(announce_part(backward, layers + 1, diagnostic));
     for (int32_t i = layers - 1; i >= 0 && backward->lowest <= 1 + i; i--) {
         if (!empty) {
+            if (backward->activations->checkpointed && i < layers - 1) /* the last one's are still there */
+                model_layer_queue(backward->model, backward->block, &backward->dropout, i, backward->activations);
             ffn_backward(backward, i);
             attention_backward(backward, i);
         }
@@ -279,7 +281,8 @@ Status model_train_block(Model *model, const TokenBlock *block, const ModelStep 
     /* Looked at last, so that the ranks of a step have announced the same parts whether their own loss is finite or not. */
     if (!isfinite(loss)) {
         char place[128];
-        TRY(model_find_divergence(model, &model_block, step->prefix ? step->prefix_layers : 0, place, sizeof place, diagnostic));
+        TRY(model_find_divergence(model, &model_block, &backward.dropout, step->prefix ? step->prefix_layers : 0, place,
+                                  sizeof place, diagnostic));
         TRY_FAIL(diagnostic, STATUS_DIVERGED,
                  "the loss is not finite at step %lld; the first value that is not a number: %s. The learning rate may be too high",
                  (long long)step->step, place);

@@ -68,11 +68,11 @@ static Status layer_search(Model *model, const ModelBlock *block, int32_t index,
     return stages_search(model, stages, STAGES_OF_A_LAYER, where, room, text, text_size, diagnostic);
 }
 
-Status model_find_divergence(Model *model, const ModelBlock *block, int32_t first, char *text, size_t text_size,
-                             Diagnostic *diagnostic)
+Status model_find_divergence(Model *model, const ModelBlock *block, const DropoutPlan *plan, int32_t first, char *text,
+                             size_t text_size, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    const Activations *pass = &model->training;
+    Activations *pass = &model->training;
     int32_t d = model->config.hidden_size, f = model->config.intermediate_size, layers = model->config.num_hidden_layers;
     int32_t widest = f > 3 * d ? f : 3 * d, classes = model->config.label_count;
     void *room = NULL;
@@ -85,8 +85,11 @@ Status model_find_divergence(Model *model, const ModelBlock *block, int32_t firs
     if (first == 0)
         TRY(stages_search(model, embeddings, sizeof embeddings / sizeof *embeddings, "embeddings", room, text, text_size,
                           diagnostic));
-    for (int32_t i = first; i < layers && text[0] == '\0'; i++)
+    for (int32_t i = first; i < layers && text[0] == '\0'; i++) {
+        if (pass->checkpointed)
+            model_layer_queue(model, block, plan, i, pass);
         TRY(layer_search(model, block, i, room, text, text_size, diagnostic));
+    }
     TRY(stages_search(model, head, 1, "classifier", room, text, text_size, diagnostic));
     if (text[0] == '\0')
         snprintf(text, text_size, "the cross entropy itself");

@@ -179,6 +179,20 @@ static void layers_forward(Model *model, const DeviceBlock *block, const Dropout
     }
 }
 
+void model_layer_queue(Model *model, const ModelBlock *block, const DropoutPlan *plan, int32_t index, Activations *activations)
+{
+    const LayerActivations *layer = &activations->layers[index];
+    DeviceView x = layer_input(activations, index), product = layer_product(activations, index);
+    size_t count = (size_t)block->all.piece_count * (size_t)model->config.hidden_size;
+    if (model->product_type != DEVICE_FP32)
+        model->backend->convert(model->stream, product, x, count);
+    attention_forward(model, &block->all, plan, index, product, layer);
+    if (index == model->config.num_hidden_layers - 1)
+        last_rows_forward(model, block, plan, x, activations);
+    else
+        rows_forward(model, &block->all, plan, index, layer->context, x, layer);
+}
+
 void model_forward_queue(Model *model, const ModelBlock *block, const DropoutPlan *plan, int32_t first, Activations *activations)
 {
     int32_t layers = model->config.num_hidden_layers;

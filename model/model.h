@@ -67,6 +67,16 @@ NODISCARD Status model_plan(Model *model, int32_t piece_limit, int32_t sequence_
 /* Device bytes of activations and gradients. */
 size_t model_planned_bytes(const Model *model);
 
+/* Gradient checkpointing (Chen et al. 2016, "Training deep nets with sublinear memory cost"), with one checkpoint a layer: training keeps
+ * only what each layer reads, and backward computes a layer's activations again, to the same bits. Holds for what is planned afterwards; an
+ * earlier plan for training is forgotten. */
+void model_set_checkpointing(Model *model, bool on);
+
+typedef enum ModelPass { MODEL_INFERENCE, MODEL_TRAINING, MODEL_TRAINING_CHECKPOINTED } ModelPass;
+/* What model_plan takes for activations, without taking it. SIZE_MAX: more than there is in any memory. */
+size_t model_activation_bytes(const BertConfig *config, DeviceType product_type, int32_t piece_limit, int32_t sequence_limit,
+                              ModelPass pass);
+
 /* Logits of every piece, or of those that are wanted [T] (NULL: all; the others' are zero, and cost less): logits [T, C] on the host. No
  * dropout. */
 NODISCARD Status model_forward(Model *model, const TokenBlock *block, const bool *wanted, float *logits, Diagnostic *diagnostic);

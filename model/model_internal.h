@@ -69,9 +69,10 @@ typedef struct LayerActivations {
 } LayerActivations;
 
 /* Places in the one activation buffer. There are two of these over the same memory: for training every layer has places of its own, which
- * backward reads; in inference all layers share them. */
+ * backward reads, or with checkpointing only its output has; in inference all layers share them. */
 typedef struct Activations {
     int32_t piece_limit, sequence_limit; /* 0: not planned */
+    bool checkpointed; /* what stands in a layer's places is what was computed last: its input computes it again */
     size_t size_bytes;
     DeviceView ids, positions, slots, sequence_start;        /* of the block */
     DeviceView gradient_rows;                                /* [T] int32 of each piece's word among those of the step; training */
@@ -203,8 +204,12 @@ static inline DeviceView layer_product(const Activations *activations, int32_t l
  * embeddings. */
 void model_forward_queue(Model *model, const ModelBlock *block, const DropoutPlan *plan, int32_t first, Activations *activations);
 
-/* After a training pass from layer `first` whose loss was not finite: names the first layer and operation with a value that is not, into text. */
-NODISCARD Status model_find_divergence(Model *model, const ModelBlock *block, int32_t first, char *text, size_t text_size,
-                                       Diagnostic *diagnostic);
+/* Computes one layer's activations again from its input, to the same bits. Of the last layer only before backward begins. */
+void model_layer_queue(Model *model, const ModelBlock *block, const DropoutPlan *plan, int32_t index, Activations *activations);
+
+/* After a training pass from layer `first` whose loss was not finite: names the first layer and operation with a value that is not, into
+ * text. Whatever backward left behind is overwritten. */
+NODISCARD Status model_find_divergence(Model *model, const ModelBlock *block, const DropoutPlan *plan, int32_t first, char *text,
+                                       size_t text_size, Diagnostic *diagnostic);
 
 #endif

@@ -70,9 +70,26 @@ static LayerActivations place_layer(Planner *planner, const BertConfig *config)
     return layer;
 }
 
+/* One layer's places for all; only y, which the next layer reads, is kept of each. Operands of products take turns between two places: a
+ * layer's input and its output are there at the same time. */
+static void place_layers_checkpointed(Planner *planner, const BertConfig *config, Activations *plan)
+{
+    LayerActivations shared = place_layer(planner, config);
+    const DeviceView products[] = {plan->embeddings.product, shared.output.product};
+    for (int32_t i = 0; i < config->num_hidden_layers; i++) {
+        NormActivations *output = &plan->layers[i].output;
+        plan->layers[i] = shared;
+        if (i > 0)
+            output->y = place_rows(planner, config->hidden_size);
+        output->product = planner->product_type == DEVICE_FP32 ? output->y : products[(i + 1) % 2];
+    }
+}
+
 static void place_layers_for_training(Planner *planner, const BertConfig *config, Activations *plan)
 {
-    for (int32_t i = 0; i < config->num_hidden_layers; i++)
+    if (plan->checkpointed)
+        place_layers_checkpointed(planner, config, plan);
+    for (int32_t i = 0; !plan->checkpointed && i < config->num_hidden_layers; i++)
         plan->layers[i] = place_layer(planner, config);
     int32_t d = config->hidden_size;
     plan->gradient_rows = place_rows(planner, 1);
@@ -213,4 +230,20 @@ out:
 size_t model_planned_bytes(const Model *model)
 {
     return model->activation_bytes + model_gradient_bytes(model);
+}
+
+void model_set_checkpointing(Model *model, bool on)
+{
+    model->training.checkpointed = on;
+    model->training.piece_limit = model->training.sequence_limit = 0;
+}
+
+size_t model_activation_bytes(const BertConfig *config, DeviceType product_type, int32_t piece_limit, int32_t sequence_limit,
+                              ModelPass pass)
+{
+    Activations plan = {
+        .piece_limit = piece_limit, .sequence_limit = sequence_limit, .checkpointed = pass == MODEL_TRAINING_CHECKPOINTED};
+    bool fits = place_all(&plan, config, product_type, NULL, pass != MODEL_INFERENCE);
+    free(plan.layers);
+    return fits ? plan.size_bytes : SIZE_MAX;
 }

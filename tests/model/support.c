@@ -67,11 +67,16 @@ static float uniform(PhiloxKey key, uint32_t counter)
 
 TinyModel support_model(const Backend *backend, const BertConfig *config, uint64_t seed)
 {
+    return support_model_of(backend, config, seed, DEVICE_FP32);
+}
+
+TinyModel support_model_of(const Backend *backend, const BertConfig *config, uint64_t seed, DeviceType product_type)
+{
     TinyModel tiny = {0};
     Diagnostic diagnostic = {0};
     BackendOptions options = {.thread_count = 1};
     ASSERT_OK(backend->device_open(&tiny.device, &options, &diagnostic), &diagnostic);
-    ASSERT_OK(model_create(&tiny.model, config, backend, tiny.device, DEVICE_FP32, &diagnostic), &diagnostic);
+    ASSERT_OK(model_create(&tiny.model, config, backend, tiny.device, product_type, &diagnostic), &diagnostic);
     ASSERT_OK(model_initialize(tiny.model, seed, false, &diagnostic), &diagnostic);
     const ModelLayout *layout = model_layout(tiny.model);
     float *values = support_parameters(tiny.model);

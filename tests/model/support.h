@@ -37,6 +37,7 @@ typedef struct TinyModel {
 } TinyModel;
 /* Initialised from the seed with biases and LayerNorm moved off 0 and 1, planned for training and inference of 256 pieces. */
 TinyModel support_model(const Backend *backend, const BertConfig *config, uint64_t seed);
+TinyModel support_model_of(const Backend *backend, const BertConfig *config, uint64_t seed, DeviceType product_type);
 void support_model_free(TinyModel *tiny);
 
 /* Sequences of the given lengths with random ids and labels; slots count from first_slot. */
