@@ -85,6 +85,13 @@ typedef struct BackendOptions {
     int thread_count; /* CPU threads this device may use, >= 1 */
 } BackendOptions;
 
+/* The largest block that is to come, for planning memory. */
+typedef struct BackendShape {
+    int32_t rows, longest;   /* pieces of the block, and of its longest sequence */
+    int32_t d, heads, f;     /* f: of the feed-forward's matrices */
+    DeviceType product_type; /* of linear layers and attention */
+} BackendShape;
+
 typedef enum LinearEpilogue { LINEAR_PLAIN, LINEAR_GELU } LinearEpilogue;
 
 enum { BACKEND_VERSION = 4 };
@@ -97,11 +104,18 @@ typedef struct Backend {
     NODISCARD Status (*device_open)(BackendDevice **device, const BackendOptions *options, Diagnostic *diagnostic);
     void (*device_close)(BackendDevice **device);
     void (*device_describe)(const BackendDevice *device, char *text, size_t text_size);
+    /* What results depend on bit by bit beside the inputs: the level of processor features ("amx"), and the library where one multiplies
+     * ("avx2, OpenBLAS ..."). Devices with the same text give the same bits, whatever their number of threads. */
+    void (*device_features)(const BackendDevice *device, char *text, size_t text_size);
 
     /* Whether a row of linear layers, and all of a sequence, comes out as the same bits whatever other rows are computed with it. */
     bool (*rows_independent)(const BackendDevice *device);
     /* The type in which products are fastest here. The other one works too. */
     DeviceType (*product_type)(const BackendDevice *device);
+    /* Bytes that a device takes beside buffers: of a matrix, without its master, and of all operations of a training step on such blocks, kept
+     * from the first one on. */
+    size_t (*matrix_bytes)(const BackendDevice *device, int32_t n, int32_t k, DeviceType type);
+    size_t (*workspace_bytes)(const BackendDevice *device, const BackendShape *shape);
 
     /* -- memory. Zeroed, aligned to 64 bytes. buffer_host_pointer is NULL (the slot, or its result) where the host has no access. */
     NODISCARD Status (*buffer_create)(BackendBuffer **buffer, BackendDevice *device, size_t size_bytes, Diagnostic *diagnostic);

@@ -70,6 +70,11 @@ static void device_describe(const BackendDevice *device, char *text, size_t text
              device->panels ? "own panels" : blas_description(), device->thread_count, device->thread_count == 1 ? "" : "s");
 }
 
+static void device_features(const BackendDevice *device, char *text, size_t text_size)
+{
+    snprintf(text, text_size, "%s%s%s", device->level->name, device->panels ? "" : ", ", device->panels ? "" : blas_description());
+}
+
 /* Whole huge pages, and one more to find a boundary in. The last page is whole too: a row of activations on small pages costs a page walk,
  * and products touch twelve rows at a time. */
 static size_t mapping_bytes(size_t size_bytes)
@@ -299,6 +304,38 @@ static DeviceType product_type(const BackendDevice *device)
     return device->level->beats_fp32 ? DEVICE_BF16 : DEVICE_FP32;
 }
 
+/* Of a buffer, as far as it is touched: what is small comes from the allocator, what is large on whole pages. */
+static size_t touched_bytes(size_t size_bytes)
+{
+    return size_bytes < HUGE_PAGE_BYTES ? size_bytes : mapping_bytes(size_bytes) - HUGE_PAGE_BYTES;
+}
+
+static size_t matrix_bytes(const BackendDevice *device, int32_t n, int32_t k, DeviceType type)
+{
+    const Products *products = products_of(device, type);
+    size_t outputs = (size_t)n, inputs = (size_t)k;
+    size_t panels = products == NULL ? 0 : touched_bytes(panels_bytes(device, products, outputs, inputs));
+    size_t plain = type == DEVICE_BF16 ? touched_bytes(panels_bytes(device, products, inputs, outputs)) : 0;
+    return panels + plain;
+}
+
+static size_t workspace_bytes(const BackendDevice *device, const BackendShape *shape)
+{
+    size_t rows = (size_t)shape->rows, d = (size_t)shape->d, f = (size_t)shape->f, width = d / (size_t)shape->heads;
+    const size_t matrices[][2] = {{3 * d, d}, {d, d}, {f, d}, {d, f}};
+    const Level *level = device->level;
+    size_t shared = cpu_norm_shared_bytes(rows, d), scratch = linear_scratch_bytes(device, shape->product_type);
+    for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) {
+        size_t bytes = linear_shared_bytes(device, rows, matrices[i][0], matrices[i][1], shape->product_type);
+        shared = bytes > shared ? bytes : shared;
+    }
+    const size_t scratches[] = {level->norm_scratch(d), level->attention_scratch((size_t)shape->longest, width)};
+    for (size_t i = 0; i < sizeof scratches / sizeof *scratches; i++) {
+        scratch = scratches[i] > scratch ? scratches[i] : scratch;
+    }
+    return touched_bytes(shared) + scratch * (size_t)device->thread_count;
+}
+
 const Backend *nersweep_backend_entry(void);
 
 __attribute__((visibility("default"))) const Backend *nersweep_backend_entry(void)
@@ -309,8 +346,11 @@ __attribute__((visibility("default"))) const Backend *nersweep_backend_entry(voi
         .device_open = device_open,
         .device_close = device_close,
         .device_describe = device_describe,
+        .device_features = device_features,
         .rows_independent = rows_independent,
         .product_type = product_type,
+        .matrix_bytes = matrix_bytes,
+        .workspace_bytes = workspace_bytes,
         .buffer_create = cpu_buffer_create,
         .buffer_destroy = cpu_buffer_destroy,
         .buffer_host_pointer = buffer_host_pointer,

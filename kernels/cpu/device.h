@@ -46,6 +46,11 @@ const Products *products_of(const BackendDevice *device, DeviceType type);
 /* Bytes of the panels of a matrix of so many columns, and rows along the sum. */
 size_t panels_bytes(const BackendDevice *device, const Products *products, size_t columns, size_t depth);
 
+/* Bytes for all threads that the products of a linear layer with a [n, k] matrix want over so many rows. */
+size_t linear_shared_bytes(const BackendDevice *device, size_t rows, size_t n, size_t k, DeviceType type);
+/* Bytes for each thread that they want. */
+size_t linear_scratch_bytes(const BackendDevice *device, DeviceType type);
+
 /* Every operation stands between these two. false: the stream has failed before, or fails now for lack of scratch memory (bytes for each
  * thread, bytes for all); nothing is to be done. */
 bool operation_begin(BackendStream *stream, size_t scratch_bytes, size_t shared_bytes);
@@ -90,6 +95,8 @@ void cpu_attention_forward(BackendStream *stream, const DeviceBlock *block, Devi
 void cpu_attention_backward(BackendStream *stream, const DeviceBlock *block, DeviceView qkv, DeviceView context,
                             DeviceView log_sum_exp, DeviceView d_context, int32_t heads, int32_t head_width, Dropout dropout,
                             DeviceView d_qkv);
+/* Bytes for all threads that norm_backward wants. */
+size_t cpu_norm_shared_bytes(size_t rows, size_t d);
 void cpu_rows_gather(BackendStream *stream, DeviceView from, int32_t from_rows, DeviceView index, int32_t rows, int32_t columns,
                      DeviceView to);
 void cpu_rows_scatter(BackendStream *stream, DeviceView from, DeviceView index, int32_t rows, int32_t columns, DeviceView to,

@@ -338,15 +338,34 @@ static size_t backward_input_room_bytes(const BackendDevice *device, const Produ
     return weight->plain_panels != NULL ? padded_bytes(products, rows, n) : panels_bytes(device, products, k, n);
 }
 
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+size_t linear_shared_bytes(const BackendDevice *device, size_t rows, size_t n, size_t k, DeviceType type)
+{
+    const Products *products = products_of(device, type);
+    if (products == NULL) {
+        return 0;
+    }
+    size_t backward_input = type == DEVICE_BF16 ? padded_bytes(products, rows, n) : panels_bytes(device, products, k, n);
+    return larger(larger(padded_bytes(products, rows, k), backward_input), weight_room_bytes(device, products, rows, n, k));
+}
+
+size_t linear_scratch_bytes(const BackendDevice *device, DeviceType type)
+{
+    return products_of(device, type) == NULL ? BLAS_ROWS * BLAS_COLUMNS * sizeof(float) : 0;
+}
+
 void cpu_linear_backward_input(BackendStream *stream, BackendMatrix *weight, DeviceView d_y, int32_t rows, DeviceView pre,
                                bool accumulate, DeviceView d_x)
 {
     size_t n = (size_t)weight->n, k = (size_t)weight->k, row_count = (size_t)rows;
     BackendDevice *device = stream->device;
     const Products *products = products_of(device, weight->type);
-    size_t scratch = products == NULL ? BLAS_ROWS * BLAS_COLUMNS * sizeof(float) : 0;
     size_t shared = products == NULL ? 0 : backward_input_room_bytes(device, products, weight, row_count);
-    if (row_count == 0 || !operation_begin(stream, scratch, shared)) {
+    if (row_count == 0 || !operation_begin(stream, linear_scratch_bytes(device, weight->type), shared)) {
         return;
     }
     const void *in = operand(d_y, weight->type, row_count * n);

@@ -114,13 +114,18 @@ static void norm_backward_task(void *context, int thread, size_t index)
     task->device->level->norm_backward(job, first, last, partial, task->device->scratch[thread]);
 }
 
+size_t cpu_norm_shared_bytes(size_t rows, size_t d)
+{
+    return chunk_count(rows, ROW_CHUNK) * 2 * d * sizeof(float);
+}
+
 void cpu_norm_backward(BackendStream *stream, const DeviceBlock *block, DeviceView d_y, DeviceView sum, DeviceView mean,
                        DeviceView rstd, DeviceView gamma, int32_t d, Dropout dropout_in, Dropout dropout_out, DeviceView d_sum,
                        DeviceView d_x, DeviceView d_gamma, DeviceView d_beta)
 {
     size_t rows = (size_t)block->piece_count, width = (size_t)d, chunks = chunk_count(rows, ROW_CHUNK);
     const Level *level = stream->device->level;
-    if (!operation_begin(stream, level->norm_scratch(width), chunks * 2 * width * sizeof(float))) {
+    if (!operation_begin(stream, level->norm_scratch(width), cpu_norm_shared_bytes(rows, width))) {
         return;
     }
     NormJob job = {

@@ -161,7 +161,7 @@ static void a_device_says_what_it_uses(void **state)
     const Backend *backend = NULL;
     BackendDevice *device = NULL;
     Diagnostic diagnostic = {0};
-    char text[256], small[8];
+    char text[256], small[8], features[256];
     (void)state;
     assert_int_equal(backend_open(&backend, "cpu", &diagnostic), STATUS_OK);
     setenv("NERSWEEP_CPU_FEATURES", "portable", 1);
@@ -169,10 +169,13 @@ static void a_device_says_what_it_uses(void **state)
     unsetenv("NERSWEEP_CPU_FEATURES");
     backend->device_describe(device, text, sizeof text);
     backend->device_describe(device, small, sizeof small);
+    backend->device_features(device, features, sizeof features);
     backend->device_close(&device);
     assert_non_null(strstr(text, "portable"));
     assert_non_null(strstr(text, "OpenBLAS"));
     assert_non_null(strstr(text, "2 threads"));
+    assert_int_equal(strncmp(features, "portable, OpenBLAS", strlen("portable, OpenBLAS")), 0);
+    assert_null(strstr(features, "thread"));
     assert_int_equal(strlen(small), sizeof small - 1);
 }
 

@@ -78,6 +78,11 @@ static void device_describe(const BackendDevice *device, char *text, size_t text
     snprintf(text, text_size, "guarded: the reference on memory that the host cannot touch");
 }
 
+static void device_features(const BackendDevice *device, char *text, size_t text_size)
+{
+    backend_reference()->device_features(device, text, text_size);
+}
+
 static Status buffer_create(BackendBuffer **buffer, BackendDevice *device, size_t size_bytes, Diagnostic *diagnostic)
 {
     BackendBuffer *made = memory_allocate(1, sizeof *made);
@@ -338,6 +343,16 @@ static DeviceType product_type(const BackendDevice *device)
     return backend_reference()->product_type(device);
 }
 
+static size_t matrix_bytes(const BackendDevice *device, int32_t n, int32_t k, DeviceType type)
+{
+    return backend_reference()->matrix_bytes(device, n, k, type);
+}
+
+static size_t workspace_bytes(const BackendDevice *device, const BackendShape *shape)
+{
+    return backend_reference()->workspace_bytes(device, shape);
+}
+
 const Backend *backend_guarded(void)
 {
     static const Backend table = {
@@ -346,8 +361,11 @@ const Backend *backend_guarded(void)
         .device_open = device_open,
         .device_close = device_close,
         .device_describe = device_describe,
+        .device_features = device_features,
         .rows_independent = rows_independent,
         .product_type = product_type,
+        .matrix_bytes = matrix_bytes,
+        .workspace_bytes = workspace_bytes,
         .buffer_create = buffer_create,
         .buffer_destroy = buffer_destroy,
         .buffer_host_pointer = buffer_host_pointer,

@@ -38,6 +38,12 @@ static void device_describe(const BackendDevice *device, char *text, size_t text
     snprintf(text, text_size, "reference: plain C loops, 1 thread");
 }
 
+static void device_features(const BackendDevice *device, char *text, size_t text_size)
+{
+    (void)device;
+    snprintf(text, text_size, "plain loops");
+}
+
 static Status buffer_create(BackendBuffer **buffer, BackendDevice *device, size_t size_bytes, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
@@ -199,6 +205,21 @@ static DeviceType product_type(const BackendDevice *device)
     return DEVICE_FP32;
 }
 
+static size_t matrix_bytes(const BackendDevice *device, int32_t n, int32_t k, DeviceType type)
+{
+    (void)device;
+    (void)type;
+    return (size_t)n * (size_t)k * sizeof(float);
+}
+
+/* Operands and results in fp32, of the widest linear layer or of attention. */
+static size_t workspace_bytes(const BackendDevice *device, const BackendShape *shape)
+{
+    (void)device;
+    size_t columns = (size_t)(shape->f + shape->d), attention = 8 * (size_t)shape->d;
+    return (size_t)shape->rows * (columns > attention ? columns : attention) * sizeof(float);
+}
+
 const Backend *backend_reference(void)
 {
     static const Backend table = {
@@ -207,8 +228,11 @@ const Backend *backend_reference(void)
         .device_open = device_open,
         .device_close = device_close,
         .device_describe = device_describe,
+        .device_features = device_features,
         .rows_independent = rows_independent,
         .product_type = product_type,
+        .matrix_bytes = matrix_bytes,
+        .workspace_bytes = workspace_bytes,
         .buffer_create = buffer_create,
         .buffer_destroy = buffer_destroy,
         .buffer_host_pointer = buffer_host_pointer,
