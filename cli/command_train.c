@@ -10,6 +10,7 @@
 #include "cli/shards.h"
 #include "core/base/log.h"
 #include "core/io/file.h"
+#include "core/options/number.h"
 #include "core/store/store.h"
 
 enum { RESULT_SIZE_LIMIT = 64 << 20 };
@@ -17,7 +18,7 @@ enum { RESULT_SIZE_LIMIT = 64 << 20 };
 static const char *const precision_names[] = {"auto", "fp32", "bf16", NULL};
 
 typedef struct TrainFlags {
-    char *model, *vocab, *out, *words, *metric_dataset, *backend;
+    char *model, *vocab, *out, *words, *metric_dataset, *backend, *memory_limit;
     StringArray train, dev, test, pseudo, weak;
     int64_t ranks, threads;
     int precision;
@@ -44,6 +45,8 @@ static const OptionDescriptor train_descriptors[] = {
     FLAG_INTEGER(TrainFlags, threads, 0, 1024, "0", "CPU threads of each rank; 0: the processors shared out"),
     FLAG_STRING(TrainFlags, backend, "auto (default), cpu, reference"),
     FLAG_CHOICE(TrainFlags, precision, precision_names, "auto", "of matrix products; auto is fp32"),
+    FLAG_STRING(TrainFlags, memory_limit,
+                "memory that all ranks may take together, such as 8G; default: what the host or its control group has"),
     FLAG_BOOLEAN(TrainFlags, json, "print the result as one JSON object"),
 };
 static const OptionTable train_table = {"Options", train_descriptors, sizeof train_descriptors / sizeof train_descriptors[0],
@@ -108,6 +111,8 @@ static Status write_job(const TrainFlags *flags, const TrainingOptions *training
     json_set(job, "shards", json_string(places->shards));
     json_set(job, "store", json_string(places->store));
     json_set(job, "precision", json_string(precision_names[flags->precision]));
+    if (flags->memory_limit)
+        json_set(job, "memory_limit", json_string(flags->memory_limit));
     json_set(job, "trial", json_integer(0));
     json_set(job, "options", options_to_json(training_option_table(), training));
     json_set(job, "metric", metric);
@@ -260,6 +265,9 @@ static int check_usage(const Command *command, const TrainFlags *flags, const Tr
         return command_usage_error(command, "--model, --train and --out are required");
     if (!path_is_folder(flags->model) && flags->vocab == NULL && path_exists(flags->model))
         return command_usage_error(command, "--model %s is a file: --vocab is needed beside a config.json", flags->model);
+    uint64_t bytes;
+    if (flags->memory_limit && !number_parse_bytes(flags->memory_limit, &bytes))
+        return command_usage_error(command, "--memory-limit %s is no number of bytes such as 8G", flags->memory_limit);
     if (flags->cased && flags->lowercase)
         return command_usage_error(command, "--cased and --lowercase exclude each other");
     if (training_options_validate(training, &diagnostic) != STATUS_OK || data_options_validate(data, &diagnostic) != STATUS_OK)

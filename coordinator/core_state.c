@@ -141,6 +141,8 @@ static char *data_text(const SweepCore *core)
     json_set(data, "shards", json_string(shards));
     json_set(data, "store", json_string(core->sweep_folder));
     json_set(data, "precision", json_copy(json_get(resources, "precision")));
+    if (json_get(resources, "memory_limit")) /* not in sweeps that began before there was one */
+        json_set(data, "memory_limit", json_copy(json_get(resources, "memory_limit")));
     json_set(data, "data", json_copy(json_get(identity, "data")));
     char *text = json_text(data, JSON_COMPACT);
     free(shards);

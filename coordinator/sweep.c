@@ -13,6 +13,7 @@
 #include "coordinator/sweep_internal.h"
 #include "coordinator/sweep_tree.h"
 #include "core/io/file.h"
+#include "core/options/number.h"
 
 enum {
     FILE_SIZE_LIMIT = 1024 * 1024,
@@ -327,7 +328,7 @@ static void read_seeds(SweepReader *reader, const YamlNode *node)
 
 typedef struct Resources {
     int64_t ranks_per_trial, threads_per_rank, concurrent_trials;
-    char backend[64], precision[16];
+    char backend[64], precision[16], memory_limit[32];
     double heartbeat, lease, hang;
 } Resources;
 
@@ -342,6 +343,8 @@ static const OptionDescriptor resource_descriptors[] = {
      .help = "worker groups at once"},
     {FIELD(backend), .type = OPTION_TEXT, .default_text = "auto", .help = "what computes"},
     {FIELD(precision), .type = OPTION_TEXT, .choices = precisions, .default_text = "auto", .help = "of matrix products"},
+    {FIELD(memory_limit), .type = OPTION_TEXT, .default_text = "none",
+     .help = "memory that the ranks of a trial may take on a host, such as 8G; none: what it has"},
     {FIELD(heartbeat), .type = OPTION_REAL, .minimum = 0.05, .maximum = 3600, .default_text = "2",
      .help = "seconds between signs of life"},
     {FIELD(lease), .type = OPTION_REAL, .minimum = 0.15, .maximum = 86400, .default_text = "30",
@@ -366,6 +369,10 @@ static void read_resources(SweepReader *reader, const YamlNode *node)
             sweep_problem(reader, node->line, node->column,
                           "resources: a lease (%g s) must last three heartbeats (%g s each) or more", resources.lease,
                           resources.heartbeat);
+        uint64_t bytes;
+        if (strcmp(resources.memory_limit, "none") != 0 && !number_parse_bytes(resources.memory_limit, &bytes))
+            sweep_problem(reader, node->line, node->column, "resources: memory_limit \"%s\" is no number of bytes such as 8G",
+                          resources.memory_limit);
         if (resources.hang != 0 && resources.hang < resources.lease)
             sweep_problem(reader, node->line, node->column, "resources: hang (%g s) must not be below the lease (%g s)",
                           resources.hang, resources.lease);
@@ -375,6 +382,7 @@ static void read_resources(SweepReader *reader, const YamlNode *node)
     sweep->concurrent_trials = (int32_t)resources.concurrent_trials;
     sweep->backend = memory_copy_string(resources.backend);
     sweep->precision = memory_copy_string(resources.precision);
+    sweep->memory_limit = memory_copy_string(resources.memory_limit);
     sweep->heartbeat_ms = (int64_t)(resources.heartbeat * 1000 + 0.5);
     sweep->lease_ms = (int64_t)(resources.lease * 1000 + 0.5);
     sweep->hang_ms =
@@ -564,6 +572,7 @@ void sweep_destroy(Sweep **destroyed)
     json_destroy(&sweep->warm_history);
     free(sweep->backend);
     free(sweep->precision);
+    free(sweep->memory_limit);
     free(sweep->storage_path);
     free(sweep);
     *destroyed = NULL;

@@ -91,7 +91,7 @@ typedef struct Sweep {
     int32_t max_retries;    /* 2 */
     /* resources: may differ between runs of the same sweep */
     int32_t ranks_per_trial, threads_per_rank, concurrent_trials;
-    char *backend, *precision;
+    char *backend, *precision, *memory_limit;
     int64_t heartbeat_ms, lease_ms; /* resources.heartbeat, resources.lease in seconds */
     int64_t hang_ms;                /* resources.hang in seconds: a worker whose progress stands still for so long is hung */
     char *storage_path;             /* absolute */

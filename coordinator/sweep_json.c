@@ -149,6 +149,7 @@ static Json *resources_json(const Sweep *sweep)
     json_set(resources, "concurrent_trials", json_integer(sweep->concurrent_trials));
     json_set(resources, "backend", json_string(sweep->backend));
     json_set(resources, "precision", json_string(sweep->precision));
+    json_set(resources, "memory_limit", json_string(sweep->memory_limit));
     json_set(resources, "heartbeat_ms", json_integer(sweep->heartbeat_ms));
     json_set(resources, "lease_ms", json_integer(sweep->lease_ms));
     json_set(resources, "hang_ms", json_integer(sweep->hang_ms));

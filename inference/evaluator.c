@@ -65,22 +65,27 @@ static Status part_begin(const Pass *pass, int32_t part, int64_t *sequence, Diag
     return status;
 }
 
-static Status pass_plan(Pass *pass, Diagnostic *diagnostic)
+void evaluation_block(const ShardStore *store, int32_t split, int64_t batch_pieces, int64_t *pieces, int32_t *sequences)
 {
-    int64_t window_count = shard_window_count(pass->store, pass->split);
-    const ShardWindowInfo *infos = shard_window_infos(pass->store, pass->split);
+    int64_t window_count = shard_window_count(store, split);
+    const ShardWindowInfo *infos = shard_window_infos(store, split);
     int64_t longest = SHORTEST_WINDOW, total = 0;
     for (int64_t w = 0; w < window_count; w++) {
         longest = infos[w].length > longest ? infos[w].length : longest;
         total += infos[w].length;
     }
-    int64_t wanted = pass->options->batch_pieces > 0 ? pass->options->batch_pieces : DEFAULT_BATCH_PIECES;
+    int64_t wanted = batch_pieces > 0 ? batch_pieces : DEFAULT_BATCH_PIECES;
     wanted = wanted < total ? wanted : total;
-    pass->batch_pieces = wanted > longest ? wanted : longest;
-    int64_t sequences = pass->batch_pieces / SHORTEST_WINDOW;
-    pass->sequence_limit = (int32_t)(sequences < window_count ? sequences : window_count);
-    if (pass->sequence_limit < 1)
-        pass->sequence_limit = 1;
+    *pieces = wanted > longest ? wanted : longest;
+    int64_t most = *pieces / SHORTEST_WINDOW;
+    *sequences = (int32_t)(most < window_count ? most : window_count);
+    if (*sequences < 1)
+        *sequences = 1;
+}
+
+static Status pass_plan(Pass *pass, Diagnostic *diagnostic)
+{
+    evaluation_block(pass->store, pass->split, pass->options->batch_pieces, &pass->batch_pieces, &pass->sequence_limit);
     if (pass->batch_pieces > INT32_MAX)
         return FAIL(diagnostic, STATUS_LIMIT, "an evaluation batch of %" PRId64 " pieces is too large", pass->batch_pieces);
     return model_plan(pass->model, (int32_t)pass->batch_pieces, pass->sequence_limit, false, diagnostic);

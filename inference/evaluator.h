@@ -32,6 +32,9 @@ NODISCARD Status evaluation_run(Evaluation *evaluation, Model *model, const Shar
                                 Diagnostic *diagnostic);
 void evaluation_free(Evaluation *evaluation);
 
+/* The largest block that evaluation_run makes of a split when asked for batch_pieces (0: 4096). */
+void evaluation_block(const ShardStore *store, int32_t split, int64_t batch_pieces, int64_t *pieces, int32_t *sequences);
+
 /* Types over all labels of the store (training labels first in ids); the caller destroys it. */
 NODISCARD Status evaluation_label_table(LabelTable **table, const ShardStore *store, Diagnostic *diagnostic);
 

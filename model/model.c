@@ -35,6 +35,16 @@ out:
     return status;
 }
 
+size_t model_matrix_bytes(const BertConfig *config, const Backend *backend, const BackendDevice *device, DeviceType product_type)
+{
+    int32_t d = config->hidden_size, f = config->intermediate_size;
+    const int32_t shapes[][2] = {{3 * d, d}, {d, d}, {f, d}, {d, f}};
+    size_t layer = 0;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        layer += backend->matrix_bytes(device, shapes[i][0], shapes[i][1], product_type);
+    return (size_t)config->num_hidden_layers * layer + backend->matrix_bytes(device, config->label_count, d, DEVICE_FP32);
+}
+
 Status model_create(Model **model, const BertConfig *config, const Backend *backend, BackendDevice *device, DeviceType product_type,
                     Diagnostic *diagnostic)
 {

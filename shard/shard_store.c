@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/io/file.h"
 #include "shard/corpus.h"
@@ -234,6 +235,12 @@ LabelScheme shard_store_scheme(const ShardStore *store)
 WordsRule shard_store_words(const ShardStore *store)
 {
     return store->metadata.words;
+}
+
+uint64_t shard_store_mapped_bytes(const ShardStore *store)
+{
+    struct stat info;
+    return stat(store->path, &info) == 0 ? (uint64_t)info.st_size : 0;
 }
 
 const DataOptions *shard_store_options(const ShardStore *store)

@@ -81,6 +81,7 @@ int32_t shard_store_vocab_size(const ShardStore *store);
 LabelScheme shard_store_scheme(const ShardStore *store);
 WordsRule shard_store_words(const ShardStore *store);
 const DataOptions *shard_store_options(const ShardStore *store);
+uint64_t shard_store_mapped_bytes(const ShardStore *store); /* of the file, which is mapped */
 /* Training labels, sorted by bytes: ids 0 .. C-1 are the model's. */
 const LabelSet *shard_store_labels(const ShardStore *store);
 /* Training labels first (same ids), then those that only other splits have: ids of gold labels in ShardSequence. */

@@ -143,6 +143,16 @@ void communicator_max_int64(Communicator *communicator, int64_t *values, int32_t
         MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_INT64_T, MPI_MAX, MPI_COMM_WORLD);
 }
 
+void communicator_sum_host_int64(Communicator *communicator, int64_t *values, int32_t count)
+{
+    if (communicator->size == 1)
+        return;
+    MPI_Comm host;
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host);
+    MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_INT64_T, MPI_SUM, host);
+    MPI_Comm_free(&host);
+}
+
 void communicator_sum_double(Communicator *communicator, double *values, int32_t count)
 {
     if (communicator->size > 1)

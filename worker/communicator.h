@@ -35,6 +35,8 @@ void communicator_broadcast(Communicator *communicator, void *bytes, size_t size
 void communicator_broadcast_idle(Communicator *communicator, void *bytes, size_t size, int32_t root);
 void communicator_sum_int64(Communicator *communicator, int64_t *values, int32_t count);
 void communicator_max_int64(Communicator *communicator, int64_t *values, int32_t count);
+/* Only over the ranks of the caller's host. */
+void communicator_sum_host_int64(Communicator *communicator, int64_t *values, int32_t count);
 void communicator_sum_double(Communicator *communicator, double *values, int32_t count);
 /* values: [size] on the root, not touched elsewhere. */
 void communicator_gather_int64(Communicator *communicator, int64_t value, int64_t *values, int32_t root);

@@ -14,8 +14,8 @@ typedef struct Job {
 
 static Status job_check_keys(const Json *json, const char *path, Diagnostic *diagnostic)
 {
-    static const char *const known[] = {"kind",      "model", "random_weights", "vocab",  "shards",   "store",
-                                        "precision", "trial", "options",        "metric", "evaluate", "test"};
+    static const char *const known[] = {"memory_limit", "kind",  "model",   "random_weights", "vocab",    "shards", "store",
+                                        "precision",    "trial", "options", "metric",         "evaluate", "test"};
     for (const char *key = json_next_key(json, NULL); key; key = json_next_key(json, key)) {
         bool is_known = false;
         for (size_t i = 0; i < sizeof known / sizeof *known; i++)

@@ -136,11 +136,16 @@ static const char *split_dataset_name(const char *split)
     return strncmp(split, "dev:", 4) == 0 ? split + 4 : split;
 }
 
-static int64_t batch_pieces(const SplitScoring *scoring)
+static int64_t batch_pieces(const ShardStore *shards, const TrainingOptions *options)
 {
-    int64_t length = shard_store_options(scoring->shards)->max_seq_length;
-    int64_t wanted = scoring->options->per_device_eval_batch_size;
+    int64_t length = shard_store_options(shards)->max_seq_length;
+    int64_t wanted = options->per_device_eval_batch_size;
     return wanted < EVALUATION_PIECES_LIMIT / length ? wanted * length : EVALUATION_PIECES_LIMIT;
+}
+
+void split_score_block(const ShardStore *shards, const TrainingOptions *options, int32_t split, int64_t *pieces, int32_t *sequences)
+{
+    evaluation_block(shards, split, batch_pieces(shards, options), pieces, sequences);
 }
 
 Status split_score(const SplitScoring *scoring, int32_t split, DatasetScore *score, int64_t *stop, Diagnostic *diagnostic)
@@ -149,7 +154,7 @@ Status split_score(const SplitScoring *scoring, int32_t split, DatasetScore *sco
     Evaluation evaluation = {0};
     ScoreReport report = {0};
     EvaluationOptions options = {
-        .batch_pieces = batch_pieces(scoring),
+        .batch_pieces = batch_pieces(scoring->shards, scoring->options),
         .metric_mode = scoring->options->metric_mode,
         .merge = MERGE_CONFIDENCE,
         .decode = scoring->options->decode,

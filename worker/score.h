@@ -33,6 +33,9 @@ typedef struct SplitScoring {
     int (*poll)(void *context);
     void *poll_context;
 } SplitScoring;
+/* Pieces and sequences of the largest block that split_score makes of a split. */
+void split_score_block(const ShardStore *shards, const TrainingOptions *options, int32_t split, int64_t *pieces,
+                       int32_t *sequences);
 NODISCARD Status split_score(const SplitScoring *scoring, int32_t split, DatasetScore *score, int64_t *stop,
                              Diagnostic *diagnostic);
 

@@ -23,6 +23,7 @@ struct TrainStepper {
     PrefixCache *prefixes;
     ARRAY(int64_t) block_windows; /* of the block, in order */
     int64_t micro_batch;          /* windows of one micro-batch, over all ranks */
+    bool may_checkpoint;          /* gradient checkpointing is off, and allowed where memory is short */
     Int32Array lengths;           /* [windows of a step] */
     Int32Array rank_of;           /* [windows of a step] */
     uint64_t *ids_seen;           /* [V] bits, zero between two steps */
@@ -174,6 +175,24 @@ static void largest_micro_batch(TrainStepper *stepper, int32_t *pieces, int32_t 
     }
 }
 
+void train_stepper_measure(TrainStepper *stepper, const BatchPlan *plan, int64_t micro_batch, int32_t *pieces, int32_t *sequences)
+{
+    const BatchPlan *plan_before = stepper->plan;
+    int64_t micro_batch_before = stepper->micro_batch;
+    stepper->plan = plan;
+    stepper->micro_batch = micro_batch;
+    largest_micro_batch(stepper, pieces, sequences);
+    stepper->plan = plan_before;
+    stepper->micro_batch = micro_batch_before;
+}
+
+void train_stepper_begin(TrainStepper *stepper, int64_t micro_batch, bool checkpointed)
+{
+    stepper->micro_batch = micro_batch;
+    stepper->may_checkpoint = !checkpointed && stepper->options->gradient_checkpointing == CHECKPOINTING_AUTO;
+    model_set_checkpointing(stepper->model, checkpointed);
+}
+
 Status train_stepper_plan(TrainStepper *stepper, const BatchPlan *plan, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
@@ -187,6 +206,13 @@ Status train_stepper_plan(TrainStepper *stepper, const BatchPlan *plan, Diagnost
             status = model_plan(stepper->model, pieces, sequences, true, diagnostic);
         int64_t too_large = status == STATUS_OUT_OF_MEMORY;
         communicator_max_int64(stepper->communicator, &too_large, 1);
+        if (too_large && stepper->micro_batch == 1 && stepper->may_checkpoint) {
+            LOG_WARNING("not enough memory for the activations of one sentence at a time: gradient checkpointing is on");
+            model_set_checkpointing(stepper->model, true);
+            stepper->may_checkpoint = false;
+            stepper->micro_batch = stepper->options->per_device_train_batch_size;
+            continue;
+        }
         if (!too_large || stepper->micro_batch == 1)
             break;
         stepper->micro_batch = (stepper->micro_batch + 1) / 2;

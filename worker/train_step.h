@@ -15,9 +15,14 @@ NODISCARD Status train_stepper_create(TrainStepper **stepper, Communicator *comm
                                       const char *work_folder, Diagnostic *diagnostic);
 void train_stepper_destroy(TrainStepper **stepper);
 
-/* Collective. Reserves memory for every step of the plan. Where that is not to be had micro-batches are halved on all ranks until they fit:
- * the global batch and the loss stay the same. The plan must live until the next call. */
+/* Collective. Reserves memory for every step of the plan. Where that is not to be had micro-batches are halved on all ranks until they fit,
+ * the global batch and the loss staying the same; then gradient checkpointing is turned on, if it may be (auto). The plan must live until the next call. */
 NODISCARD Status train_stepper_plan(TrainStepper *stepper, const BatchPlan *plan, Diagnostic *diagnostic);
+
+/* Pieces and sequences of this rank's largest block in any step of the plan, with micro-batches of so many windows over all ranks. */
+void train_stepper_measure(TrainStepper *stepper, const BatchPlan *plan, int64_t micro_batch, int32_t *pieces, int32_t *sequences);
+/* Before the first train_stepper_plan: windows of a micro-batch over all ranks, and whether with gradient checkpointing. */
+void train_stepper_begin(TrainStepper *stepper, int64_t micro_batch, bool checkpointed);
 
 typedef struct TrainStepResult {
     double loss;        /* sum over labelled pieces of all ranks / sum of their weights */

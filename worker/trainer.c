@@ -10,7 +10,7 @@
 #include "core/base/log.h"
 #include "worker/train_step.h"
 
-enum { PROGRESS_INTERVAL_MS = 2000 };
+enum { PROGRESS_INTERVAL_MS = 2000, MEASURED_EPOCHS_LIMIT = 32 };
 
 typedef struct Trainer {
     const TrainerSetup *setup;
@@ -96,6 +96,42 @@ static Status check_data(const Trainer *trainer, Diagnostic *diagnostic)
     return STATUS_OK;
 }
 
+/* A MemoryMeasure: over the first epochs, all of them unless they are many. */
+static Status measure_micro_batch(void *context, int64_t micro_batch, int32_t *pieces, int32_t *sequences, Diagnostic *diagnostic)
+{
+    Trainer *trainer = context;
+    Status status = STATUS_OK;
+    int64_t epochs = (trainer->state->total_steps + trainer->steps_per_epoch - 1) / trainer->steps_per_epoch;
+    *pieces = *sequences = 1;
+    for (int64_t epoch = 0; epoch < epochs && epoch < MEASURED_EPOCHS_LIMIT; epoch++) {
+        int32_t epoch_pieces, epoch_sequences;
+        TRY(batch_plan_turn(trainer->plan, epoch, diagnostic));
+        train_stepper_measure(trainer->stepper, trainer->plan, micro_batch, &epoch_pieces, &epoch_sequences);
+        *pieces = epoch_pieces > *pieces ? epoch_pieces : *pieces;
+        *sequences = epoch_sequences > *sequences ? epoch_sequences : *sequences;
+    }
+out:
+    return status;
+}
+
+static Status plan_memory(Trainer *trainer, Diagnostic *diagnostic)
+{
+    const TrainerSetup *setup = trainer->setup;
+    MemoryPlan *plan = setup->memory_plan;
+    Status status = STATUS_OK;
+    if (!setup->memory) {
+        train_stepper_begin(trainer->stepper, setup->options->per_device_train_batch_size,
+                            setup->options->gradient_checkpointing == CHECKPOINTING_ON);
+        return STATUS_OK;
+    }
+    TRY(memory_plan_choose(plan, setup->memory, measure_micro_batch, trainer, diagnostic));
+    train_stepper_begin(trainer->stepper, plan->micro_batch, plan->checkpointed);
+    if (is_first_rank(trainer))
+        memory_plan_log(plan);
+out:
+    return status;
+}
+
 static Status prepare(Trainer *trainer, Diagnostic *diagnostic)
 {
     const TrainerSetup *setup = trainer->setup;
@@ -114,6 +150,7 @@ static Status prepare(Trainer *trainer, Diagnostic *diagnostic)
         status = train_stepper_create(&trainer->stepper, setup->communicator, setup->model, trainer->optimizer, setup->shards,
                                       trainer->train_split, setup->options, setup->checkpoints.work_folder, diagnostic);
     TRY(agree(trainer, status, 0, diagnostic));
+    TRY(plan_memory(trainer, diagnostic));
     if (setup->resume && setup->resume[0]) {
         status =
             checkpoint_restore(&setup->checkpoints, setup->resume, setup->model, trainer->optimizer, trainer->state, diagnostic);

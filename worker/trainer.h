@@ -7,6 +7,7 @@
 #include "shard/shard_store.h"
 #include "worker/checkpoint.h"
 #include "worker/communicator.h"
+#include "worker/memory_plan.h"
 #include "worker/score.h"
 #include "worker/trial_state.h"
 
@@ -45,8 +46,10 @@ typedef struct TrainerSetup {
     const ShardStore *shards;
     const TrainingOptions *options;
     TrialMetric metric;
-    bool evaluate;      /* false: one checkpoint at the end and no scores */
-    const char *resume; /* checkpoint to go on from; NULL or "": from the start */
+    bool evaluate;             /* false: one checkpoint at the end and no scores */
+    const MemorySetup *memory; /* NULL: memory is taken as it comes */
+    MemoryPlan *memory_plan;   /* begun; NULL without memory */
+    const char *resume;        /* checkpoint to go on from; NULL or "": from the start */
     CheckpointKind checkpoints;
     TrainerHooks hooks;
     const Clock *clock;

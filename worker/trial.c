@@ -9,7 +9,8 @@
 /* What decides a trial's numbers; what only limits space or speed is left out. */
 static Json *make_identity(const Workplace *workplace, const TrialRequest *request, const char *start_hex)
 {
-    static const char *const limits[] = {"save_total_limit", "per_device_eval_batch_size", "frozen_cache_mb"};
+    static const char *const limits[] = {"save_total_limit", "per_device_eval_batch_size", "frozen_cache_mb",
+                                         "gradient_checkpointing"};
     Json *identity = json_object(), *options = json_object();
     Json *all = options_to_json(training_option_table(), &request->options);
     for (const char *key = json_next_key(all, NULL); key; key = json_next_key(all, key)) {
@@ -31,13 +32,26 @@ static Json *make_identity(const Workplace *workplace, const TrialRequest *reque
 
 /* Start weights, then the training loop. */
 static Status train_from(const Workplace *workplace, const TrialRequest *request, const char *resume, Model **model,
-                         TrainerResult *result, Diagnostic *diagnostic)
+                         MemoryPlan *memory_plan, TrainerResult *result, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     char start_hex[17];
     Json *identity = NULL, *notes = json_copy(workplace->notes);
+    MemorySetup memory = {.communicator = workplace->communicator,
+                          .backend = workplace->backend,
+                          .device = workplace->device,
+                          .config = &workplace->config,
+                          .product_type = workplace->product_type,
+                          .shards = workplace->shards,
+                          .options = &request->options,
+                          .work_folder = workplace->work_folder,
+                          .files = request->host_files ? request->host_files : host_files_system(),
+                          .limit_bytes = workplace->memory_limit_bytes,
+                          .evaluate = request->evaluate,
+                          .test = request->test};
     *model = NULL;
     prediction_notes_set_decode(notes, request->options.decode);
+    TRY(memory_plan_begin(memory_plan, &memory, diagnostic));
     status = workplace_start_model(workplace, &request->options, model, start_hex, diagnostic);
     TRY(communicator_agree(workplace->communicator, status, &(int64_t){0}, diagnostic));
     identity = make_identity(workplace, request, start_hex);
@@ -48,6 +62,8 @@ static Status train_from(const Workplace *workplace, const TrialRequest *request
         .options = &request->options,
         .metric = request->metric,
         .evaluate = request->evaluate,
+        .memory = &memory,
+        .memory_plan = memory_plan,
         .resume = resume,
         .checkpoints = {.store = workplace->store,
                         .id = request->id,
@@ -121,13 +137,13 @@ Status trial_train(const Workplace *workplace, const TrialRequest *request, Tria
     *outcome = (TrialOutcome){.training.state.best = -1};
     if (request->test && shard_split_find(workplace->shards, "test") < 0)
         return FAIL(diagnostic, STATUS_NOT_FOUND, "a test score is asked for, but the shards hold no test set");
-    status = train_from(workplace, request, request->resume, &model, &outcome->training, diagnostic);
+    status = train_from(workplace, request, request->resume, &model, &outcome->memory, &outcome->training, diagnostic);
     if (status != STATUS_OK && outcome->training.resume_refused && request->resume_optional) {
         if (communicator_rank(workplace->communicator) == 0)
             LOG_WARNING("%s; starting the trial anew", diagnostic->message);
         model_destroy(&model);
         trainer_result_free(&outcome->training);
-        status = train_from(workplace, request, NULL, &model, &outcome->training, diagnostic);
+        status = train_from(workplace, request, NULL, &model, &outcome->memory, &outcome->training, diagnostic);
     }
     if (status == STATUS_OK && request->test)
         status = score_best_and_last(workplace, request, model, outcome, diagnostic);
@@ -175,6 +191,8 @@ Json *trial_statistics_json(const Workplace *workplace, const TrialOutcome *outc
     json_set(json, "pieces_per_s", json_real(training->train_s > 0 ? (double)training->trained_pieces / training->train_s : 0));
     json_set(json, "pieces_per_s_whole", json_real(outcome->wall_s > 0 ? (double)training->trained_pieces / outcome->wall_s : 0));
     json_set(json, "peak_rss_mb", json_real(process_peak_rss_mb()));
+    if (outcome->memory.host_ranks > 0)
+        json_set(json, "memory", memory_plan_json(&outcome->memory));
     json_set(json, "backend", json_string(workplace->backend->name));
     json_set(json, "backend_description", json_string(description));
     json_set(json, "ranks", json_integer(communicator_size(workplace->communicator)));

@@ -14,6 +14,7 @@ typedef struct TrialRequest {
     const char *resume;   /* checkpoint to go on from; NULL or "": from the start */
     bool resume_optional; /* one that does not fit is dropped and the trial begun anew */
     TrainerHooks hooks;
+    const HostFiles *host_files; /* NULL: the system's */
     const Clock *clock;
 } TrialRequest;
 
@@ -21,6 +22,7 @@ typedef struct TrialOutcome {
     TrainerResult training;
     bool tested;
     DatasetScore best_test, last_test;
+    MemoryPlan memory; /* as far as it was planned */
     double wall_s;
 } TrialOutcome;
 

@@ -13,6 +13,7 @@
 
 #include "core/base/log.h"
 #include "core/io/hash.h"
+#include "core/options/number.h"
 #include "inference/notes.h"
 #include "model/folder.h"
 
@@ -39,6 +40,10 @@ Status training_data_parse(TrainingData *data, const Json *json, const char *sto
         data->product_type = DEVICE_BF16;
     else if (precision && strcmp(precision, "auto") != 0 && strcmp(precision, "fp32") != 0)
         TRY_FAIL(diagnostic, STATUS_UNSUPPORTED, "%s: precision \"%s\": it may be auto, fp32 or bf16", source, precision);
+    const char *memory_limit = json_string_value(json_get(json, "memory_limit"));
+    if (memory_limit && strcmp(memory_limit, "none") != 0 && !number_parse_bytes(memory_limit, &data->memory_limit_bytes))
+        TRY_FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: memory_limit \"%s\" is no number of bytes such as 8G", source,
+                 memory_limit);
     TRY(copy_text(&data->model, json, "model", source, true, diagnostic));
     TRY(copy_text(&data->vocab, json, "vocab", source, false, diagnostic));
     TRY(copy_text(&data->shards, json, "shards", source, true, diagnostic));
@@ -269,6 +274,7 @@ Status workplace_set_data(Workplace *workplace, const TrainingData *data, Diagno
 {
     forget_data(workplace);
     workplace->product_type = data->product_type;
+    workplace->memory_limit_bytes = data->memory_limit_bytes;
     if (data->product_type == DEVICE_BF16 && workplace->backend->product_type(workplace->device) != DEVICE_BF16)
         LOG_WARNING("precision bf16: this processor has no instructions for it; fp32 would be faster here");
     Status status = take_data(workplace, data, diagnostic);

@@ -16,9 +16,11 @@ typedef struct TrainingData {
     char *shards; /* folder */
     char *store;  /* folder */
     DeviceType product_type;
+    uint64_t memory_limit_bytes; /* of all ranks on a host; 0: none */
 } TrainingData;
 
-/* Keys model, random_weights, vocab, shards, store, precision ("fp32", "bf16"; "auto" is fp32). store_default stands in for store (the sweep's folder; may be NULL). Relative paths are
+/* Keys model, random_weights, vocab, shards, store, precision ("fp32", "bf16"; "auto" is fp32), memory_limit (bytes as text, "8G").
+ * store_default stands in for store (the sweep's folder; may be NULL). Relative paths are
  * taken against the current folder. source: names the text in messages. */
 NODISCARD Status training_data_parse(TrainingData *data, const Json *json, const char *store_default, const char *source,
                                      Diagnostic *diagnostic);
@@ -33,7 +35,8 @@ typedef struct Workplace {
     Store *store;
     BertConfig config; /* of the start model, with the shards' labels */
     char *model_folder;
-    DeviceType product_type; /* of the encoder's matrix products */
+    DeviceType product_type;     /* of the encoder's matrix products */
+    uint64_t memory_limit_bytes; /* 0: none */
     bool random_weights;
     bool other_labels; /* the start model's classifier is for other labels than the shards': it is not used */
     char *work_folder; /* temporary, removed by workplace_close; holds vocab.txt */

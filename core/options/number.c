@@ -103,6 +103,28 @@ bool number_parse_unsigned(const char *text, uint64_t *value)
     return true;
 }
 
+bool number_parse_bytes(const char *text, uint64_t *bytes)
+{
+    static const char units[] = "KMGT";
+    size_t length = number_scan_real(text);
+    const char *unit = text + length, *known = *unit ? strchr(units, *unit) : NULL;
+    char number[NUMBER_TEXT_SIZE];
+    double value, scale = 1;
+    if (length == 0 || length >= sizeof number)
+        return false;
+    for (const char *at = units; known && at <= known; at++)
+        scale *= 1024;
+    const char *rest = known ? unit + 1 : unit;
+    if (*rest && strcmp(rest, "B") != 0 && !(known && strcmp(rest, "iB") == 0))
+        return false;
+    memcpy(number, text, length);
+    number[length] = '\0';
+    if (!number_parse_real(number, &value) || !(value * scale >= 1) || !(value * scale < 9223372036854775808.0))
+        return false;
+    *bytes = (uint64_t)(value * scale);
+    return true;
+}
+
 /* The decimal digits of a number: digits[0].digits[1]digits[2]... * 10^exponent. */
 typedef struct Decimal {
     char digits[NUMBER_TEXT_SIZE];

@@ -14,6 +14,8 @@ size_t number_scan_real(const char *text);
 bool number_parse_real(const char *text, double *value);
 bool number_parse_integer(const char *text, int64_t *value);
 bool number_parse_unsigned(const char *text, uint64_t *value);
+/* Bytes: "512M", "1.5G", "8GiB", "1048576"; K, M, G, T are powers of 1024, a B or iB behind them is allowed. At least one byte, below 2^63. */
+bool number_parse_bytes(const char *text, uint64_t *bytes);
 /* The fewest digits that number_parse_real reads back to the same bits: "5e-5", "0.06", "3". value must be finite. Returns text. */
 char *number_format_real(double value, char text[NUMBER_TEXT_SIZE]);
 

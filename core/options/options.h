@@ -15,6 +15,7 @@
 typedef enum LrSchedulerType { SCHEDULE_LINEAR, SCHEDULE_COSINE, SCHEDULE_CONSTANT_WITH_WARMUP } LrSchedulerType;
 typedef enum MetricMode { METRIC_DEFAULT, METRIC_STRICT } MetricMode;
 typedef enum DecodeRule { DECODE_ARGMAX, DECODE_VITERBI } DecodeRule;
+typedef enum GradientCheckpointing { CHECKPOINTING_OFF, CHECKPOINTING_ON, CHECKPOINTING_AUTO } GradientCheckpointing;
 typedef enum OversampleRule { OVERSAMPLE_SPANS, OVERSAMPLE_REPEAT_FACTOR } OversampleRule;
 typedef enum SubwordLabels { SUBWORD_IGNORE, SUBWORD_INSIDE, SUBWORD_COPY, SUBWORD_SPECIAL } SubwordLabels;
 typedef enum ShardUnit { UNIT_SENTENCE, UNIT_DOCUMENT } ShardUnit;
@@ -23,16 +24,17 @@ typedef enum ZeroPiece { ZERO_PIECE_UNK, ZERO_PIECE_DROP, ZERO_PIECE_ERROR } Zer
 
 /* What one trial trains with. */
 typedef struct TrainingOptions {
-    double num_train_epochs;             /* 3 */
-    int64_t max_steps;                   /* -1: by epochs */
-    double learning_rate;                /* 5e-5 */
-    int64_t per_device_train_batch_size; /* 8; sentences of one global micro-batch, whatever the number of ranks */
-    int64_t gradient_accumulation_steps; /* 1 */
-    int64_t per_device_eval_batch_size;  /* 32 */
-    double warmup_ratio;                 /* 0 */
-    int64_t warmup_steps;                /* 0 */
-    LrSchedulerType lr_scheduler_type;   /* linear */
-    double weight_decay;                 /* 0 */
+    double num_train_epochs;                      /* 3 */
+    int64_t max_steps;                            /* -1: by epochs */
+    double learning_rate;                         /* 5e-5 */
+    int64_t per_device_train_batch_size;          /* 8; sentences of one global micro-batch, whatever the number of ranks */
+    int64_t gradient_accumulation_steps;          /* 1 */
+    int64_t per_device_eval_batch_size;           /* 32 */
+    GradientCheckpointing gradient_checkpointing; /* auto */
+    double warmup_ratio;                          /* 0 */
+    int64_t warmup_steps;                         /* 0 */
+    LrSchedulerType lr_scheduler_type;            /* linear */
+    double weight_decay;                          /* 0 */
     double adam_beta1, adam_beta2, adam_epsilon;
     double max_grad_norm;            /* 1 */
     double label_smoothing_factor;   /* 0 */

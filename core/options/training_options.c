@@ -9,6 +9,8 @@
 static const char *const lr_scheduler_types[] = {
     [SCHEDULE_LINEAR] = "linear", [SCHEDULE_COSINE] = "cosine", [SCHEDULE_CONSTANT_WITH_WARMUP] = "constant_with_warmup", NULL};
 static const char *const decode_rules[] = {[DECODE_ARGMAX] = "argmax", [DECODE_VITERBI] = "viterbi", NULL};
+static const char *const checkpointing_modes[] = {
+    [CHECKPOINTING_OFF] = "off", [CHECKPOINTING_ON] = "on", [CHECKPOINTING_AUTO] = "auto", NULL};
 static const char *const oversample_rules[] = {[OVERSAMPLE_SPANS] = "spans", [OVERSAMPLE_REPEAT_FACTOR] = "repeat_factor", NULL};
 static const char *const metric_modes[] = {[METRIC_DEFAULT] = "default", [METRIC_STRICT] = "strict", NULL};
 
@@ -45,6 +47,9 @@ static const OptionDescriptor descriptors[] = {
     INTEGER(per_device_train_batch_size, 1, BATCH_LIMIT, "8", "sentences of one micro-batch over all ranks together"),
     INTEGER(gradient_accumulation_steps, 1, BATCH_LIMIT, "1", "micro-batches of one optimizer step"),
     INTEGER(per_device_eval_batch_size, 1, BATCH_LIMIT, "32", "sentences of one evaluation batch"),
+    CHOICE(gradient_checkpointing, checkpointing_modes, "auto",
+           "compute activations again in backward instead of keeping them: same bits, less memory, more time; auto: where memory "
+           "is short"),
     REAL(warmup_ratio, 0, 1, "0", "share of all steps over which the learning rate rises from 0"),
     INTEGER(warmup_steps, 0, STEP_LIMIT, "0", "the same as a number of steps; 0: by warmup_ratio"),
     CHOICE(lr_scheduler_type, lr_scheduler_types, "linear", "how the learning rate falls after the warm-up"),
