@@ -78,6 +78,8 @@ static Status put_manifest(const CheckpointKind *kind, const char *name, const T
     manifest->notes = json_object();
     json_set(manifest->notes, "trial", json_integer(kind->id.trial));
     json_set(manifest->notes, "step", json_integer(state->step));
+    if (kind->machine)
+        json_set(manifest->notes, "machine", json_copy(kind->machine));
     return store_manifest_put(kind->store, name, manifest, diagnostic);
 }
 
@@ -325,6 +327,60 @@ out:
     free(path);
     free(state_name);
     free(part_t);
+    return status;
+}
+
+/* "ranks 2 instead of 1" and so on, one after another. False: they are the same, or one is not known. */
+static bool append_difference(Text *difference, const char *what, const Json *then, const Json *now)
+{
+    if (!then || !now)
+        return false;
+    char *before = json_text(then, JSON_COMPACT), *here = json_text(now, JSON_COMPACT);
+    bool differs = strcmp(before, here) != 0;
+    if (differs)
+        text_format(difference, "%s%s %s instead of %s", difference->size ? ", " : "", what, here, before);
+    free(before);
+    free(here);
+    return differs;
+}
+
+/* How a user gets the old level again: it is the first word of the features. */
+static void append_remedy(Text *difference, const Json *then, const Json *now)
+{
+    const char *features = json_string_value(json_get(then, "features")), *here = json_string_value(json_get(now, "features"));
+    const char *backend = json_string_value(json_get(then, "backend"));
+    int level = features ? (int)strcspn(features, ", ") : 0;
+    bool same_level = here && features && (int)strcspn(here, ", ") == level && strncmp(here, features, (size_t)level) == 0;
+    if (level > 0 && backend && strcmp(backend, "cpu") == 0 && !same_level)
+        text_format(difference, "; NERSWEEP_CPU_FEATURES=%.*s keeps to the former level where a processor has it", level, features);
+}
+
+Status checkpoint_compare_machine(const CheckpointKind *kind, const char *name, Text *difference, bool *changes_bits,
+                                  Diagnostic *diagnostic)
+{
+    static const struct {
+        const char *key, *text;
+        bool changes_bits;
+    } parts[] = {{"backend", "backend", true},
+                 {"features", "processor features", true},
+                 {"ranks", "ranks", true},
+                 {"micro_batch", "sentences of a micro-batch", true},
+                 {"threads", "threads", false}};
+    Status status = STATUS_OK;
+    StoreManifest manifest = {0};
+    char *state_name = memory_format("%s%s", name, state_suffix);
+    *changes_bits = false;
+    TRY(store_manifest_get(kind->store, state_name, &manifest, diagnostic));
+    const Json *then = json_get(manifest.notes, "machine");
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (append_difference(difference, parts[i].text, json_get(then, parts[i].key), json_get(kind->machine, parts[i].key)))
+            *changes_bits |= parts[i].changes_bits;
+    }
+    if (*changes_bits)
+        append_remedy(difference, then, kind->machine);
+out:
+    store_manifest_free(&manifest);
+    free(state_name);
     return status;
 }
 

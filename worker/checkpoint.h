@@ -23,6 +23,8 @@ typedef struct CheckpointKind {
     const Json *notes;       /* for nersweep.json */
     const Json *identity;    /* what decides the trial's numbers; another one is refused when restoring */
     const char *work_folder; /* local, for temporary files */
+    const Json
+        *machine; /* what computes: {"backend", "features", "ranks", "threads", "micro_batch"}; kept in manifests, NULL: not */
 } CheckpointKind;
 
 void checkpoint_name(AssignmentId id, int64_t step, char name[CHECKPOINT_NAME_SIZE]);
@@ -38,6 +40,11 @@ NODISCARD Status checkpoint_write(const CheckpointKind *kind, Model *model, Opti
  * says), STATUS_MISMATCH (another trial's: options, metric, shards or start weights differ, named). */
 NODISCARD Status checkpoint_restore(const CheckpointKind *kind, const char *name, Model *model, Optimizer *optimizer,
                                     TrialState *state, Diagnostic *diagnostic);
+/* What of kind->machine is other than when the checkpoint was written, as text that is appended: nothing where all is the same, or where the
+ * checkpoint does not say. *changes_bits: the trial's further bits may differ from those of an uninterrupted run, which the number of threads
+ * alone never does. */
+NODISCARD Status checkpoint_compare_machine(const CheckpointKind *kind, const char *name, Text *difference, bool *changes_bits,
+                                            Diagnostic *diagnostic);
 /* Only the weights. */
 NODISCARD Status checkpoint_load_model(Store *store, const char *name, Model *model, Diagnostic *diagnostic);
 

@@ -126,9 +126,25 @@ static Status plan_memory(Trainer *trainer, Diagnostic *diagnostic)
     }
     TRY(memory_plan_choose(plan, setup->memory, measure_micro_batch, trainer, diagnostic));
     train_stepper_begin(trainer->stepper, plan->micro_batch, plan->checkpointed);
+    json_set(setup->machine, "micro_batch", json_integer(plan->micro_batch));
     if (is_first_rank(trainer))
         memory_plan_log(plan);
 out:
+    return status;
+}
+
+/* By rank 0. What computes here may be something else than what computed the checkpoint. */
+static Status announce_resume(const TrainerSetup *setup, Diagnostic *diagnostic)
+{
+    Text difference = {0};
+    bool changes_bits;
+    Status status = checkpoint_compare_machine(&setup->checkpoints, setup->resume, &difference, &changes_bits, diagnostic);
+    LOG_INFO("going on from %s", setup->resume);
+    if (status == STATUS_OK && changes_bits)
+        LOG_WARNING("going on with %s: bits may differ from those of an uninterrupted run", difference.bytes);
+    else if (status == STATUS_OK && difference.size)
+        LOG_INFO("going on with %s, which changes no bit", difference.bytes);
+    text_free(&difference);
     return status;
 }
 
@@ -158,7 +174,8 @@ static Status prepare(Trainer *trainer, Diagnostic *diagnostic)
         trainer->result->resume_refused = status != STATUS_OK;
         TRY(status);
         if (is_first_rank(trainer))
-            LOG_INFO("going on from %s", setup->resume);
+            status = announce_resume(setup, diagnostic);
+        TRY(agree(trainer, status, 0, diagnostic));
     }
     if (is_first_rank(trainer))
         status = checkpoint_drop_unknown(&setup->checkpoints, trainer->state, diagnostic);

@@ -49,6 +49,7 @@ typedef struct TrainerSetup {
     bool evaluate;             /* false: one checkpoint at the end and no scores */
     const MemorySetup *memory; /* NULL: memory is taken as it comes */
     MemoryPlan *memory_plan;   /* begun; NULL without memory */
+    Json *machine;             /* that of checkpoints: the trainer adds the micro-batch; NULL without memory */
     const char *resume;        /* checkpoint to go on from; NULL or "": from the start */
     CheckpointKind checkpoints;
     TrainerHooks hooks;

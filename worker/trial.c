@@ -30,13 +30,26 @@ static Json *make_identity(const Workplace *workplace, const TrialRequest *reque
     return identity;
 }
 
+/* What the same inputs are computed by: processor features and ranks decide bits, and so does the micro-batch, which the trainer adds. */
+static Json *make_machine(const Workplace *workplace)
+{
+    char features[256];
+    Json *machine = json_object();
+    workplace->backend->device_features(workplace->device, features, sizeof features);
+    json_set(machine, "backend", json_string(workplace->backend->name));
+    json_set(machine, "features", json_string(features));
+    json_set(machine, "ranks", json_integer(communicator_size(workplace->communicator)));
+    json_set(machine, "threads", json_integer(workplace->threads));
+    return machine;
+}
+
 /* Start weights, then the training loop. */
 static Status train_from(const Workplace *workplace, const TrialRequest *request, const char *resume, Model **model,
                          MemoryPlan *memory_plan, TrainerResult *result, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     char start_hex[17];
-    Json *identity = NULL, *notes = json_copy(workplace->notes);
+    Json *identity = NULL, *notes = json_copy(workplace->notes), *machine = make_machine(workplace);
     MemorySetup memory = {.communicator = workplace->communicator,
                           .backend = workplace->backend,
                           .device = workplace->device,
@@ -64,6 +77,7 @@ static Status train_from(const Workplace *workplace, const TrialRequest *request
         .evaluate = request->evaluate,
         .memory = &memory,
         .memory_plan = memory_plan,
+        .machine = machine,
         .resume = resume,
         .checkpoints = {.store = workplace->store,
                         .id = request->id,
@@ -72,7 +86,8 @@ static Status train_from(const Workplace *workplace, const TrialRequest *request
                         .max_seq_length = (int32_t)shard_store_options(workplace->shards)->max_seq_length,
                         .notes = notes,
                         .identity = identity,
-                        .work_folder = workplace->work_folder},
+                        .work_folder = workplace->work_folder,
+                        .machine = machine},
         .hooks = request->hooks,
         .clock = request->clock,
     };
@@ -80,6 +95,7 @@ static Status train_from(const Workplace *workplace, const TrialRequest *request
 out:
     json_destroy(&identity);
     json_destroy(&notes);
+    json_destroy(&machine);
     return status;
 }
 
