@@ -41,11 +41,13 @@ void run_trial(const Ground *ground, const Wish *wish, Run *run)
     *run = (Run){.store = path_join(ground->folder, wish->store)};
     ground_workplace(ground, communicator, wish->store, &workplace);
     workplace.product_type = wish->product_type;
+    workplace.memory_limit_bytes = wish->memory_limit_bytes;
     TrialRequest request = {
         .id = {3, wish->fence},
         .options = ground_options(wish->options),
         .evaluate = !wish->no_evaluation,
         .resume = wish->resume,
+        .host_files = wish->host_files,
         .hooks = {.context = &watch,
                   .on_progress = watch_progress,
                   .should_stop = watch_stop,

@@ -22,6 +22,8 @@ typedef struct Wish {
     uint64_t fence, acknowledge_only;
     bool no_evaluation;
     DeviceType product_type;
+    const HostFiles *host_files;
+    uint64_t memory_limit_bytes;
 } Wish;
 
 /* Trains a trial into the store FOLDER/wish->store; run->status says how it went. To be given to run_free. */
