@@ -9,28 +9,33 @@
 enum { ALIGNMENT_FLOATS = 16 };
 
 /* Floats before the second parameter's gradient. */
-static size_t row_space(const Model *model)
+static size_t row_space(const BertConfig *config, int32_t row_limit)
 {
-    size_t floats = (size_t)model->rows.limit * (size_t)model->config.hidden_size;
+    size_t floats = (size_t)row_limit * (size_t)config->hidden_size;
     return (floats + ALIGNMENT_FLOATS - 1) / ALIGNMENT_FLOATS * ALIGNMENT_FLOATS;
 }
 
-static size_t other_floats(const Model *model)
+static int32_t bounded_rows(const BertConfig *config, int64_t row_limit)
 {
-    return model->layout->float_count - model->layout->parameters[EMBEDDING_WORD + 1].offset;
+    return row_limit < config->vocab_size ? (int32_t)row_limit : config->vocab_size;
 }
 
-size_t model_gradient_bytes(const Model *model)
+size_t model_gradient_bytes(const BertConfig *config, size_t float_count, int64_t row_limit)
 {
-    return model->gradients ? (row_space(model) + other_floats(model)) * sizeof(float) : 0;
+    size_t others = float_count - row_space(config, config->vocab_size);
+    return (row_space(config, bounded_rows(config, row_limit)) + others) * sizeof(float);
 }
 
-Status model_plan_gradient_rows(Model *model, int32_t row_limit, Diagnostic *diagnostic)
+size_t model_held_gradient_bytes(const Model *model)
+{
+    return model->gradients ? model_gradient_bytes(&model->config, model->layout->float_count, model->rows.limit) : 0;
+}
+
+Status model_plan_gradient_rows(Model *model, int64_t row_limit, Diagnostic *diagnostic)
 {
     GradientRows *rows = &model->rows;
-    int32_t vocabulary = model->config.vocab_size, before = rows->limit;
-    row_limit = row_limit < vocabulary ? row_limit : vocabulary;
-    if (model->gradients && row_limit <= rows->limit)
+    int32_t vocabulary = model->config.vocab_size, limit = bounded_rows(&model->config, row_limit);
+    if (model->gradients && limit <= rows->limit)
         return STATUS_OK;
     if (!rows->place) {
         rows->place = memory_allocate((size_t)vocabulary, sizeof *rows->place);
@@ -38,14 +43,13 @@ Status model_plan_gradient_rows(Model *model, int32_t row_limit, Diagnostic *dia
     }
     if (model->gradients)
         model->backend->buffer_destroy(&model->gradients);
-    rows->limit = row_limit > before ? row_limit : before;
-    size_t bytes = (row_space(model) + other_floats(model)) * sizeof(float);
+    size_t bytes = model_gradient_bytes(&model->config, model->layout->float_count, limit);
     Status status = model->backend->buffer_create(&model->gradients, model->device, bytes, diagnostic);
     if (status != STATUS_OK) {
         diagnostic_prefix(diagnostic, "reserving %zu bytes for gradients", bytes);
-        rows->limit = before;
         return status;
     }
+    rows->limit = limit;
     rows->ids = memory_reallocate(rows->ids, (size_t)rows->limit, sizeof *rows->ids);
     return STATUS_OK;
 }
@@ -87,7 +91,7 @@ Status model_gradient_places(const Model *model, const TokenBlock *block, int32_
 DeviceView model_gradient_parameter(const Model *model, int32_t index, size_t *count)
 {
     const ModelParameter *parameters = model->layout->parameters;
-    size_t offset = row_space(model);
+    size_t offset = row_space(&model->config, model->rows.limit);
     ASSERT(model->gradients != NULL);
     if (index == EMBEDDING_WORD) {
         *count = (size_t)model->rows.count * (size_t)model->config.hidden_size;
@@ -110,7 +114,7 @@ DeviceView model_gradient_part(const Model *model, int32_t part, size_t *count)
     }
     ASSERT(model->gradients != NULL);
     *count = layout->part_offset[part + 1] - layout->part_offset[part];
-    return device_view(model->gradients, (row_space(model) + layout->part_offset[part] - others) * sizeof(float));
+    return device_view(model->gradients, (row_space(&model->config, model->rows.limit) + layout->part_offset[part] - others) * sizeof(float));
 }
 
 size_t model_gradient_offset(DeviceView gradient)

@@ -49,7 +49,7 @@ void model_refresh(Model *model, const bool *part_frozen /* [part_count] or NULL
  * embeddings are frozen. Places of gradients hold until the next call. Errors: STATUS_OUT_OF_MEMORY when there are more than ever before, which
  * model_plan_gradient_rows prevents. */
 NODISCARD Status model_gradient_rows_set(Model *model, const int32_t *ids, int32_t count, Diagnostic *diagnostic);
-NODISCARD Status model_plan_gradient_rows(Model *model, int32_t row_limit, Diagnostic *diagnostic);
+NODISCARD Status model_plan_gradient_rows(Model *model, int64_t row_limit, Diagnostic *diagnostic);
 const int32_t *model_gradient_rows(const Model *model, int32_t *count);
 /* The gradients of a part, or of one parameter (index in the layout): *count floats in the model's layout, but of the word embeddings [R, d] of
  * those rows. Parts follow one another in memory. model_gradient_offset: of such a view in floats, below the layout's float_count. */
@@ -76,7 +76,8 @@ size_t model_planned_bytes(const Model *model);
 void model_set_checkpointing(Model *model, bool on);
 
 typedef enum ModelPass { MODEL_INFERENCE, MODEL_TRAINING, MODEL_TRAINING_CHECKPOINTED } ModelPass;
-/* What model_plan takes for activations, without taking it. SIZE_MAX: more than there is in any memory. */
+/* What model_plan_gradient_rows takes, and what model_plan takes for activations, without taking it. SIZE_MAX: more than there is in any memory. */
+size_t model_gradient_bytes(const BertConfig *config, size_t float_count /* of the layout */, int64_t row_limit);
 size_t model_activation_bytes(const BertConfig *config, DeviceType product_type, int32_t piece_limit, int32_t sequence_limit,
                               ModelPass pass);
 

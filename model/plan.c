@@ -229,7 +229,7 @@ out:
 
 size_t model_planned_bytes(const Model *model)
 {
-    return model->activation_bytes + model_gradient_bytes(model);
+    return model->activation_bytes + model_held_gradient_bytes(model);
 }
 
 void model_set_checkpointing(Model *model, bool on)

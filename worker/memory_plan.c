@@ -91,12 +91,13 @@ static uint64_t evaluation_bytes(const MemorySetup *setup, uint64_t *activations
     return logits;
 }
 
-/* What a block takes; the rest of the plan stands. */
-static void set_block(MemoryPlan *plan, const MemorySetup *setup, int32_t pieces, int32_t sequences, bool checkpointed)
+/* What a step takes; the rest of the plan stands. */
+static void set_step(MemoryPlan *plan, const MemorySetup *setup, const StepSize *size, bool checkpointed)
 {
     const BertConfig *config = setup->config;
     uint64_t evaluation, logits = evaluation_bytes(setup, &evaluation);
     ModelPass pass = checkpointed ? MODEL_TRAINING_CHECKPOINTED : MODEL_TRAINING;
+    int32_t pieces = size->pieces, sequences = size->sequences;
     BackendShape shape = {.rows = pieces,
                           .longest = (int32_t)shard_store_options(setup->shards)->max_seq_length,
                           .d = config->hidden_size,
@@ -107,6 +108,7 @@ static void set_block(MemoryPlan *plan, const MemorySetup *setup, int32_t pieces
     plan->pieces = pieces;
     plan->sequences = sequences;
     plan->checkpointed = checkpointed;
+    plan->bytes[MEMORY_GRADIENTS] = model_gradient_bytes(config, plan->bytes[MEMORY_PARAMETERS] / sizeof(float), size->step_pieces);
     uint64_t training = model_activation_bytes(config, setup->product_type, pieces, sequences, pass);
     plan->bytes[MEMORY_ACTIVATIONS] = training;
     plan->bytes[MEMORY_EVALUATION] = logits + (evaluation > training ? evaluation - training : 0);
@@ -214,13 +216,13 @@ Status memory_plan_begin(MemoryPlan *plan, const MemorySetup *setup, Diagnostic 
     uint64_t parameters = (uint64_t)layout->float_count * sizeof(float);
     bool first = communicator_rank(setup->communicator) == 0;
     plan->mapped_bytes = shard_store_mapped_bytes(setup->shards);
-    plan->bytes[MEMORY_PARAMETERS] = plan->bytes[MEMORY_GRADIENTS] = parameters;
+    plan->bytes[MEMORY_PARAMETERS] = parameters;
     plan->bytes[MEMORY_MOMENTS] = 2 * parameters;
     plan->bytes[MEMORY_MATRICES] = model_matrix_bytes(setup->config, setup->backend, setup->device, setup->product_type);
     plan->bytes[MEMORY_STAGING] = first ? 2 * parameters : ranks > 1 ? parameters : 0;
     if (first && is_memory(setup->work_folder))
         plan->bytes[MEMORY_STAGING] += 2 * parameters; /* the files themselves */
-    set_block(plan, setup, 1, 1, setup->options->gradient_checkpointing != CHECKPOINTING_OFF);
+    set_step(plan, setup, &(StepSize){1, 1, 1}, setup->options->gradient_checkpointing != CHECKPOINTING_OFF);
     if (!fits_everywhere(plan, setup->communicator))
         status = refuse(plan, setup, diagnostic);
 out:
@@ -248,11 +250,11 @@ static Status try_micro_batches(MemoryPlan *plan, const MemorySetup *setup, bool
     Status status = STATUS_OK;
     int64_t micro_batch = setup->options->per_device_train_batch_size;
     for (;;) {
-        int32_t pieces, sequences;
-        status = measure(context, micro_batch, &pieces, &sequences, diagnostic);
+        StepSize size;
+        status = measure(context, micro_batch, &size, diagnostic);
         TRY(communicator_agree(setup->communicator, status, &(int64_t){0}, diagnostic));
         plan->micro_batch = micro_batch;
-        set_block(plan, setup, pieces, sequences, checkpointed);
+        set_step(plan, setup, &size, checkpointed);
         *found = fits_everywhere(plan, setup->communicator);
         if (*found || micro_batch == 1)
             break;

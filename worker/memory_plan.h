@@ -10,6 +10,7 @@
 #include "model/config.h"
 #include "shard/shard_store.h"
 #include "worker/communicator.h"
+#include "worker/train_step.h"
 
 /* Memory of the process's own, that is not given back until the trial ends; staging is taken for each checkpoint. */
 typedef enum MemoryUse {
@@ -59,8 +60,8 @@ typedef struct MemorySetup {
  * much. */
 NODISCARD Status memory_plan_begin(MemoryPlan *plan, const MemorySetup *setup, Diagnostic *diagnostic);
 
-/* pieces and sequences of this rank's largest block when micro-batches have so many sentences over all ranks. */
-typedef Status (*MemoryMeasure)(void *context, int64_t micro_batch, int32_t *pieces, int32_t *sequences, Diagnostic *diagnostic);
+/* Of steps whose micro-batches have so many sentences over all ranks. */
+typedef Status (*MemoryMeasure)(void *context, int64_t micro_batch, StepSize *size, Diagnostic *diagnostic);
 
 /* Collective: the largest micro-batch that fits, first without gradient checkpointing (unless it is on), then with it (unless it is off).
  * Warns of what had to give way. Errors: STATUS_LIMIT where memory_limit, a control group or all of the host's memory is too little for one

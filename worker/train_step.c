@@ -151,17 +151,16 @@ static Status begin_step(TrainStepper *stepper, const StepShare *share, const bo
     return communicator_agree(stepper->communicator, status, &(int64_t){0}, diagnostic);
 }
 
-/* The largest micro-batch of this rank over all steps of the plan, and the largest step of all. */
-static void largest_micro_batch(TrainStepper *stepper, int32_t *pieces, int32_t *sequences, int64_t *step_pieces)
+/* Over all steps of the plan. */
+static StepSize largest_step(TrainStepper *stepper)
 {
+    StepSize size = {1, 1, 1};
     int64_t steps = batch_plan_step_count(stepper->plan);
     int32_t rank = communicator_rank(stepper->communicator);
-    *pieces = *sequences = 1;
-    *step_pieces = 1;
     for (int64_t index = 0; index < steps; index++) {
         StepShare share;
         step_share(stepper, index, &share);
-        *step_pieces = share.pieces > *step_pieces ? share.pieces : *step_pieces;
+        size.step_pieces = share.pieces > size.step_pieces ? share.pieces : size.step_pieces;
         for (int64_t first = 0; first < share.count; first += stepper->micro_batch) {
             int32_t block_pieces = 0, block_sequences = 0;
             for (int64_t i = first; i < share.count && i < first + stepper->micro_batch; i++) {
@@ -169,19 +168,20 @@ static void largest_micro_batch(TrainStepper *stepper, int32_t *pieces, int32_t 
                 block_pieces += own ? stepper->lengths.items[i] : 0;
                 block_sequences += own;
             }
-            *pieces = block_pieces > *pieces ? block_pieces : *pieces;
-            *sequences = block_sequences > *sequences ? block_sequences : *sequences;
+            size.pieces = block_pieces > size.pieces ? block_pieces : size.pieces;
+            size.sequences = block_sequences > size.sequences ? block_sequences : size.sequences;
         }
     }
+    return size;
 }
 
-void train_stepper_measure(TrainStepper *stepper, const BatchPlan *plan, int64_t micro_batch, int32_t *pieces, int32_t *sequences)
+void train_stepper_measure(TrainStepper *stepper, const BatchPlan *plan, int64_t micro_batch, StepSize *size)
 {
     const BatchPlan *plan_before = stepper->plan;
     int64_t micro_batch_before = stepper->micro_batch;
     stepper->plan = plan;
     stepper->micro_batch = micro_batch;
-    largest_micro_batch(stepper, pieces, sequences);
+    *size = largest_step(stepper);
     stepper->plan = plan_before;
     stepper->micro_batch = micro_batch_before;
 }
@@ -198,12 +198,10 @@ Status train_stepper_plan(TrainStepper *stepper, const BatchPlan *plan, Diagnost
     Status status = STATUS_OK;
     stepper->plan = plan;
     for (;;) {
-        int32_t pieces, sequences;
-        int64_t step_pieces;
-        largest_micro_batch(stepper, &pieces, &sequences, &step_pieces);
-        status = model_plan_gradient_rows(stepper->model, step_pieces < INT32_MAX ? (int32_t)step_pieces : INT32_MAX, diagnostic);
+        StepSize size = largest_step(stepper);
+        status = model_plan_gradient_rows(stepper->model, size.step_pieces, diagnostic);
         if (status == STATUS_OK)
-            status = model_plan(stepper->model, pieces, sequences, true, diagnostic);
+            status = model_plan(stepper->model, size.pieces, size.sequences, true, diagnostic);
         int64_t too_large = status == STATUS_OUT_OF_MEMORY;
         communicator_max_int64(stepper->communicator, &too_large, 1);
         if (too_large && stepper->micro_batch == 1 && stepper->may_checkpoint) {
@@ -218,7 +216,7 @@ Status train_stepper_plan(TrainStepper *stepper, const BatchPlan *plan, Diagnost
         stepper->micro_batch = (stepper->micro_batch + 1) / 2;
         LOG_WARNING(
             "not enough memory for micro-batches of %d pieces: going on with %lld sentences at once, the global batch stays",
-            pieces, (long long)stepper->micro_batch);
+            size.pieces, (long long)stepper->micro_batch);
     }
     return communicator_agree(stepper->communicator, status, &(int64_t){0}, diagnostic);
 }

@@ -97,18 +97,19 @@ static Status check_data(const Trainer *trainer, Diagnostic *diagnostic)
 }
 
 /* A MemoryMeasure: over the first epochs, all of them unless they are many. */
-static Status measure_micro_batch(void *context, int64_t micro_batch, int32_t *pieces, int32_t *sequences, Diagnostic *diagnostic)
+static Status measure_micro_batch(void *context, int64_t micro_batch, StepSize *size, Diagnostic *diagnostic)
 {
     Trainer *trainer = context;
     Status status = STATUS_OK;
     int64_t epochs = (trainer->state->total_steps + trainer->steps_per_epoch - 1) / trainer->steps_per_epoch;
-    *pieces = *sequences = 1;
+    *size = (StepSize){1, 1, 1};
     for (int64_t epoch = 0; epoch < epochs && epoch < MEASURED_EPOCHS_LIMIT; epoch++) {
-        int32_t epoch_pieces, epoch_sequences;
+        StepSize of_epoch;
         TRY(batch_plan_turn(trainer->plan, epoch, diagnostic));
-        train_stepper_measure(trainer->stepper, trainer->plan, micro_batch, &epoch_pieces, &epoch_sequences);
-        *pieces = epoch_pieces > *pieces ? epoch_pieces : *pieces;
-        *sequences = epoch_sequences > *sequences ? epoch_sequences : *sequences;
+        train_stepper_measure(trainer->stepper, trainer->plan, micro_batch, &of_epoch);
+        size->pieces = of_epoch.pieces > size->pieces ? of_epoch.pieces : size->pieces;
+        size->sequences = of_epoch.sequences > size->sequences ? of_epoch.sequences : size->sequences;
+        size->step_pieces = of_epoch.step_pieces > size->step_pieces ? of_epoch.step_pieces : size->step_pieces;
     }
 out:
     return status;

@@ -10,7 +10,7 @@
 #include "model/model.h"
 #include "tests/worker/trial_run.h"
 
-enum { BATCH = 16, PIECES_OF_A_SENTENCE = 100 };
+enum { BATCH = 16, STEP_PIECES = 2048, PIECES_OF_A_SENTENCE = 100 };
 
 /* A made-up host: texts of its files, NULL where there is none. */
 typedef struct FakeHost {
@@ -80,12 +80,13 @@ static void planning_close(Planning *planning)
     communicator_close(&planning->communicator);
 }
 
-static Status measure(void *context, int64_t micro_batch, int32_t *pieces, int32_t *sequences, Diagnostic *diagnostic)
+static Status measure(void *context, int64_t micro_batch, StepSize *size, Diagnostic *diagnostic)
 {
     (void)context;
     (void)diagnostic;
-    *pieces = (int32_t)micro_batch * PIECES_OF_A_SENTENCE;
-    *sequences = (int32_t)micro_batch;
+    *size = (StepSize){.pieces = (int32_t)micro_batch * PIECES_OF_A_SENTENCE,
+                       .sequences = (int32_t)micro_batch,
+                       .step_pieces = STEP_PIECES};
     return STATUS_OK;
 }
 
@@ -131,7 +132,7 @@ static void all_uses_are_counted_and_added_up(void **state)
     const uint64_t *bytes = planning.plan.bytes, parameters = bytes[MEMORY_PARAMETERS];
     assert_true(parameters > (uint64_t)85000000 * 4 && parameters < (uint64_t)115000000 * 4);
     assert_int_equal(bytes[MEMORY_PROGRAM], 1000 * 1024);
-    assert_int_equal(bytes[MEMORY_GRADIENTS], parameters);
+    assert_int_equal(bytes[MEMORY_GRADIENTS], parameters - (uint64_t)(30522 - STEP_PIECES) * 768 * 4);
     assert_int_equal(bytes[MEMORY_MOMENTS], 2 * parameters);
     assert_int_equal(bytes[MEMORY_STAGING], 2 * parameters);
     assert_true(bytes[MEMORY_MATRICES] > (uint64_t)12 * 12 * 768 * 768 * 4 - 1);
