@@ -161,6 +161,13 @@ Status model_parameters_get(Model *model, float *values, Diagnostic *diagnostic)
     return model->backend->stream_synchronize(model->stream, diagnostic);
 }
 
+Status model_parameters_open(Model *model, HostFloats *parameters, Diagnostic *diagnostic)
+{
+    ASSERT(!model->rows_late);
+    return host_floats_open(parameters, model->backend, model->stream, model_parameters(model), model->layout->float_count,
+                            diagnostic);
+}
+
 Status model_parameters_set(Model *model, const float *values, Diagnostic *diagnostic)
 {
     ASSERT(!model->rows_late);

@@ -12,6 +12,7 @@
 
 #include "core/base/token_block.h"
 #include "kernels/backend.h"
+#include "kernels/host_floats.h"
 #include "model/config.h"
 #include "model/layout.h"
 
@@ -38,6 +39,8 @@ NODISCARD Status model_initialize(Model *model, uint64_t seed, bool head_only, D
 /* Copies all parameters between the flat host array [layout->float_count] and the device; set refreshes the matrices. */
 NODISCARD Status model_parameters_get(Model *model, float *values, Diagnostic *diagnostic);
 NODISCARD Status model_parameters_set(Model *model, const float *values, Diagnostic *diagnostic);
+/* All parameters, to be read before anything changes them; close with host_floats_close. */
+NODISCARD Status model_parameters_open(Model *model, HostFloats *parameters, Diagnostic *diagnostic);
 /* The flat device buffer in the model's layout. */
 DeviceView model_parameters(Model *model);
 /* To be called after the parameters were changed on the device (the optimizer does): refreshes matrices of parts that are not frozen. */

@@ -343,6 +343,24 @@ Status optimizer_state_get(Optimizer *optimizer, float *first_moment, float *sec
     return backend->stream_synchronize(stream, diagnostic);
 }
 
+Status optimizer_state_open(Optimizer *optimizer, HostFloats *first_moment, HostFloats *second_moment, int64_t *part_t,
+                            Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    Model *model = optimizer->model;
+    const ModelLayout *layout = model_layout(model);
+    *first_moment = *second_moment = (HostFloats){0};
+    optimizer_settle(optimizer);
+    TRY(host_floats_open(first_moment, model_backend(model), model_stream(model), device_view(optimizer->first_moment, 0),
+                         layout->float_count, diagnostic));
+    TRY(host_floats_open(second_moment, model_backend(model), model_stream(model), device_view(optimizer->second_moment, 0),
+                         layout->float_count, diagnostic));
+    for (int32_t part = 0; part < layout->part_count; part++)
+        part_t[part] = optimizer->part_t[part];
+out:
+    return status;
+}
+
 Status optimizer_state_set(Optimizer *optimizer, const float *first_moment, const float *second_moment, const int64_t *part_t,
                            Diagnostic *diagnostic)
 {

@@ -90,13 +90,12 @@ static Status write_model(const CheckpointKind *kind, const char *name, Model *m
     Status status = STATUS_OK;
     StringArray names = {0};
     StoreManifest manifest = {0};
-    void *parameters = NULL;
+    HostFloats parameters = {0};
     char *folder = path_join(kind->work_folder, "checkpoint");
-    TRY(memory_try_allocate(&parameters, model_layout(model)->float_count, sizeof(float), diagnostic));
-    TRY(model_parameters_get(model, parameters, diagnostic));
+    TRY(model_parameters_open(model, &parameters, diagnostic));
     TRY(folder_remove_tree(folder, diagnostic));
     TRY(folder_create(file_system_posix(), folder, diagnostic));
-    TRY(model_folder_write(folder, model_config(model), model_layout(model), parameters, kind->vocab_folder, kind->lowercase,
+    TRY(model_folder_write(folder, model_config(model), model_layout(model), parameters.values, kind->vocab_folder, kind->lowercase,
                            kind->max_seq_length, kind->notes, file_system_posix(), diagnostic));
     TRY(folder_list(folder, &names, diagnostic));
     for (size_t i = 0; i < names.count; i++)
@@ -110,7 +109,7 @@ out:
         LOG_WARNING("cannot remove %s", folder);
     store_manifest_free(&manifest);
     string_array_free(&names);
-    free(parameters);
+    host_floats_close(&parameters);
     free(folder);
     return status;
 }
@@ -155,15 +154,13 @@ static Status write_state(const CheckpointKind *kind, const char *name, Model *m
     Status status = STATUS_OK;
     const ModelLayout *layout = model_layout(model);
     StoreManifest manifest = {0};
-    void *moments = NULL;
+    HostFloats first = {0}, second = {0};
     Json *json = NULL;
     char *text = NULL, *state_name = memory_format("%s%s", name, state_suffix);
     int64_t *part_t = memory_allocate((size_t)layout->part_count, sizeof *part_t);
-    TRY(memory_try_allocate(&moments, 2 * layout->float_count, sizeof(float), diagnostic));
-    float *first = moments, *second = first + layout->float_count;
-    TRY(optimizer_state_get(optimizer, first, second, part_t, diagnostic));
+    TRY(optimizer_state_open(optimizer, &first, &second, part_t, diagnostic));
     array_push(&manifest.files, *model_file);
-    TRY(write_moments(kind, layout, first, second, &manifest, diagnostic));
+    TRY(write_moments(kind, layout, first.values, second.values, &manifest, diagnostic));
     json = state_json(kind, state, part_t, layout->part_count);
     text = json_text(json, JSON_CANONICAL);
     TRY(manifest_add_bytes(kind->store, &manifest, "trainer_state.json", text, strlen(text), diagnostic));
@@ -173,7 +170,8 @@ out:
     json_destroy(&json);
     free(text);
     free(state_name);
-    free(moments);
+    host_floats_close(&first);
+    host_floats_close(&second);
     free(part_t);
     return status;
 }

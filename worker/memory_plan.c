@@ -219,7 +219,8 @@ Status memory_plan_begin(MemoryPlan *plan, const MemorySetup *setup, Diagnostic 
     plan->bytes[MEMORY_PARAMETERS] = parameters;
     plan->bytes[MEMORY_MOMENTS] = 2 * parameters;
     plan->bytes[MEMORY_MATRICES] = model_matrix_bytes(setup->config, setup->backend, setup->device, setup->product_type);
-    plan->bytes[MEMORY_STAGING] = first ? 2 * parameters : ranks > 1 ? parameters : 0;
+    bool in_place = setup->backend->buffer_host_pointer != NULL; /* what the host reads where it lies it need not copy */
+    plan->bytes[MEMORY_STAGING] = in_place ? 0 : first ? 2 * parameters : ranks > 1 ? parameters : 0;
     if (first && is_memory(setup->work_folder))
         plan->bytes[MEMORY_STAGING] += 2 * parameters; /* the files themselves */
     set_step(plan, setup, &(StepSize){1, 1, 1}, setup->options->gradient_checkpointing != CHECKPOINTING_OFF);

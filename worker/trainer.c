@@ -257,16 +257,13 @@ static Status check_ranks_equal(Trainer *trainer, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     Model *model = trainer->setup->model;
-    size_t count = model_layout(model)->float_count;
-    void *values = NULL;
+    HostFloats values = {0};
     int64_t sums[2] = {0};
     if (communicator_size(trainer->setup->communicator) == 1)
         return STATUS_OK;
-    status = memory_try_allocate(&values, count, sizeof(float), diagnostic);
-    if (status == STATUS_OK)
-        status = model_parameters_get(model, values, diagnostic);
+    status = model_parameters_open(model, &values, diagnostic);
     if (status == STATUS_OK) {
-        sums[0] = (int64_t)(checksum64(values, count * sizeof(float)) >> 1);
+        sums[0] = (int64_t)(checksum64(values.values, model_layout(model)->float_count * sizeof(float)) >> 1);
         sums[1] = -sums[0];
     }
     TRY(agree(trainer, status, 0, diagnostic));
@@ -276,7 +273,7 @@ static Status check_ranks_equal(Trainer *trainer, Diagnostic *diagnostic)
                  "the ranks' weights differ after step %" PRId64 ": the sums of gradients are not to be relied on here",
                  trainer->state->step);
 out:
-    free(values);
+    host_floats_close(&values);
     return status;
 }
 

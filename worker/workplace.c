@@ -321,7 +321,7 @@ Status workplace_start_model(const Workplace *workplace, const TrainingOptions *
                              Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    void *values = NULL;
+    HostFloats values = {0};
     *model = NULL;
     TRY(workplace_create_model(workplace, options, model, diagnostic));
     if (workplace->random_weights)
@@ -333,12 +333,10 @@ Status workplace_start_model(const Workplace *workplace, const TrainingOptions *
                  (unsigned long long)options->seed);
         TRY(model_initialize(*model, options->seed, true, diagnostic));
     }
-    size_t count = model_layout(*model)->float_count;
-    TRY(memory_try_allocate(&values, count, sizeof(float), diagnostic));
-    TRY(model_parameters_get(*model, values, diagnostic));
-    snprintf(hex, 17, "%016" PRIx64, checksum64(values, count * sizeof(float)));
+    TRY(model_parameters_open(*model, &values, diagnostic));
+    snprintf(hex, 17, "%016" PRIx64, checksum64(values.values, model_layout(*model)->float_count * sizeof(float)));
 out:
-    free(values);
+    host_floats_close(&values);
     if (status != STATUS_OK)
         model_destroy(model);
     return status;
