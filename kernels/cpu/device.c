@@ -257,15 +257,13 @@ static void fill_zero(BackendStream *stream, DeviceView to, size_t size_bytes)
 static void matrix_refresh(BackendStream *stream, BackendMatrix *matrix)
 {
     (void)stream;
-    matrix->packed = matrix->plain_packed =
-        false; /* packed by the next product that wants it, whose threads then have it in their caches */
+    matrix->packed = false; /* packed by the next product that wants it, whose threads then have it in their caches */
 }
 
 static void matrix_destroy(BackendMatrix **matrix)
 {
     if (*matrix != NULL) {
         cpu_buffer_destroy(&(*matrix)->panels);
-        cpu_buffer_destroy(&(*matrix)->plain_panels);
         free(*matrix);
     }
     *matrix = NULL;
@@ -282,9 +280,6 @@ static Status matrix_create(BackendMatrix **matrix, BackendDevice *device, Devic
     *made = (BackendMatrix){.weight = weight, .type = type, .n = n, .k = k};
     if (products != NULL) {
         TRY(cpu_buffer_create(&made->panels, device, panels_bytes(device, products, outputs, inputs), diagnostic));
-    }
-    if (type == DEVICE_BF16) {
-        TRY(cpu_buffer_create(&made->plain_panels, device, panels_bytes(device, products, inputs, outputs), diagnostic));
     }
     *matrix = made;
     made = NULL;
@@ -314,9 +309,7 @@ static size_t matrix_bytes(const BackendDevice *device, int32_t n, int32_t k, De
 {
     const Products *products = products_of(device, type);
     size_t outputs = (size_t)n, inputs = (size_t)k;
-    size_t panels = products == NULL ? 0 : touched_bytes(panels_bytes(device, products, outputs, inputs));
-    size_t plain = type == DEVICE_BF16 ? touched_bytes(panels_bytes(device, products, inputs, outputs)) : 0;
-    return panels + plain;
+    return products == NULL ? 0 : touched_bytes(panels_bytes(device, products, outputs, inputs));
 }
 
 static size_t workspace_bytes(const BackendDevice *device, const BackendShape *shape)

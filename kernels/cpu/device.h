@@ -30,15 +30,14 @@ struct BackendStream {
     unsigned mode;      /* the caller's floating-point mode while an operation runs */
 };
 
-/* panels: W^T in panels, [n / tile_columns][k][tile_columns], made when the first product after a refresh needs it. Of bf16 there are those of
- * W too, both in pairs along the sum. */
+/* panels: W^T in panels, [n / tile_columns][k][tile_columns], made when the first product after a refresh needs it; bf16 in pairs along the
+ * sum. */
 struct BackendMatrix {
     DeviceView weight; /* [n, k] */
     DeviceType type;
     int32_t n, k;
-    BackendBuffer *panels;       /* NULL: products by the BLAS, which packs for itself */
-    BackendBuffer *plain_panels; /* bf16 only */
-    bool packed, plain_packed;
+    BackendBuffer *panels; /* NULL: products by the BLAS, which packs for itself */
+    bool packed;
 };
 
 /* How the device multiplies numbers of this type; NULL: by the BLAS. */

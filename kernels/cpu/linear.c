@@ -85,15 +85,12 @@ static const float *panels_transposed(BackendStream *stream, BackendMatrix *matr
     return pack.panels;
 }
 
-/* Panels of W in fp32 are made anew in `room` for each product: that costs what reading a kept copy would, and needs no memory per matrix. */
+/* Panels of W are made anew in `room` for each product: between two steps there is but one for each micro-batch, so that kept ones would save
+ * nothing, and would be one more copy of all weights. */
 static const float *panels_plain(BackendStream *stream, BackendMatrix *matrix, void *room)
 {
-    bool kept = matrix->plain_panels != NULL;
-    PackTask pack = pack_task(stream->device, matrix, kept ? matrix->plain_panels->bytes : room);
-    if (!kept || !matrix->plain_packed) {
-        operation_run(stream, pack_plain_task, &pack, chunk_count(pack.k, PANEL_GROUP * pack.tile_columns));
-        matrix->plain_packed = kept;
-    }
+    PackTask pack = pack_task(stream->device, matrix, room);
+    operation_run(stream, pack_plain_task, &pack, chunk_count(pack.k, PANEL_GROUP * pack.tile_columns));
     return pack.panels;
 }
 
@@ -329,13 +326,10 @@ void cpu_linear_forward(BackendStream *stream, BackendMatrix *weight, DeviceView
     operation_end(stream);
 }
 
-/* Padded rows of d_y, and panels where the matrix keeps none: the one never comes with the other, since only fp32 keeps none and needs no
- * padding. */
-static size_t backward_input_room_bytes(const BackendDevice *device, const Products *products, const BackendMatrix *weight,
-                                        size_t rows)
+/* Panels of W, and behind them padded rows of d_y. */
+static size_t backward_input_room_bytes(const BackendDevice *device, const Products *products, size_t rows, size_t n, size_t k)
 {
-    size_t n = (size_t)weight->n, k = (size_t)weight->k;
-    return weight->plain_panels != NULL ? padded_bytes(products, rows, n) : panels_bytes(device, products, k, n);
+    return panels_bytes(device, products, k, n) + padded_bytes(products, rows, n);
 }
 
 static size_t larger(size_t a, size_t b)
@@ -349,8 +343,8 @@ size_t linear_shared_bytes(const BackendDevice *device, size_t rows, size_t n, s
     if (products == NULL) {
         return 0;
     }
-    size_t backward_input = type == DEVICE_BF16 ? padded_bytes(products, rows, n) : panels_bytes(device, products, k, n);
-    return larger(larger(padded_bytes(products, rows, k), backward_input), weight_room_bytes(device, products, rows, n, k));
+    return larger(larger(padded_bytes(products, rows, k), backward_input_room_bytes(device, products, rows, n, k)),
+                  weight_room_bytes(device, products, rows, n, k));
 }
 
 size_t linear_scratch_bytes(const BackendDevice *device, DeviceType type)
@@ -364,7 +358,7 @@ void cpu_linear_backward_input(BackendStream *stream, BackendMatrix *weight, Dev
     size_t n = (size_t)weight->n, k = (size_t)weight->k, row_count = (size_t)rows;
     BackendDevice *device = stream->device;
     const Products *products = products_of(device, weight->type);
-    size_t shared = products == NULL ? 0 : backward_input_room_bytes(device, products, weight, row_count);
+    size_t shared = products == NULL ? 0 : backward_input_room_bytes(device, products, row_count, n, k);
     if (row_count == 0 || !operation_begin(stream, linear_scratch_bytes(device, weight->type), shared)) {
         return;
     }
@@ -378,7 +372,8 @@ void cpu_linear_backward_input(BackendStream *stream, BackendMatrix *weight, Dev
     ASSERT(weight->type == DEVICE_BF16 || d_x.type == DEVICE_FP32);
     ASSERT(!host_reals_given(end.slope_pre) || pre.type == d_x.type);
     if (products != NULL) {
-        product_run(stream, products, in, row_count, n, &end, panels_plain(stream, weight, device->shared), device->shared);
+        unsigned char *rows_room = (unsigned char *)device->shared + panels_bytes(device, products, k, n);
+        product_run(stream, products, in, row_count, n, &end, panels_plain(stream, weight, device->shared), rows_room);
     } else {
         const float *w = host_floats(weight->weight, n * k);
         BlasTask task = {.a = in, .b = w, .rows = row_count, .columns = k, .depth = n, .a_row = n, .b_row = k, .end = end};
