@@ -356,14 +356,14 @@ static uint64_t watch_anonymous_bytes(int pid)
     return most;
 }
 
-/* Four layers, 256 wide, embeddings of 60000 pieces: each copy of the parameters is more than the margin below. */
+/* Eight layers, 256 wide, embeddings of 50000 pieces: two copies of the parameters, and what checkpointing saves, are more than the margin. */
 static void write_larger_model(const Ground *ground, const char *folder)
 {
     Diagnostic diagnostic = {0};
     char *from = path_join(ground->model, "vocab.txt"), *to = path_join(folder, "vocab.txt"),
          *config = path_join(folder, "config.json"), *text;
     static const char larger[] =
-        "{\"model_type\": \"bert\", \"vocab_size\": 60000, \"hidden_size\": 256, \"num_hidden_layers\": 4, "
+        "{\"model_type\": \"bert\", \"vocab_size\": 50000, \"hidden_size\": 256, \"num_hidden_layers\": 8, "
         "\"num_attention_heads\": 4, \"intermediate_size\": 1024, \"max_position_embeddings\": 256, "
         "\"type_vocab_size\": 2, \"hidden_act\": \"gelu\", \"hidden_dropout_prob\": 0.1, "
         "\"attention_probs_dropout_prob\": 0.1, \"layer_norm_eps\": 1e-12, \"initializer_range\": 0.02}";
