@@ -186,6 +186,8 @@ static void each_key_is_checked(void **state)
                    "metric.name: expected f1");
     expect_refused("method: grid\nresources: {ranks_per_trial: 0}\nparameters: {learning_rate: {value: 1e-5}}\n",
                    "ranks_per_trial");
+    expect_refused("method: grid\nresources: {memory_limit: plenty}\nparameters: {learning_rate: {value: 1e-5}}\n",
+                   "memory_limit \"plenty\" is no number of bytes such as 8G");
     expect_refused("method: grid\nresources: {lease: 3, heartbeat: 2}\nparameters: {learning_rate: {value: 1e-5}}\n",
                    "three heartbeats");
     expect_refused("method: grid\nslurm: 3\nparameters: {learning_rate: {value: 1e-5}}\n", "slurm: expected a mapping");

@@ -242,6 +242,25 @@ class BadInput:
         assert not os.path.exists(out)
 
 
+    # -- memory
+    def too_little_memory(self):
+        out = self.path("crammed")
+        arguments = ("train", "--model", self.model, "--train", TRAIN, "--dev", DEV, "--out", out, "--max-seq-length", "64", "--stride", "8",
+                     "--max-steps", "2", "--backend", "reference")
+        expect(run(*arguments, "--memory-limit", "plenty", code=None), 2, r"--memory-limit plenty")
+        expect(run(*arguments, "--memory-limit", "1M", code=None), 1,
+               r"training takes \d+ MB on this host .*memory_limit allows 1 MB: take fewer ranks")
+        assert not os.path.exists(os.path.join(out, "model.safetensors"))
+        run(*arguments, "--memory-limit", "1G")
+        assert os.path.exists(os.path.join(out, "model.safetensors"))
+
+    def too_little_memory_in_a_sweep(self):
+        text = support.SWEEP.replace("lease: 5}}", "lease: 5, memory_limit: 1M}}")
+        sweep = support.write_sweep(self.folder, name="crammed", text=text)
+        expect(run("run", sweep, code=None), 1, r"memory_limit allows 1 MB")
+        assert all(trial["state"] == "failed" for trial in support.status(sweep)["trials"])
+
+
 def main():
     folder = tempfile.mkdtemp(prefix="nersweep-bad-")
     cases = [name for name, value in vars(BadInput).items() if callable(value) and not name.startswith("_")

@@ -198,6 +198,37 @@ static void two_ranks_resumed_give_the_same_bytes(void **state)
     run_free(&rest);
 }
 
+/* Both ranks count on the same host; computing activations twice changes no bit of their sums. */
+static void two_ranks_with_checkpointing_give_the_same_bytes(void **state)
+{
+    Together *together = *state;
+    Run kept, again;
+    run_trial(together->ground, together->world, "kept", "gradient_checkpointing=off", NULL, false, &kept);
+    run_trial(together->ground, together->world, "again", "gradient_checkpointing=on", NULL, false, &again);
+    must(kept.status, &kept.diagnostic);
+    must(again.status, &again.diagnostic);
+    assert_true(again.outcome.memory.checkpointed && !kept.outcome.memory.checkpointed);
+    const MemoryPlan *plan = &kept.outcome.memory;
+    uint64_t own = memory_plan_total_bytes(plan);
+    int64_t sums[] = {(int64_t)own};
+    communicator_sum_int64(together->world, sums, 1);
+    assert_int_equal(plan->host_ranks, 2);
+    assert_int_equal(plan->host_bytes, sums[0]);
+    assert_true(plan->host_bytes > own);
+    if (communicator_rank(together->world) == 0) {
+        assert_memory_equal(kept.losses.items, again.losses.items, kept.losses.count * sizeof *kept.losses.items);
+        char *x_store = path_join(together->ground->folder, "kept"), *y_store = path_join(together->ground->folder, "again");
+        char *x = manifest_text(x_store, trial_state_last(&kept.outcome.training.state)->checkpoint);
+        char *y = manifest_text(y_store, trial_state_last(&again.outcome.training.state)->checkpoint);
+        assert_string_equal(x, y);
+        char *texts[] = {x_store, y_store, x, y};
+        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+            free(texts[i]);
+    }
+    run_free(&kept);
+    run_free(&again);
+}
+
 static void a_failure_of_one_rank_is_the_failure_of_all(void **state)
 {
     Together *together = *state;
@@ -246,6 +277,7 @@ int main(void)
         cmocka_unit_test(also_with_fewer_sentences_than_ranks),
         cmocka_unit_test(pieces_are_shared_out_evenly),
         cmocka_unit_test(two_ranks_resumed_give_the_same_bytes),
+        cmocka_unit_test(two_ranks_with_checkpointing_give_the_same_bytes),
         cmocka_unit_test(a_failure_of_one_rank_is_the_failure_of_all),
         cmocka_unit_test(parts_of_an_evaluation_add_up_to_the_whole),
     };

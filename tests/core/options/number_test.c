@@ -61,6 +61,29 @@ static void integers_are_exact_or_refused(void **state)
     assert_false(number_parse_unsigned("-0", &large));
 }
 
+static void bytes_have_units_of_1024(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text;
+        uint64_t bytes;
+    } good[] = {{"1", 1},      {"512M", 512 << 20},       {"1.5G", (uint64_t)3 << 29}, {"8GiB", (uint64_t)8 << 30}, {"2KB", 2048},
+                {"100B", 100}, {"1T", (uint64_t)1 << 40}, {"1e3K", 1024000},           {"1048576", 1048576}};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        uint64_t bytes = 7;
+        assert_true(number_parse_bytes(good[i].text, &bytes));
+        assert_int_equal(bytes, good[i].bytes);
+    }
+    static const char *const bad[] = {
+        "",     "0",  "-1G", "G", "8 G", "8g", "8GG", "8Gi", "8iB", "8P", "0.1", "nan", "8GiBx", "1e30", "9223372036854775808",
+        "0x10", "8G,"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        uint64_t bytes = 7;
+        assert_false(number_parse_bytes(bad[i], &bytes));
+        assert_int_equal(bytes, 7);
+    }
+}
+
 static void reals_are_written_as_people_write_them(void **state)
 {
     (void)state;
@@ -118,11 +141,9 @@ static void what_is_written_reads_back_to_the_same_bits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reals_are_read_whole_or_not_at_all),
-        cmocka_unit_test(a_negative_zero_is_read_as_zero),
-        cmocka_unit_test(integers_are_exact_or_refused),
-        cmocka_unit_test(reals_are_written_as_people_write_them),
-        cmocka_unit_test(what_is_written_reads_back_to_the_same_bits),
+        cmocka_unit_test(reals_are_read_whole_or_not_at_all),     cmocka_unit_test(a_negative_zero_is_read_as_zero),
+        cmocka_unit_test(integers_are_exact_or_refused),          cmocka_unit_test(bytes_have_units_of_1024),
+        cmocka_unit_test(reals_are_written_as_people_write_them), cmocka_unit_test(what_is_written_reads_back_to_the_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
