@@ -108,7 +108,9 @@ static void set_step(MemoryPlan *plan, const MemorySetup *setup, const StepSize 
     plan->pieces = pieces;
     plan->sequences = sequences;
     plan->checkpointed = checkpointed;
-    plan->bytes[MEMORY_GRADIENTS] = model_gradient_bytes(config, plan->bytes[MEMORY_PARAMETERS] / sizeof(float), size->step_pieces);
+    /* The embeddings are the first to be frozen: where not all trains, none of their rows has a gradient. */
+    uint64_t gradients = model_gradient_bytes(config, plan->bytes[MEMORY_PARAMETERS] / sizeof(float), size->step_pieces);
+    plan->bytes[MEMORY_GRADIENTS] = gradients < plan->trained_bytes ? gradients : plan->trained_bytes;
     uint64_t training = model_activation_bytes(config, setup->product_type, pieces, sequences, pass);
     plan->bytes[MEMORY_ACTIVATIONS] = training;
     plan->bytes[MEMORY_EVALUATION] = logits + (evaluation > training ? evaluation - training : 0);
@@ -217,7 +219,8 @@ Status memory_plan_begin(MemoryPlan *plan, const MemorySetup *setup, Diagnostic 
     bool first = communicator_rank(setup->communicator) == 0;
     plan->mapped_bytes = shard_store_mapped_bytes(setup->shards);
     plan->bytes[MEMORY_PARAMETERS] = parameters;
-    plan->bytes[MEMORY_MOMENTS] = 2 * parameters;
+    if (setup->options->freeze_schedule.phase_count == 0) /* else it is known with the number of steps */
+        memory_plan_set_trained(plan, layout->float_count);
     plan->bytes[MEMORY_MATRICES] = model_matrix_bytes(setup->config, setup->backend, setup->device, setup->product_type);
     bool in_place = setup->backend->buffer_host_pointer != NULL; /* what the host reads where it lies it need not copy */
     plan->bytes[MEMORY_STAGING] = in_place ? 0 : first ? 2 * parameters : ranks > 1 ? parameters : 0;
@@ -229,6 +232,12 @@ Status memory_plan_begin(MemoryPlan *plan, const MemorySetup *setup, Diagnostic 
 out:
     model_layout_destroy(&layout);
     return status;
+}
+
+void memory_plan_set_trained(MemoryPlan *plan, size_t float_count)
+{
+    plan->trained_bytes = (uint64_t)float_count * sizeof(float);
+    plan->bytes[MEMORY_MOMENTS] = 2 * plan->trained_bytes;
 }
 
 static void warn(const MemoryPlan *plan, const MemorySetup *setup)

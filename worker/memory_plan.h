@@ -29,6 +29,7 @@ typedef enum MemoryUse {
 
 typedef struct MemoryPlan {
     uint64_t bytes[MEMORY_USE_COUNT]; /* of this rank */
+    uint64_t trained_bytes;           /* of parameters that ever train */
     uint64_t mapped_bytes;            /* shards: mapped files, which the system may drop; not counted */
     uint64_t disk_bytes;              /* kept rows of frozen layers in the work folder, at most; not counted */
     int64_t micro_batch;              /* sentences over all ranks */
@@ -59,6 +60,9 @@ typedef struct MemorySetup {
 /* Collective, before the model is there: all that does not depend on the batch plan. Errors: as memory_plan_choose, where even this is too
  * much. */
 NODISCARD Status memory_plan_begin(MemoryPlan *plan, const MemorySetup *setup, Diagnostic *diagnostic);
+
+/* Of the parameters only so many ever train: the others take neither gradients nor moments, where memory is taken when it is written to. */
+void memory_plan_set_trained(MemoryPlan *plan, size_t float_count);
 
 /* Of steps whose micro-batches have so many sentences over all ranks. */
 typedef Status (*MemoryMeasure)(void *context, int64_t micro_batch, StepSize *size, Diagnostic *diagnostic);

@@ -115,6 +115,19 @@ out:
     return status;
 }
 
+/* Parts that the last step trains: what thawed never freezes again. */
+static size_t trained_floats(const Trainer *trainer)
+{
+    const TrainerSetup *setup = trainer->setup;
+    const ModelLayout *layout = model_layout(setup->model);
+    size_t count = 0;
+    freeze_parts(&setup->options->freeze_schedule, trainer->state->total_steps - 1, trainer->steps_per_epoch, layout->part_count,
+                 trainer->part_frozen);
+    for (int32_t part = 0; part < layout->part_count; part++)
+        count += trainer->part_frozen[part] ? 0 : layout->part_offset[part + 1] - layout->part_offset[part];
+    return count;
+}
+
 static Status plan_memory(Trainer *trainer, Diagnostic *diagnostic)
 {
     const TrainerSetup *setup = trainer->setup;
@@ -125,6 +138,7 @@ static Status plan_memory(Trainer *trainer, Diagnostic *diagnostic)
                             setup->options->gradient_checkpointing == CHECKPOINTING_ON);
         return STATUS_OK;
     }
+    memory_plan_set_trained(plan, trained_floats(trainer));
     TRY(memory_plan_choose(plan, setup->memory, measure_micro_batch, trainer, diagnostic));
     train_stepper_begin(trainer->stepper, plan->micro_batch, plan->checkpointed);
     json_set(setup->machine, "micro_batch", json_integer(plan->micro_batch));

@@ -92,6 +92,8 @@ static Status measure(void *context, int64_t micro_batch, StepSize *size, Diagno
 static Status plan(Planning *planning)
 {
     Status status = memory_plan_begin(&planning->plan, &planning->setup, &planning->diagnostic);
+    if (status == STATUS_OK && planning->options.freeze_schedule.phase_count > 0)
+        memory_plan_set_trained(&planning->plan, 1 << 20);
     if (status == STATUS_OK)
         status = memory_plan_choose(&planning->plan, &planning->setup, measure, NULL, &planning->diagnostic);
     return status;
@@ -157,13 +159,15 @@ static void all_uses_are_counted_and_added_up(void **state)
     planning_close(&planning);
 }
 
-static void rows_of_frozen_layers_are_counted(void **state)
+static void what_is_frozen_takes_rows_but_no_moments(void **state)
 {
     Planning planning;
     planning_open(&planning, *state, "freeze_schedule=embeddings+2@1 frozen_dropout=false");
     must(plan(&planning), &planning.diagnostic);
     assert_int_equal(planning.plan.bytes[MEMORY_PREFIX], 2 * (uint64_t)planning.plan.pieces * 768 * sizeof(float));
     assert_true(planning.plan.disk_bytes > 0);
+    assert_int_equal(planning.plan.bytes[MEMORY_GRADIENTS], 4 << 20);
+    assert_int_equal(planning.plan.bytes[MEMORY_MOMENTS], 8 << 20);
     planning_close(&planning);
 }
 
@@ -411,6 +415,7 @@ static void a_plan_is_what_the_process_comes_to(void **state)
     write_larger_model(*state, larger.model);
     assert_plan_is_true(&larger, "true_plan", "gradient_checkpointing=off", false);
     assert_plan_is_true(&larger, "true_checkpointed", "gradient_checkpointing=on", true);
+    assert_plan_is_true(&larger, "true_frozen", "freeze_schedule=embeddings+2@9 frozen_dropout=false", false);
     free(larger.model);
 }
 
@@ -418,7 +423,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_uses_are_counted_and_added_up),
-        cmocka_unit_test(rows_of_frozen_layers_are_counted),
+        cmocka_unit_test(what_is_frozen_takes_rows_but_no_moments),
         cmocka_unit_test(micro_batches_are_halved_before_anything_is_computed_twice),
         cmocka_unit_test(checkpointing_follows_where_one_sentence_is_too_much),
         cmocka_unit_test(what_never_fits_is_refused_with_what_it_takes_and_who_allows_less),
