@@ -7,6 +7,7 @@
 
 #include "cli/command.h"
 #include "cli/process.h"
+#include "cli/profile_view.h"
 #include "cli/shards.h"
 #include "core/base/log.h"
 #include "core/io/file.h"
@@ -22,7 +23,7 @@ typedef struct TrainFlags {
     StringArray train, dev, test, pseudo, weak;
     int64_t ranks, threads;
     int precision;
-    bool cased, lowercase, no_eval, json;
+    bool cased, lowercase, no_eval, profile, json;
 } TrainFlags;
 
 static const OptionDescriptor train_descriptors[] = {
@@ -47,6 +48,8 @@ static const OptionDescriptor train_descriptors[] = {
     FLAG_CHOICE(TrainFlags, precision, precision_names, "auto", "of matrix products; auto is fp32"),
     FLAG_STRING(TrainFlags, memory_limit,
                 "memory that all ranks may take together, such as 8G; default: what the host or its control group has"),
+    FLAG_BOOLEAN(TrainFlags, profile,
+                 "measure each operation beside this machine's peaks: a table, and profile.json in the folder of --out"),
     FLAG_BOOLEAN(TrainFlags, json, "print the result as one JSON object"),
 };
 static const OptionTable train_table = {"Options", train_descriptors, sizeof train_descriptors / sizeof train_descriptors[0],
@@ -54,7 +57,7 @@ static const OptionTable train_table = {"Options", train_descriptors, sizeof tra
 
 /* Paths of one training inside OUT/.nersweep. */
 typedef struct TrainPlaces {
-    char *work, *shards, *store, *job, *result, *start_model;
+    char *work, *shards, *store, *job, *result, *profile, *start_model;
 } TrainPlaces;
 
 static void places_make(TrainPlaces *places, const char *out)
@@ -65,13 +68,14 @@ static void places_make(TrainPlaces *places, const char *out)
     places->store = path_join(places->work, "store");
     places->job = path_join(places->work, "job.json");
     places->result = path_join(places->work, "result.json");
+    places->profile = path_join(absolute, "profile.json");
     places->start_model = path_join(places->work, "start");
     free(absolute);
 }
 
 static void places_free(TrainPlaces *places)
 {
-    char *all[] = {places->work, places->shards, places->store, places->job, places->result, places->start_model};
+    char *all[] = {places->work, places->shards, places->store, places->job, places->result, places->profile, places->start_model};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         free(all[i]);
 }
@@ -118,6 +122,8 @@ static Status write_job(const TrainFlags *flags, const TrainingOptions *training
     json_set(job, "metric", metric);
     json_set(job, "evaluate", json_boolean(!flags->no_eval && flags->dev.count > 0));
     json_set(job, "test", json_boolean(!flags->no_eval && flags->test.count > 0));
+    if (flags->profile)
+        json_set(job, "profile", json_string(places->profile));
     char *text = json_text(job, JSON_INDENTED);
     Status status = file_write_durable(file_system_posix(), places->job, text, strlen(text), diagnostic);
     free(text);
@@ -254,6 +260,22 @@ static void print_result(const Json *result, const char *out)
     printf("model in %s\n", out);
 }
 
+/* On stdout, or where that is for JSON on stderr. A run that trained nothing has none. */
+static Status print_profile(const Json *result, bool json, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    Json *profile = NULL;
+    FILE *stream = json ? stderr : stdout;
+    const char *path = json_string_value(json_get(result, "profile"));
+    if (path == NULL)
+        return STATUS_OK;
+    TRY(json_read_file(&profile, path, RESULT_SIZE_LIMIT, diagnostic));
+    profile_view_print(profile, stream, 0, command_colours(stream));
+out:
+    json_destroy(&profile);
+    return status;
+}
+
 /* What the tables of flags cannot say. -1 to go on. */
 static int check_usage(const Command *command, const TrainFlags *flags, const TrainingOptions *training, const DataOptions *data,
                        const PositionalArray *positional)
@@ -292,6 +314,8 @@ static int train_run(const Command *command, int argc, char **argv)
         places_make(&places, flags.out);
         code = train(&flags, &training, &data, &places, &result, &diagnostic) == STATUS_OK ? 0 : command_fail(&diagnostic);
     }
+    if (result && code == 0 && print_profile(result, flags.json, &diagnostic) != STATUS_OK)
+        code = command_fail(&diagnostic);
     if (result && code == 0 && flags.json)
         command_print_json(&result, JSON_COMPACT);
     else if (result && code == 0)

@@ -4,18 +4,20 @@
 #include <string.h>
 
 #include "core/base/log.h"
+#include "worker/profile_report.h"
 
 enum { JOB_SIZE_LIMIT = 16 * 1024 * 1024, TRIAL_LIMIT = 999999 };
 
 typedef struct Job {
     TrainingData data;
     TrialRequest request;
+    char *profile; /* file to write; NULL: none. Owned. */
 } Job;
 
 static Status job_check_keys(const Json *json, const char *path, Diagnostic *diagnostic)
 {
     static const char *const known[] = {"memory_limit", "kind",  "model",   "random_weights", "vocab",    "shards", "store",
-                                        "precision",    "trial", "options", "metric",         "evaluate", "test"};
+                                        "precision",    "trial", "options", "metric",         "evaluate", "test",   "profile"};
     for (const char *key = json_next_key(json, NULL); key; key = json_next_key(json, key)) {
         bool is_known = false;
         for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -45,6 +47,11 @@ static Status job_read(Job *job, const char *path, Diagnostic *diagnostic)
     TRY(trial_metric_parse(&job->request.metric, json_get(json, "metric"), path, diagnostic));
     job->request.evaluate = json_boolean_value(json_get(json, "evaluate"), true);
     job->request.test = json_boolean_value(json_get(json, "test"), false);
+    if (json_get(json, "profile")) {
+        const char *profile;
+        TRY(json_require_string(json, "profile", path, &profile, diagnostic));
+        job->profile = path_absolute(profile);
+    }
 out:
     json_destroy(&json);
     return status;
@@ -69,7 +76,7 @@ static Json *checkpoint_json(const TrialEvaluation *evaluation, const TrialOutco
     return json;
 }
 
-static Json *result_json(const Workplace *workplace, const TrialOutcome *outcome)
+static Json *result_json(const Workplace *workplace, const TrialOutcome *outcome, const char *profile)
 {
     const TrialState *state = &outcome->training.state;
     Json *json = trial_statistics_json(workplace, outcome), *trial = trial_state_json(state);
@@ -81,17 +88,55 @@ static Json *result_json(const Workplace *workplace, const TrialOutcome *outcome
     json_set(json, "last", checkpoint_json(trial_state_last(state), outcome, &outcome->last_test));
     json_set(json, "evaluations", json_copy(json_get(trial, "evaluations")));
     json_set(json, "stopped_early", json_boolean(outcome->training.stopped_early));
+    if (profile)
+        json_set(json, "profile", json_string(profile));
     json_destroy(&trial);
     return json;
 }
 
-static Status write_result(const Workplace *workplace, const TrialOutcome *outcome, const char *path, Diagnostic *diagnostic)
+static Status write_json(Json **json, const char *path, Diagnostic *diagnostic)
 {
-    Json *json = result_json(workplace, outcome);
-    char *text = json_text(json, JSON_INDENTED);
+    char *text = json_text(*json, JSON_INDENTED);
     Status status = file_write_durable(file_system_posix(), path, text, strlen(text), diagnostic);
     free(text);
-    json_destroy(&json);
+    json_destroy(json);
+    return status;
+}
+
+static Status write_profile(const Workplace *workplace, const TrialOutcome *outcome, const char *path, Diagnostic *diagnostic)
+{
+    char description[256] = "";
+    workplace->backend->device_describe(workplace->device, description, sizeof description);
+    ProfileSummary summary = {
+        .profile = workplace->profile,
+        .peaks = &workplace->peaks,
+        .config = &workplace->config,
+        .precision = workplace_precision(workplace),
+        .device = description,
+        .threads = workplace->threads,
+        .ranks = communicator_size(workplace->communicator),
+        .steps = outcome->training.trained_steps,
+        .pieces = outcome->training.trained_pieces,
+        .own_pieces = outcome->training.own_pieces,
+    };
+    Json *json = profile_summary_json(&summary);
+    return write_json(&json, path, diagnostic);
+}
+
+/* By rank 0. A run without a step has no profile, and leaves that of a run before. */
+static Status write_outcome(const Workplace *workplace, const Job *job, const TrialOutcome *outcome, const char *result_path,
+                            Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    bool profiled = job->profile && outcome->training.trained_steps > 0;
+    if (job->profile && !profiled)
+        LOG_WARNING("no step was trained in this run: there is no profile of it");
+    profile_enter(workplace->profile, WORK_OTHER); /* what passed until now is counted */
+    if (profiled)
+        TRY(write_profile(workplace, outcome, job->profile, diagnostic));
+    Json *result = result_json(workplace, outcome, profiled ? job->profile : NULL);
+    TRY(write_json(&result, result_path, diagnostic));
+out:
     return status;
 }
 
@@ -126,6 +171,8 @@ Status job_run(Workplace *workplace, const JobOptions *options, Diagnostic *diag
     char resume[CHECKPOINT_NAME_SIZE];
     status = job_read(&job, options->job_path, diagnostic);
     TRY(communicator_agree(workplace->communicator, status, &(int64_t){0}, diagnostic));
+    if (job.profile)
+        TRY(workplace_profile(workplace, options->clock, diagnostic));
     TRY(workplace_set_data(workplace, &job.data, diagnostic));
     TRY(find_resume(workplace, job.request.id.trial, resume, diagnostic));
     job.request.resume = resume;
@@ -134,10 +181,11 @@ Status job_run(Workplace *workplace, const JobOptions *options, Diagnostic *diag
     job.request.clock = options->clock;
     TRY(trial_train(workplace, &job.request, &outcome, diagnostic));
     if (communicator_rank(workplace->communicator) == 0)
-        status = write_result(workplace, &outcome, options->result_path, diagnostic);
+        status = write_outcome(workplace, &job, &outcome, options->result_path, diagnostic);
     TRY(communicator_agree(workplace->communicator, status, &(int64_t){0}, diagnostic));
 out:
     trial_outcome_free(&outcome);
     training_data_free(&job.data);
+    free(job.profile);
     return status;
 }

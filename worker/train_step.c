@@ -7,6 +7,7 @@
 #include "core/base/memory.h"
 #include "worker/label_weights.h"
 #include "worker/prefix_cache.h"
+#include "worker/profile_report.h"
 #include "worker/reducer.h"
 
 struct TrainStepper {
@@ -18,6 +19,7 @@ struct TrainStepper {
     const TrainingOptions *options;
     LabelWeights weights;
     Reducer *reducer;
+    Profile *profile;
     const BatchPlan *plan;
     TokenBlock *block;
     PrefixCache *prefixes;
@@ -46,7 +48,7 @@ static size_t id_words(const Model *model)
 
 Status train_stepper_create(TrainStepper **stepper, Communicator *communicator, Model *model, Optimizer *optimizer,
                             const ShardStore *shards, int32_t split, const TrainingOptions *options, const char *work_folder,
-                            Diagnostic *diagnostic)
+                            Profile *profile, Diagnostic *diagnostic)
 {
     *stepper = memory_allocate(1, sizeof **stepper);
     **stepper = (TrainStepper){.communicator = communicator,
@@ -55,6 +57,7 @@ Status train_stepper_create(TrainStepper **stepper, Communicator *communicator, 
                                .shards = shards,
                                .split = split,
                                .options = options,
+                               .profile = profile,
                                .micro_batch = options->per_device_train_batch_size};
     (*stepper)->block = token_block_create(4096, 256);
     (*stepper)->ids_seen = memory_allocate(id_words(model), sizeof *(*stepper)->ids_seen);
@@ -249,6 +252,27 @@ static int64_t last_micro_batch(const TrainStepper *stepper, const StepShare *sh
     return -1;
 }
 
+static Status read_block(TrainStepper *stepper, const StepShare *share, int64_t first, ModelStep *model_step,
+                         Diagnostic *diagnostic)
+{
+    int32_t section = profile_enter(stepper->profile, WORK_READING);
+    Status status = fill_block(stepper, share, first, diagnostic);
+    if (status == STATUS_OK && stepper->block->sequence_count > 0 && model_step->prefix_layers > 0)
+        status = prefix_cache_get(stepper->prefixes, model_step->prefix_layers, stepper->block_windows.items,
+                                  (int32_t)stepper->block_windows.count, stepper->block, &model_step->prefix, diagnostic);
+    profile_enter(stepper->profile, section);
+    return status;
+}
+
+static Status part_ready(void *context, int32_t part, Diagnostic *diagnostic)
+{
+    TrainStepper *stepper = context;
+    int32_t section = profile_enter(stepper->profile, WORK_REDUCTION);
+    Status status = reducer_part_ready(stepper->reducer, part, diagnostic);
+    profile_enter(stepper->profile, section);
+    return status;
+}
+
 static Status run_blocks(TrainStepper *stepper, const StepShare *share, ModelStep *model_step, double *loss_sum,
                          Diagnostic *diagnostic)
 {
@@ -257,14 +281,11 @@ static Status run_blocks(TrainStepper *stepper, const StepShare *share, ModelSte
     bool first_block = true;
     for (int64_t first = 0; first <= last; first += stepper->micro_batch) {
         double block_loss = 0;
-        TRY(fill_block(stepper, share, first, diagnostic));
+        TRY(read_block(stepper, share, first, model_step, diagnostic));
         if (stepper->block->sequence_count == 0)
             continue;
-        if (model_step->prefix_layers > 0)
-            TRY(prefix_cache_get(stepper->prefixes, model_step->prefix_layers, stepper->block_windows.items,
-                                 (int32_t)stepper->block_windows.count, stepper->block, &model_step->prefix, diagnostic));
         model_step->zero_gradients = first_block;
-        model_step->part_ready = first == last && communicator_size(stepper->communicator) > 1 ? reducer_part_ready : NULL;
+        model_step->part_ready = first == last && communicator_size(stepper->communicator) > 1 ? part_ready : NULL;
         TRY(model_train_block(stepper->model, stepper->block, model_step, &block_loss, diagnostic));
         *loss_sum += block_loss;
         first_block = false;
@@ -297,7 +318,7 @@ Status train_stepper_run(TrainStepper *stepper, int64_t index, int64_t step, con
         .prefix_layers = stepper->options->frozen_cache_mb > 0
                              ? prefix_cache_layers(stepper->model, part_frozen, stepper->options->frozen_dropout)
                              : 0,
-        .part_ready_context = stepper->reducer,
+        .part_ready_context = stepper,
     };
     double loss_sum = 0;
     Status status = begin_step(stepper, &share, part_frozen, diagnostic);
@@ -305,8 +326,10 @@ Status train_stepper_run(TrainStepper *stepper, int64_t index, int64_t step, con
         return status;
     reducer_begin(stepper->reducer, part_frozen);
     status = run_blocks(stepper, &share, &model_step, &loss_sum, diagnostic);
+    int32_t section = profile_enter(stepper->profile, WORK_REDUCTION);
     Status reduced = reducer_finish(stepper->reducer, status == STATUS_OK ? diagnostic : NULL);
     communicator_sum_double(stepper->communicator, &loss_sum, 1);
+    profile_enter(stepper->profile, section);
     *result = (TrainStepResult){.loss = loss_sum / share.denominator, .pieces = share.pieces, .own_pieces = share.own_pieces};
     return status == STATUS_OK ? reduced : status;
 }

@@ -2,6 +2,7 @@
 #ifndef NERSWEEP_WORKER_TRAIN_STEP_H
 #define NERSWEEP_WORKER_TRAIN_STEP_H
 
+#include "kernels/profile.h"
 #include "model/model.h"
 #include "model/optimizer.h"
 #include "shard/batch_plan.h"
@@ -15,10 +16,10 @@ typedef struct StepSize {
     int64_t step_pieces;       /* of an optimizer step, all ranks */
 } StepSize;
 
-/* All arguments must outlive it. work_folder: local, for what is kept of frozen layers. */
+/* All arguments must outlive it. work_folder: local, for what is kept of frozen layers. profile: of the model's device; may be NULL. */
 NODISCARD Status train_stepper_create(TrainStepper **stepper, Communicator *communicator, Model *model, Optimizer *optimizer,
                                       const ShardStore *shards, int32_t split, const TrainingOptions *options,
-                                      const char *work_folder, Diagnostic *diagnostic);
+                                      const char *work_folder, Profile *profile, Diagnostic *diagnostic);
 void train_stepper_destroy(TrainStepper **stepper);
 
 /* Collective. Reserves memory for every step of the plan. Where that is not to be had micro-batches are halved on all ranks until they fit,

@@ -8,6 +8,7 @@
 
 #include "core/base/fault.h"
 #include "core/base/log.h"
+#include "worker/profile_report.h"
 #include "worker/train_step.h"
 
 enum { PROGRESS_INTERVAL_MS = 2000, MEASURED_EPOCHS_LIMIT = 32 };
@@ -79,6 +80,15 @@ static Status agree(Trainer *trainer, Status status, int64_t stop, Diagnostic *d
     if (status == STATUS_OK && stop != TRAINER_GO_ON)
         status = FAIL(diagnostic, STATUS_INTERRUPTED, "training stopped after step %" PRId64 " of %" PRId64, trainer->state->step,
                       trainer->state->total_steps);
+    return status;
+}
+
+/* The same, of a training step: waiting for the other ranks is a part of the reduction. */
+static Status agree_on_step(Trainer *trainer, Status status, int64_t stop, Diagnostic *diagnostic)
+{
+    int32_t section = profile_enter(trainer->setup->profile, WORK_REDUCTION);
+    status = agree(trainer, status, stop, diagnostic);
+    profile_enter(trainer->setup->profile, section);
     return status;
 }
 
@@ -178,8 +188,9 @@ static Status prepare(Trainer *trainer, Diagnostic *diagnostic)
     trial_state_init(trainer->state, trainer->schedule.total_steps);
     status = optimizer_create(&trainer->optimizer, setup->model, setup->options, diagnostic);
     if (status == STATUS_OK)
-        status = train_stepper_create(&trainer->stepper, setup->communicator, setup->model, trainer->optimizer, setup->shards,
-                                      trainer->train_split, setup->options, setup->checkpoints.work_folder, diagnostic);
+        status =
+            train_stepper_create(&trainer->stepper, setup->communicator, setup->model, trainer->optimizer, setup->shards,
+                                 trainer->train_split, setup->options, setup->checkpoints.work_folder, setup->profile, diagnostic);
     TRY(agree(trainer, status, 0, diagnostic));
     TRY(plan_memory(trainer, diagnostic));
     if (setup->resume && setup->resume[0]) {
@@ -204,10 +215,12 @@ static Status begin_epoch(Trainer *trainer, int64_t epoch, Diagnostic *diagnosti
     Status status = STATUS_OK;
     if (epoch == trainer->plan_epoch)
         return STATUS_OK;
+    int32_t section = profile_enter(trainer->setup->profile, WORK_PLANNING);
     TRY(agree(trainer, batch_plan_turn(trainer->plan, epoch, diagnostic), 0, diagnostic));
     TRY(train_stepper_plan(trainer->stepper, trainer->plan, diagnostic));
     trainer->plan_epoch = epoch;
 out:
+    profile_enter(trainer->setup->profile, section);
     return status;
 }
 
@@ -236,17 +249,19 @@ static Status train_step(Trainer *trainer, Diagnostic *diagnostic)
     Status status = STATUS_OK;
     TrainStepResult step_result = {0};
     int64_t step = trainer->state->step, start_ns = now_ns(trainer);
+    int32_t section = profile_enter(setup->profile, WORK_STEP);
     TRY(begin_epoch(trainer, step / trainer->steps_per_epoch, diagnostic));
     freeze_parts(&setup->options->freeze_schedule, step, trainer->steps_per_epoch, model_layout(setup->model)->part_count,
                  trainer->part_frozen);
     status =
         train_stepper_run(trainer->stepper, step % trainer->steps_per_epoch, step, trainer->part_frozen, &step_result, diagnostic);
-    TRY(agree(trainer, status, poll_stop(trainer), diagnostic));
+    TRY(agree_on_step(trainer, status, poll_stop(trainer), diagnostic));
     double factor = schedule_factor(&trainer->schedule, step);
     status = optimizer_step(trainer->optimizer, trainer->part_frozen, factor, &trainer->progress.gradient_norm, diagnostic);
-    TRY(agree(trainer, status, 0, diagnostic));
+    TRY(agree_on_step(trainer, status, 0, diagnostic));
     trainer->state->step = step + 1;
     trainer->state->pieces += step_result.pieces;
+    trainer->result->trained_steps++;
     trainer->result->trained_pieces += step_result.pieces;
     trainer->result->own_pieces += step_result.own_pieces;
     trainer->loss_sum += step_result.loss;
@@ -261,6 +276,7 @@ static Status train_step(Trainer *trainer, Diagnostic *diagnostic)
     trainer->progress.learning_rate = setup->options->learning_rate * factor;
     show_progress(trainer);
 out:
+    profile_enter(setup->profile, section);
     if (status != STATUS_OK && status != STATUS_INTERRUPTED)
         diagnostic_prefix(diagnostic, "step %" PRId64, step);
     return status;
@@ -296,6 +312,7 @@ static Status score_dev_sets(Trainer *trainer, TrialEvaluation *evaluation, Diag
     const TrainerSetup *setup = trainer->setup;
     Status status = STATUS_OK;
     int64_t start_ns = now_ns(trainer), stop = TRAINER_GO_ON;
+    int32_t section = profile_enter(setup->profile, WORK_EVALUATION);
     SplitScoring scoring = {.communicator = setup->communicator,
                             .model = setup->model,
                             .shards = setup->shards,
@@ -316,6 +333,7 @@ static Status score_dev_sets(Trainer *trainer, TrialEvaluation *evaluation, Diag
     TRY(trial_metric_score(&setup->metric, evaluation->datasets, evaluation->dataset_count, &evaluation->score, diagnostic));
 out:
     trainer->result->evaluate_s += seconds_since(trainer, start_ns);
+    profile_enter(setup->profile, section);
     return status;
 }
 
@@ -349,6 +367,7 @@ static Status save_and_report(Trainer *trainer, Diagnostic *diagnostic)
     const TrainerHooks *hooks = &trainer->setup->hooks;
     Status status = STATUS_OK;
     int64_t start_ns = now_ns(trainer);
+    int32_t section = profile_enter(trainer->setup->profile, WORK_CHECKPOINT);
     TRY(checkpoint_write(&trainer->setup->checkpoints, trainer->setup->model, trainer->optimizer, trainer->state, diagnostic));
     if (fault_point("worker.before_report"))
         TRY_FAIL(diagnostic, STATUS_INTERNAL, "injected failure before the report");
@@ -359,6 +378,7 @@ static Status save_and_report(Trainer *trainer, Diagnostic *diagnostic)
     prune(trainer, acknowledged(trainer));
 out:
     trainer->result->checkpoint_s += seconds_since(trainer, start_ns);
+    profile_enter(trainer->setup->profile, section);
     return status;
 }
 

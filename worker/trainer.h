@@ -3,6 +3,7 @@
 #define NERSWEEP_WORKER_TRAINER_H
 
 #include "core/base/clock.h"
+#include "kernels/profile.h"
 #include "model/optimizer.h"
 #include "shard/shard_store.h"
 #include "worker/checkpoint.h"
@@ -54,6 +55,7 @@ typedef struct TrainerSetup {
     CheckpointKind checkpoints;
     TrainerHooks hooks;
     const Clock *clock;
+    Profile *profile; /* of the model's device; NULL: none */
 } TrainerSetup;
 
 typedef struct TrainerResult {
@@ -61,6 +63,7 @@ typedef struct TrainerResult {
     TrainerStop stop;
     bool stopped_early;     /* by early stopping */
     bool resume_refused;    /* nothing was trained since the checkpoint to go on from does not fit or is damaged */
+    int64_t trained_steps;  /* in this run */
     int64_t trained_pieces; /* in this run, all ranks */
     int64_t own_pieces;     /* of this rank */
     int64_t prefixes_read, prefixes_computed; /* by this rank: windows whose frozen layers were kept, and not */

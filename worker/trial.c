@@ -5,6 +5,7 @@
 
 #include "core/base/log.h"
 #include "inference/notes.h"
+#include "worker/profile_report.h"
 
 /* What decides a trial's numbers; what only limits space or speed is left out. */
 static Json *make_identity(const Workplace *workplace, const TrialRequest *request, const char *start_hex)
@@ -90,6 +91,7 @@ static Status train_from(const Workplace *workplace, const TrialRequest *request
                         .machine = machine},
         .hooks = request->hooks,
         .clock = request->clock,
+        .profile = workplace->profile,
     };
     status = trainer_run(&setup, result, diagnostic);
 out:
@@ -112,6 +114,7 @@ static Status score_test(const Workplace *workplace, const TrialRequest *request
     TrainerHooks hooks = request->hooks;
     int64_t stopped = TRAINER_GO_ON;
     int32_t split = shard_split_find(workplace->shards, "test");
+    int32_t section = profile_enter(workplace->profile, WORK_EVALUATION);
     SplitScoring scoring = {.communicator = workplace->communicator,
                             .model = model,
                             .shards = workplace->shards,
@@ -125,6 +128,7 @@ static Status score_test(const Workplace *workplace, const TrialRequest *request
     TRY(split_score(&scoring, split, score, &stopped, diagnostic));
 out:
     *stop = (TrainerStop)stopped;
+    profile_enter(workplace->profile, section);
     return status;
 }
 

@@ -91,6 +91,24 @@ out:
     return communicator_agree(communicator, status, &(int64_t){0}, diagnostic);
 }
 
+Status workplace_profile(Workplace *workplace, const Clock *clock, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    Communicator *communicator = workplace->communicator;
+    /* All ranks of a machine measure at once, as they will train. */
+    TRY(communicator_agree(communicator, STATUS_OK, &(int64_t){0}, diagnostic));
+    status = backend_peaks_measure(&workplace->peaks, workplace->backend, workplace->device, workplace->threads, clock, diagnostic);
+    if (status == STATUS_OK)
+        status = profile_attach(&workplace->profile, &workplace->backend, &workplace->device, clock, diagnostic);
+    TRY(communicator_agree(communicator, status, &(int64_t){0}, diagnostic));
+    if (communicator_rank(communicator) == 0)
+        LOG_INFO("profile: products reach %.0f GF/s in fp32 and %.0f in bf16, memory %.1f GB/s over %zu MiB",
+                 workplace->peaks.flop_per_s[DEVICE_FP32] * 1e-9, workplace->peaks.flop_per_s[DEVICE_BF16] * 1e-9,
+                 workplace->peaks.bytes_per_s * 1e-9, workplace->peaks.memory_bytes >> 20);
+out:
+    return status;
+}
+
 /* A live process holds the lock of its work folder; one that was killed has left it. Where there is no lock, or one that is still empty,
  * the folder is just being made. */
 static bool is_abandoned(const char *folder)
@@ -288,7 +306,7 @@ void workplace_close(Workplace *workplace)
 {
     forget_data(workplace);
     if (workplace->device)
-        workplace->backend->device_close(&workplace->device);
+        workplace->backend->device_close(&workplace->device); /* and its profile */
     *workplace = (Workplace){.work_lock = -1};
 }
 

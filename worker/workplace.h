@@ -4,6 +4,8 @@
 
 #include "core/store/store.h"
 #include "kernels/backend.h"
+#include "kernels/peaks.h"
+#include "kernels/profile.h"
 #include "model/model.h"
 #include "shard/shard_store.h"
 #include "worker/communicator.h"
@@ -30,7 +32,9 @@ typedef struct Workplace {
     Communicator *communicator; /* borrowed */
     const Backend *backend;
     BackendDevice *device;
-    int32_t threads; /* of this rank */
+    int32_t threads;    /* of this rank */
+    Profile *profile;   /* of the device, which frees it; NULL: none */
+    BackendPeaks peaks; /* where there is a profile */
     ShardStore *shards;
     Store *store;
     BertConfig config; /* of the start model, with the shards' labels */
@@ -52,6 +56,9 @@ typedef struct WorkplaceOptions {
 /* Only the backend: tells the coordinator what computes here before any data is known. */
 NODISCARD Status workplace_open(Workplace *workplace, Communicator *communicator, const WorkplaceOptions *options,
                                 Diagnostic *diagnostic);
+/* Collective. Measures what the device reaches at best, then attaches a profile to it: everything that is opened from now on is counted. clock
+ * must outlive the workplace. */
+NODISCARD Status workplace_profile(Workplace *workplace, const Clock *clock, Diagnostic *diagnostic);
 /* Collective. Errors: STATUS_MISMATCH when shards and model do not fit (vocabulary, casing, max_seq_length), naming both. */
 NODISCARD Status workplace_set_data(Workplace *workplace, const TrainingData *data, Diagnostic *diagnostic);
 void workplace_close(Workplace *workplace);

@@ -447,6 +447,23 @@ class Commands:
         assert {"config.json", "model.safetensors", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "nersweep.json"} <= names, names
         assert not any("tmp" in name for name in names)
 
+    def a_profile_is_a_table_and_a_file(self):
+        arguments = ["train", "--model", self.start, "--train", TRAIN, "--dev", DEV, "--max-seq-length", "64", "--stride", "8", "--max-steps", "3",
+                     "--threads", "1", "--profile", "--out"]
+        told = run(*arguments, self.path("profiled"))
+        assert re.search(r"^profile of 3 steps in fp32; .*\npeaks: \d+ GF/s fp32", told.stdout, re.M), told.stdout
+        for line in (r"^training +[\d.]+ +[\d.]+ +100.0% +[\d.]+%$", r"^  linear_forward ffn_in +\d+ .*%$", r"^  adamw .* memory +[\d.]+%$",
+                     r"^  no operation: reading ", r"^evaluation "):
+            assert re.search(line, told.stdout, re.M), (line, told.stdout)
+        told = run(*arguments, self.path("profiled-json"), "--precision", "bf16", "--json")
+        result = json.loads(told.stdout)
+        assert "profile of 3 steps in bf16" in told.stderr and result["profile"] == self.path("profiled-json/profile.json"), told.stderr
+        with open(result["profile"], encoding="utf-8") as file:
+            profile = json.load(file)
+        assert profile["training"]["steps"] == 3 and profile["precision"] == "bf16" and not profile["synchronized"], profile
+        again = run(*arguments, self.path("profiled"))
+        assert "no step was trained in this run" in again.stderr and "profile of" not in again.stdout, again
+
     # -- eval
     def eval_counts_as_seqeval_does(self):
         gold = self.write("gold.conll", "a\tB-X\nb\tI-X\nc\tO\nd\tB-Y\n\ne\tB-X\nf\tO\n\n")

@@ -278,13 +278,14 @@ static void wrong_usage_is_said(void **state)
     run_and_expect(ground, ranks, 1, "asked for 2 ranks, the MPI world has 1");
 }
 
-static void write_job_of_precision(const Ground *ground, const char *name, const char *precision)
+/* A job with one key more. The value is taken over. */
+static void write_job_with(const Ground *ground, const char *name, const char *key, Json *value)
 {
     char *path = ground_write_job(ground, name, "max_steps=6", true, false);
     Json *job = NULL;
     Diagnostic diagnostic = {0};
     must(json_read_file(&job, path, 1 << 20, &diagnostic), &diagnostic);
-    json_set(job, "precision", json_string(precision));
+    json_set(job, key, value);
     char *text = json_text(job, JSON_INDENTED);
     must(file_write_durable(file_system_posix(), path, text, strlen(text), &diagnostic), &diagnostic);
     free(text);
@@ -299,7 +300,7 @@ static void the_precision_is_used_and_reported(void **state)
     double losses[2];
     static const char *const precisions[] = {"auto", "bf16"}, *const reported[] = {"fp32", "bf16"};
     for (size_t i = 0; i < 2; i++) {
-        write_job_of_precision(ground, precisions[i], precisions[i]);
+        write_job_with(ground, precisions[i], "precision", json_string(precisions[i]));
         assert_worker_succeeds(ground, precisions[i]);
         Json *result = job_result(ground, precisions[i]);
         assert_string_equal(json_string_value(json_get(result, "precision")), reported[i]);
@@ -308,11 +309,103 @@ static void the_precision_is_used_and_reported(void **state)
         json_destroy(&result);
     }
     assert_true(losses[0] != losses[1] && fabs(losses[0] - losses[1]) < 0.02 * losses[0]);
-    write_job_of_precision(ground, "fp8", "fp8");
+    write_job_with(ground, "fp8", "precision", json_string("fp8"));
     assert_int_equal(job_program_run(ground, "fp8", NULL), 1);
     char *errors = program_errors(ground);
     assert_non_null(strstr(errors, "precision \"fp8\": it may be auto, fp32 or bf16"));
     free(errors);
+}
+
+static Json *profile_of(const Ground *ground)
+{
+    Json *profile = NULL;
+    Diagnostic diagnostic = {0};
+    char *path = path_join(ground->folder, "profile.json");
+    must(json_read_file(&profile, path, 1 << 20, &diagnostic), &diagnostic);
+    free(path);
+    return profile;
+}
+
+static double member(const Json *json, const char *key)
+{
+    assert_true(json_is_number(json_get(json, key)));
+    return json_number_value(json_get(json, key), NAN);
+}
+
+static const Json *operation_named(const Json *group, const char *operation, const char *matrix)
+{
+    const Json *operations = json_get(group, "operations");
+    for (size_t i = 0; i < json_count(operations); i++) {
+        const Json *entry = json_at(operations, i);
+        const char *its_matrix = json_string_value(json_get(entry, "matrix"));
+        if (strcmp(json_string_value(json_get(entry, "operation")), operation) == 0 &&
+            (matrix == NULL ? its_matrix == NULL : its_matrix && strcmp(its_matrix, matrix) == 0))
+            return entry;
+    }
+    fail_msg("the profile lacks %s %s", operation, matrix ? matrix : "");
+    return NULL;
+}
+
+/* All time of a group is that of its operations and that of its rest. */
+static void assert_adds_up(const Json *group, double rest_s)
+{
+    const Json *operations = json_get(group, "operations");
+    double sum_s = 0;
+    for (size_t i = 0; i < json_count(operations); i++) {
+        const Json *entry = json_at(operations, i);
+        double share = member(entry, "share_of_roofline");
+        sum_s += member(entry, "wall_s");
+        assert_true(member(entry, "calls") > 0 && share >= 0);
+        assert_true(fabs(share * member(entry, "wall_s") - member(entry, "roofline_s")) < 1e-9);
+    }
+    assert_true(fabs(sum_s - member(group, "operations_s")) < 1e-9);
+    assert_true(fabs(sum_s + rest_s - member(group, "wall_s")) < 1e-9);
+}
+
+static void a_profiled_job_learns_the_same_and_tells_where_its_time_went(void **state)
+{
+    static const char *const matrices[] = {"qkv", "output", "ffn_in", "ffn_out", "classifier"};
+    static const char *const others[] = {"embedding_forward", "embedding_backward", "norm_forward",
+                                         "norm_backward",     "attention_forward",  "attention_backward",
+                                         "cross_entropy",     "sum_of_squares",     "adamw"};
+    const Ground *ground = *state;
+    char *path = path_join(ground->folder, "profile.json");
+    write_job_with(ground, "plain", "precision", json_string("fp32"));
+    write_job_with(ground, "profiled", "profile", json_string(path));
+    assert_worker_succeeds(ground, "plain");
+    assert_false(path_exists(path));
+    assert_worker_succeeds(ground, "profiled");
+    job_assert_same_result(ground, "profiled", "plain");
+    Json *profile = profile_of(ground), *result = job_result(ground, "profiled");
+    const Json *training = json_get(profile, "training"), *peaks = json_get(profile, "peaks");
+    assert_string_equal(json_string_value(json_get(result, "profile")), path);
+    assert_true(member(peaks, "fp32_gflops") > 0 && member(peaks, "bf16_gflops") > 0 && member(peaks, "memory_gb_per_s") > 0);
+    assert_int_equal(json_integer_value(json_get(training, "steps"), 0), 6);
+    assert_adds_up(training, member(training, "host_s") + member(training, "reading_s") + member(training, "planning_s") +
+                                 member(training, "reduction_s"));
+    assert_adds_up(json_get(profile, "evaluation"), member(json_get(profile, "evaluation"), "host_s"));
+    const Json *other = json_get(profile, "other");
+    assert_adds_up(other, member(other, "setup_s") + member(other, "checkpoint_s"));
+    assert_true(member(training, "share_of_roofline") > 0);
+    for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) {
+        double forward = member(operation_named(training, "linear_forward", matrices[i]), "flop");
+        assert_true(forward > 0 && forward == member(operation_named(training, "linear_backward_weight", matrices[i]), "flop"));
+        assert_true(forward == member(operation_named(training, "linear_backward_input", matrices[i]), "flop"));
+        assert_true(member(operation_named(json_get(profile, "evaluation"), "linear_forward", matrices[i]), "calls") > 0);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_true(member(operation_named(training, others[i], NULL), "bytes") > 0);
+    /* Nothing is left to train: the profile of the run that did it stays. */
+    json_destroy(&result);
+    assert_worker_succeeds(ground, "profiled");
+    result = job_result(ground, "profiled");
+    assert_null(json_get(result, "profile"));
+    Json *again = profile_of(ground);
+    assert_int_equal(json_integer_value(json_get(json_get(again, "training"), "steps"), 0), 6);
+    json_destroy(&again);
+    json_destroy(&result);
+    json_destroy(&profile);
+    free(path);
 }
 
 static void missing_shards_are_named(void **state)
@@ -349,6 +442,7 @@ int main(void)
         cmocka_unit_test(what_a_killed_worker_left_is_removed_by_the_next),
         cmocka_unit_test(wrong_usage_is_said),
         cmocka_unit_test(the_precision_is_used_and_reported),
+        cmocka_unit_test(a_profiled_job_learns_the_same_and_tells_where_its_time_went),
         cmocka_unit_test(missing_shards_are_named),
     };
     return cmocka_run_group_tests(tests, ground_setup, ground_teardown);

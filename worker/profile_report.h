@@ -1,0 +1,44 @@
+/* The profile of a training run as a file: operations by name against the device's peaks, and what no operation covers. */
+#ifndef NERSWEEP_WORKER_PROFILE_REPORT_H
+#define NERSWEEP_WORKER_PROFILE_REPORT_H
+
+#include "core/io/json.h"
+#include "kernels/peaks.h"
+#include "kernels/profile.h"
+#include "model/config.h"
+
+/* What a worker does, for profile_enter. The first four make up a training step. */
+typedef enum WorkSection {
+    WORK_OTHER, /* data, start weights, and whatever nobody names */
+    WORK_STEP,  /* forward, backward, optimizer: what the host does beside their operations */
+    WORK_PLANNING,
+    WORK_READING,
+    WORK_REDUCTION,
+    WORK_EVALUATION,
+    WORK_CHECKPOINT,
+    WORK_SECTION_COUNT
+} WorkSection;
+
+typedef struct ProfileSummary {
+    const Profile *profile;
+    const BackendPeaks *peaks;
+    const BertConfig *config; /* names the matrices by their shapes */
+    const char *precision;    /* "fp32", "bf16" */
+    const char *device;       /* as the backend describes it */
+    int32_t threads, ranks;   /* threads of this rank; the profile is of rank 0 */
+    int64_t steps, pieces;    /* trained in this run, by all ranks; and by this one */
+    int64_t own_pieces;
+} ProfileSummary;
+
+/* {"device", "precision", "threads", "ranks", "rank", "synchronized",
+ *  "peaks": {"fp32_gflops", "bf16_gflops", "memory_gb_per_s", "memory_mb"},
+ *  "training": {"steps", "pieces", "wall_s", "operations_s", "planning_s", "reading_s", "reduction_s", "host_s", "roofline_s",
+ *               "share_of_roofline", "operations": [...]},
+ *  "evaluation": {"wall_s", "operations_s", "host_s", "roofline_s", "share_of_roofline", "operations": [...]},
+ *  "other": {the same, but "setup_s" and "checkpoint_s" for "host_s"}}.
+ * An operation: {"operation", "matrix", "n", "k" (of linear layers), "type", "calls", "wall_s", "share_of_wall", "flop", "bytes", "gflops",
+ * "gb_per_s", "roofline_s", "bound" ("compute", "memory"), "share_of_roofline"}, the longest first. share_of_roofline: roofline_s / wall_s;
+ * what is found in caches can be above 1 where memory is the bound. A new root. */
+Json *profile_summary_json(const ProfileSummary *summary);
+
+#endif
