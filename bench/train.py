@@ -6,7 +6,9 @@ usage: bench/train.py --model DIR --data DIR --peer SCRIPT [--steps 60] [--repea
 DIR of --data holds train.conll, dev.conll, test.conll. --peer is a script that trains the same with Trainer and ends with a JSON line that has
 real_tokens_per_s; it is called with --model --data --max-steps --batch --no-eval (and --bf16 --group for its fastest setting). Without --peer
 only nersweep is measured. --freeze measures freezing schedules instead: steps per second with nothing, the embeddings, half of the layers and all
-but the last layer frozen throughout, the last also without dropout in what is frozen, and each as a ratio to nothing frozen. The interpreter is $NERSWEEP_PEERS_PYTHON or .peers/bin/python. Prints a table and one JSON line.
+but the last layer frozen throughout, the last also without dropout in what is frozen, and each as a ratio to nothing frozen. --profile
+trains with `nersweep train --profile` and prints where a step's time goes, what is furthest above its roofline first; of several turns each
+operation's quickest counts, against the best peaks of all. --model may be a config.json, with --vocab: random weights. The interpreter is $NERSWEEP_PEERS_PYTHON or .peers/bin/python. Prints a table and one JSON line.
 """
 import argparse
 import json
@@ -29,6 +31,7 @@ parser.add_argument("--threads", type=int, default=os.cpu_count())
 parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
 parser.add_argument("--unit", choices=("sentence", "document"), default="sentence")
 parser.add_argument("--freeze", action="store_true")
+parser.add_argument("--profile", action="store_true")
 parser.add_argument("--nersweep", default="build/release/bin/nersweep")
 args = parser.parse_args()
 PEER_PYTHON = os.environ.get("NERSWEEP_PEERS_PYTHON", ".peers/bin/python")
@@ -50,7 +53,7 @@ def measured(command, environment=None):
 
 
 def run_ours(flags=()):
-    """Real tokens per second, steps per second, peak MB."""
+    """The result of one training, its peak MB, and its profile where one is asked for."""
     with tempfile.TemporaryDirectory() as out:
         command = [args.nersweep, "train", "--model", args.model, "--train", f"{args.data}/train.conll", "--dev", f"{args.data}/dev.conll",
                    "--out", out, "--max-steps", str(args.steps), "--per-device-train-batch-size", str(args.batch), "--learning-rate", "5e-5",
@@ -58,7 +61,20 @@ def run_ours(flags=()):
         if args.vocab:
             command += ["--vocab", args.vocab]
         result, rss = measured(command + list(flags))
-        return result["real_tokens_per_s"], result["steps"] / result["wall_s"], rss
+        return result, rss, read_profile(result)
+
+
+def read_profile(result):
+    if "profile" not in result:
+        return None
+    with open(result["profile"], encoding="utf-8") as file:
+        return json.load(file)
+
+
+def run_speeds(flags=()):
+    """Real tokens per second, steps per second, peak MB."""
+    result, rss, _ = run_ours(flags)
+    return result["real_tokens_per_s"], result["steps"] / result["wall_s"], rss
 
 
 def freeze_variants():
@@ -76,7 +92,7 @@ def compare_freezing():
     variants, speeds = freeze_variants(), {}
     for turn in range(args.repeat):
         for name, flags in variants.items():
-            _, speed, rss = run_ours(flags)
+            _, speed, rss = run_speeds(flags)
             speeds.setdefault(name, []).append(speed)
             print(f"turn {turn + 1}: {name:18s} {speed:8.3f} steps/s  {rss:7.0f} MB", file=sys.stderr)
     summary = {"model": args.model, "data": args.data, "steps": args.steps, "threads": args.threads, "precision": args.precision}
@@ -97,14 +113,56 @@ def run_peer(variant):
     return result["real_tokens_per_s"], rss
 
 
+def best_of(profiles):
+    """The peaks reached in any turn, and each operation of a step as in its quickest one: {name: (ms, GF/s, GB/s, bound, roofline ms)}."""
+    peaks = {key: max(profile["peaks"][key] for profile in profiles) for key in profiles[0]["peaks"]}
+    rows = {}
+    for profile in profiles:
+        steps = profile["training"]["steps"]
+        for operation in profile["training"]["operations"]:
+            name = f"{operation['operation']} {operation.get('matrix', '')}".strip() + (" (bf16)" if operation["type"] == "bf16" else "")
+            compute_ms = operation["flop"] / peaks[operation["type"] + "_gflops"] / steps * 1e-6
+            memory_ms = operation["bytes"] / peaks["memory_gb_per_s"] / steps * 1e-6
+            row = (operation["wall_s"] / steps * 1e3, operation["gflops"], operation["gb_per_s"], "memory" if memory_ms > compute_ms else "compute",
+                   max(compute_ms, memory_ms))
+            rows[name] = min(row, rows.get(name, row))
+    return peaks, rows
+
+
+def show_roofline():
+    profiles, loads = [], []
+    for turn in range(args.repeat):
+        loads.append(round(os.getloadavg()[0], 2))
+        result, _, profile = run_ours(["--profile"])
+        profiles.append(profile)
+        print(f"turn {turn + 1}: {result['real_tokens_per_s']:9.1f} tokens/s  load before {loads[-1]}", file=sys.stderr)
+    peaks, rows = best_of(profiles)
+    steps = profiles[0]["training"]["steps"]
+    step_ms = min(profile["training"]["wall_s"] for profile in profiles) / steps * 1e3
+    rest_ms = min(profile["training"]["wall_s"] - profile["training"]["operations_s"] for profile in profiles) / steps * 1e3
+    roofline_ms = sum(row[4] for row in rows.values())
+    print(f"{profiles[0]['device']}; {profiles[0]['precision']}, {steps} steps of batch {args.batch}, {args.repeat} turns, load before each {loads}")
+    print(f"peaks: {peaks['fp32_gflops']:.0f} GF/s fp32, {peaks['bf16_gflops']:.0f} GF/s bf16, {peaks['memory_gb_per_s']:.1f} GB/s")
+    print(f"quickest turn: {step_ms:.1f} ms a step; the roofline of all operations is {roofline_ms:.1f} ms, {100 * roofline_ms / step_ms:.0f}% of it\n")
+    print("| operation | ms/step | GF/s | GB/s | bound | of roofline | ms above it |\n|---|---|---|---|---|---|---|")
+    for name, (ms, gflops, gb_per_s, bound, least_ms) in sorted(rows.items(), key=lambda item: item[1][4] - item[1][0]):
+        if ms >= 0.005 * step_ms:
+            print(f"| {name} | {ms:.2f} | {gflops:.0f} | {gb_per_s:.1f} | {bound} | {100 * least_ms / ms:.0f}% | {ms - least_ms:.2f} |")
+    print(f"| no operation | {rest_ms:.2f} | | | | | {rest_ms:.2f} |")
+    print(json.dumps({"model": args.model, "loads": loads, "peaks": peaks, "step_ms": step_ms, "roofline_ms": roofline_ms}))
+
+
 if args.freeze:
     compare_freezing()
+    sys.exit(0)
+if args.profile:
+    show_roofline()
     sys.exit(0)
 variants = args.peer_variants.split(",") if args.peer else []
 speeds, peaks = {"nersweep": []}, {"nersweep": 0.0}
 for turn in range(args.repeat):
     for name in ["nersweep"] + variants:
-        speed, rss = run_ours()[::2] if name == "nersweep" else run_peer(name)
+        speed, rss = run_speeds()[::2] if name == "nersweep" else run_peer(name)
         speeds.setdefault(name, []).append(speed)
         peaks[name] = max(peaks.get(name, 0.0), rss)
         print(f"turn {turn + 1}: {name:12s} {speed:9.1f} tokens/s  {rss:7.0f} MB", file=sys.stderr)
