@@ -15,7 +15,7 @@
 /* Calls check on every setting, the reference included. */
 static void on_every_backend(void (*check)(Harness *harness))
 {
-    BackendSetting settings[SETTING_COUNT_MAX], reference = {.backend = "reference", .threads = 1};
+    BackendSetting settings[TEST_SETTING_COUNT_MAX], reference = {.backend = "reference", .threads = 1};
     size_t count = settings_list(settings, 2);
     Harness *harness = harness_open(&reference);
     check(harness);

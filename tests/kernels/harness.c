@@ -1,42 +1,14 @@
 #include "tests/kernels/harness.h"
 
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "kernels/profile.h"
 #include "tests/kernels/guarded_backend.h"
-
-enum { FENCE_FLOATS = 24, ALLOCATION_COUNT_MAX = 128, MATRIX_COUNT_MAX = 16 };
-static const float fence_value = -12345.678f;
-
-typedef struct Allocation {
-    BackendBuffer *buffer;
-    size_t offset_bytes, size_bytes; /* of the array; fences before and after */
-} Allocation;
-
-struct Harness {
-    const Backend *backend;
-    BackendDevice *device;
-    BackendStream *stream;
-    Allocation allocations[ALLOCATION_COUNT_MAX];
-    size_t allocation_count;
-    BackendMatrix *matrices[MATRIX_COUNT_MAX];
-    size_t matrix_count;
-};
-
-static void environment_set(const char *name, const char *value)
-{
-    if (value == NULL) {
-        unsetenv(name);
-    } else {
-        setenv(name, value, 1);
-    }
-}
 
 static void succeed(Status status, const Diagnostic *diagnostic)
 {
@@ -47,301 +19,63 @@ static void succeed(Status status, const Diagnostic *diagnostic)
 
 Harness *harness_open(const BackendSetting *setting)
 {
-    Harness *harness = memory_allocate(1, sizeof *harness);
+    Harness *harness = NULL;
     Diagnostic diagnostic = {0};
-    BackendOptions options = {.thread_count = setting->threads};
-    environment_set("NERSWEEP_CPU_FEATURES", setting->features);
-    environment_set("NERSWEEP_CPU_PRODUCTS", setting->products);
-    if (strcmp(setting->backend, "guarded") == 0) {
-        harness->backend = backend_guarded();
-    } else {
-        succeed(backend_open(&harness->backend, setting->backend, &diagnostic), &diagnostic);
-    }
-    succeed(harness->backend->device_open(&harness->device, &options, &diagnostic), &diagnostic);
-    succeed(harness->backend->stream_create(&harness->stream, harness->device, &diagnostic), &diagnostic);
+    succeed(harness_create(&harness, setting, &diagnostic), &diagnostic);
     return harness;
-}
-
-static void fences_check(Harness *harness, const Allocation *allocation)
-{
-    float before[FENCE_FLOATS], after[FENCE_FLOATS];
-    size_t fence_bytes = sizeof before, start = allocation->offset_bytes, end = start + allocation->size_bytes;
-    harness->backend->copy_to_host(harness->stream, before, device_view(allocation->buffer, start - fence_bytes), fence_bytes);
-    harness->backend->copy_to_host(harness->stream, after, device_view(allocation->buffer, end), fence_bytes);
-    for (size_t i = 0; i < FENCE_FLOATS; i++) {
-        if (before[i] != fence_value || after[i] != fence_value) {
-            fail_msg("an operation wrote beside an array of %zu bytes", allocation->size_bytes);
-        }
-    }
 }
 
 void harness_close(Harness **harness)
 {
-    Harness *old = *harness;
     Diagnostic diagnostic = {0};
-    succeed(old->backend->stream_synchronize(old->stream, &diagnostic), &diagnostic);
-    for (size_t i = 0; i < old->matrix_count; i++) {
-        old->backend->matrix_destroy(&old->matrices[i]);
-        assert_null(old->matrices[i]);
+    succeed(harness_finish(harness, &diagnostic), &diagnostic);
+    assert_null(*harness);
+}
+
+static Status profiled_open(BackendDevice **device, const BackendOptions *options, Diagnostic *diagnostic)
+{
+    const Backend *backend = backend_guarded();
+    Profile *profile;
+    Status status = backend->device_open(device, options, diagnostic);
+    return status == STATUS_OK ? profile_attach(&profile, &backend, device, clock_system(), diagnostic) : status;
+}
+
+/* The slots of a profile work for all profiles; this table opens a device of its own. */
+static const Backend *backend_profiled(void)
+{
+    static Backend table;
+    if (table.version == 0) {
+        const Backend *backend = backend_guarded();
+        BackendDevice *device = NULL;
+        Profile *profile;
+        BackendOptions options = {.thread_count = 1};
+        Diagnostic diagnostic = {0};
+        succeed(backend->device_open(&device, &options, &diagnostic), &diagnostic);
+        succeed(profile_attach(&profile, &backend, &device, clock_system(), &diagnostic), &diagnostic);
+        table = *backend;
+        table.name = "guarded";
+        table.device_open = profiled_open;
+        backend->device_close(&device);
     }
-    for (size_t i = 0; i < old->allocation_count; i++) {
-        fences_check(old, &old->allocations[i]);
-        old->backend->buffer_destroy(&old->allocations[i].buffer);
-        assert_null(old->allocations[i].buffer);
-    }
-    old->backend->stream_destroy(&old->stream);
-    assert_null(old->stream);
-    old->backend->device_close(&old->device);
-    assert_null(old->device);
-    free(old);
-    *harness = NULL;
+    return &table;
 }
 
-const Backend *harness_backend(const Harness *harness)
+size_t settings_list(BackendSetting settings[TEST_SETTING_COUNT_MAX], int threads)
 {
-    return harness->backend;
-}
-
-BackendStream *harness_stream(const Harness *harness)
-{
-    return harness->stream;
-}
-
-BackendDevice *harness_device(const Harness *harness)
-{
-    return harness->device;
-}
-
-bool setting_available(const BackendSetting *setting)
-{
-    char text[512], wanted[64];
-    if (setting->features == NULL) {
-        return true;
-    }
-    Harness *harness = harness_open(setting);
-    harness->backend->device_describe(harness->device, text, sizeof text);
-    harness_close(&harness);
-    snprintf(wanted, sizeof wanted, "cpu: %s ", setting->features);
-    return strncmp(text, wanted, strlen(wanted)) == 0;
-}
-
-size_t settings_list(BackendSetting settings[SETTING_COUNT_MAX], int threads)
-{
-    static const char *const features[] = {"amx", "avx512bf16", "avx512", "avx2", "portable"}, *const products[] = {"panels",
-                                                                                                                    "blas"};
+    Diagnostic diagnostic = {0};
     size_t count = 0;
-    settings[count++] = (BackendSetting){.backend = "guarded", .threads = threads};
-    for (size_t i = 0; i < sizeof features / sizeof *features; i++) {
-        for (size_t j = 0; j < sizeof products / sizeof *products; j++) {
-            BackendSetting setting = {"cpu", features[i], products[j], threads};
-            if (setting_available(&setting)) {
-                settings[count++] = setting;
-            }
-        }
-    }
+    succeed(settings_of_cpu(settings, &count, threads, &diagnostic), &diagnostic);
+    settings[count++] = (BackendSetting){.backend = "guarded", .threads = threads, .table = backend_guarded()};
+    settings[count++] = (BackendSetting){.backend = "profiled", .threads = threads, .table = backend_profiled()};
     return count;
-}
-
-const char *setting_name(const BackendSetting *setting, char *text, size_t text_size)
-{
-    if (setting->features == NULL) {
-        snprintf(text, text_size, "%s", setting->backend);
-    } else {
-        snprintf(text, text_size, "%s %s %s, %d threads", setting->backend, setting->features, setting->products, setting->threads);
-    }
-    return text;
-}
-
-/* Arrays of 4-byte elements begin one float beside a cache line, which no vector load may mind. */
-static DeviceView array_create(Harness *harness, const void *values, size_t size_bytes, size_t offset_floats)
-{
-    Diagnostic diagnostic = {0};
-    size_t offset_bytes = (FENCE_FLOATS + offset_floats) * sizeof(float), fence_bytes = FENCE_FLOATS * sizeof(float);
-    size_t total_bytes = offset_bytes + size_bytes + fence_bytes;
-    float *image = memory_allocate(total_bytes / sizeof(float) + 1, sizeof *image);
-    Allocation *allocation = &harness->allocations[harness->allocation_count++];
-    assert_true(harness->allocation_count <= ALLOCATION_COUNT_MAX);
-    for (size_t i = 0; i < total_bytes / sizeof(float); i++) {
-        image[i] = fence_value;
-    }
-    if (size_bytes > 0) {
-        memcpy((char *)image + offset_bytes, values, size_bytes);
-    }
-    succeed(harness->backend->buffer_create(&allocation->buffer, harness->device, total_bytes, &diagnostic), &diagnostic);
-    allocation->offset_bytes = offset_bytes;
-    allocation->size_bytes = size_bytes;
-    harness->backend->copy_to_device(harness->stream, device_view(allocation->buffer, 0), image, total_bytes);
-    succeed(harness->backend->stream_synchronize(harness->stream, &diagnostic), &diagnostic);
-    free(image);
-    return device_view(allocation->buffer, offset_bytes);
-}
-
-DeviceView harness_floats(Harness *harness, const float *values, size_t count)
-{
-    return array_create(harness, values, count * sizeof *values, 1);
-}
-
-float harness_random_value(uint32_t seed, size_t index, float middle, float spread)
-{
-    PhiloxBlock block = philox4x32_10((PhiloxKey){{seed, 0x7E57u}}, (uint32_t)(index / 4), 0, 0, 0);
-    return middle + spread * (2.0f * philox_uniform_float(block.word[index % 4]) - 1.0f);
-}
-
-DeviceView harness_random(Harness *harness, uint32_t seed, size_t count, float middle, float spread)
-{
-    float *values = memory_allocate(count, sizeof *values);
-    for (size_t i = 0; i < count; i++) {
-        values[i] = harness_random_value(seed, i, middle, spread);
-    }
-    DeviceView view = harness_floats(harness, values, count);
-    free(values);
-    return view;
-}
-
-DeviceView harness_filled(Harness *harness, size_t count, float value)
-{
-    return harness_random(harness, 0, count, value, 0.0f);
-}
-
-DeviceView harness_zeros(Harness *harness, size_t count)
-{
-    return harness_filled(harness, count, 0.0f);
-}
-
-DeviceView harness_integers(Harness *harness, const int32_t *values, size_t count)
-{
-    return array_create(harness, values, count * sizeof *values, 1);
-}
-
-DeviceView harness_double(Harness *harness, double value)
-{
-    return array_create(harness, &value, sizeof value, 0);
-}
-
-DeviceView harness_bf16(Harness *harness, DeviceView floats, size_t count)
-{
-    static const uint32_t nothing[1];
-    uint32_t *zeros = memory_allocate(count / 2 + 2, sizeof *zeros);
-    DeviceView view = array_create(harness, count == 0 ? nothing : zeros, (count / 2 + 2) * sizeof *zeros, 1);
-    free(zeros);
-    view.type = DEVICE_BF16;
-    harness->backend->convert(harness->stream, view, floats, count);
-    return view;
-}
-
-BackendMatrix *harness_matrix(Harness *harness, DeviceView weight, int32_t n, int32_t k)
-{
-    return harness_matrix_of(harness, weight, n, k, DEVICE_FP32);
-}
-
-BackendMatrix *harness_matrix_of(Harness *harness, DeviceView weight, int32_t n, int32_t k, DeviceType type)
-{
-    Diagnostic diagnostic = {0};
-    BackendMatrix **matrix = &harness->matrices[harness->matrix_count++];
-    assert_true(harness->matrix_count <= MATRIX_COUNT_MAX);
-    succeed(harness->backend->matrix_create(matrix, harness->device, weight, n, k, type, &diagnostic), &diagnostic);
-    return *matrix;
-}
-
-void harness_read(Harness *harness, DeviceView view, float *values, size_t count)
-{
-    Diagnostic diagnostic = {0};
-    if (view.type == DEVICE_BF16) {
-        DeviceView floats = harness_zeros(harness, count);
-        harness->backend->convert(harness->stream, floats, view, count);
-        view = floats;
-    }
-    harness->backend->copy_to_host(harness->stream, values, view, count * sizeof *values);
-    succeed(harness->backend->stream_synchronize(harness->stream, &diagnostic), &diagnostic);
-}
-
-double harness_read_double(Harness *harness, DeviceView view)
-{
-    Diagnostic diagnostic = {0};
-    double value = 0.0;
-    harness->backend->copy_to_host(harness->stream, &value, view, sizeof value);
-    succeed(harness->backend->stream_synchronize(harness->stream, &diagnostic), &diagnostic);
-    return value;
-}
-
-uint32_t harness_slot(int32_t sequence)
-{
-    return 7u + 1000003u * (uint32_t)sequence;
-}
-
-DeviceBlock harness_block(Harness *harness, const int32_t *lengths, int32_t sequence_count, int32_t vocabulary)
-{
-    DeviceBlock block = {.sequence_count = sequence_count};
-    Int32Array ids = {0}, positions = {0}, slots = {0}, starts = {0};
-    array_push(&starts, 0);
-    for (int32_t s = 0; s < sequence_count; s++) {
-        for (int32_t i = 0; i < lengths[s]; i++) {
-            float id = harness_random_value(99, ids.count, (float)vocabulary / 2, (float)vocabulary / 2 - 0.01f);
-            array_push(&ids, (int32_t)id);
-            array_push(&positions, i);
-            array_push(&slots, (int32_t)harness_slot(s));
-        }
-        array_push(&starts, (int32_t)ids.count);
-        block.longest = lengths[s] > block.longest ? lengths[s] : block.longest;
-    }
-    block.piece_count = (int32_t)ids.count;
-    block.ids = harness_integers(harness, ids.items, ids.count);
-    block.positions = harness_integers(harness, positions.items, positions.count);
-    block.slots = harness_integers(harness, slots.items, slots.count);
-    block.sequence_start = harness_integers(harness, starts.items, starts.count);
-    array_free(&ids);
-    array_free(&positions);
-    array_free(&slots);
-    array_free(&starts);
-    return block;
-}
-
-static void section_add(Result *result, const char *name, const float *values, size_t count, double absolute, double relative)
-{
-    ResultSection section = {name, result->values.count, count, absolute, relative};
-    array_push(&result->sections, section);
-    for (size_t i = 0; i < count; i++) {
-        array_push(&result->values, values[i]);
-    }
-}
-
-void result_add(Result *result, Harness *harness, const char *name, DeviceView view, size_t count, double absolute, double relative)
-{
-    float *values = memory_allocate(count, sizeof *values);
-    harness_read(harness, view, values, count);
-    section_add(result, name, values, count, absolute, relative);
-    free(values);
-}
-
-/* As two floats, high and low part, so that equal bits of the result mean equal bits of the double. */
-void result_add_double(Result *result, Harness *harness, const char *name, DeviceView view, double absolute, double relative)
-{
-    double value = harness_read_double(harness, view);
-    float parts[2] = {(float)value, 0.0f};
-    parts[1] = (float)(value - (double)parts[0]);
-    section_add(result, name, parts, 1, absolute, relative);
-    section_add(result, "low part of it", parts + 1, 1, absolute + relative * fabs(value), relative);
-}
-
-void result_free(Result *result)
-{
-    array_free(&result->values);
-    array_free(&result->sections);
 }
 
 void result_assert_close(const Result *expected, const Result *found, const char *what)
 {
-    assert_int_equal(expected->values.count, found->values.count);
-    for (size_t s = 0; s < expected->sections.count; s++) {
-        const ResultSection *section = &expected->sections.items[s];
-        for (size_t i = 0; i < section->count; i++) {
-            double a = (double)expected->values.items[section->first + i], b = (double)found->values.items[section->first + i];
-            double allowed = section->absolute + section->relative * fabs(a);
-            if (!(fabs(a - b) <= allowed)) {
-                fail_msg("%s: %s[%zu] is %.9g, the reference has %.9g, allowed difference %.3g", what, section->name, i, b, a,
-                         allowed);
-            }
-        }
+    ResultDifference worst = result_compare(expected, found);
+    if (!(worst.share <= 1.0)) {
+        fail_msg("%s: %s[%zu] is %.9g, the reference has %.9g, allowed difference %.3g", what, worst.section, worst.index,
+                 worst.found, worst.expected, worst.allowed);
     }
 }
 
