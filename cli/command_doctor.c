@@ -6,19 +6,23 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/numerics_view.h"
 #include "cli/process.h"
 #include "core/io/file.h"
 #include "kernels/backend.h"
 
 typedef struct DoctorFlags {
     char *path;
-    bool json;
+    bool numerics, json;
 } DoctorFlags;
 static const OptionDescriptor doctor_descriptors[] = {
     FLAG_STRING(DoctorFlags, path, "folder for sweeps, whose disk is looked at; default the current one"),
+    FLAG_BOOLEAN(DoctorFlags, numerics,
+                 "only this: run every operation on every level of this processor and with the BLAS; exit 1 when one is wrong"),
     FLAG_BOOLEAN(DoctorFlags, json, "print one JSON object"),
 };
-static const OptionTable doctor_table = {"Options", doctor_descriptors, 2, sizeof(DoctorFlags)};
+static const OptionTable doctor_table = {"Options", doctor_descriptors, sizeof doctor_descriptors / sizeof doctor_descriptors[0],
+                                         sizeof(DoctorFlags)};
 
 typedef struct Findings {
     Json *json;
@@ -114,6 +118,17 @@ static void examine_limits(Findings *findings, const char *path)
     found(findings, "memory", memory_gb > 4, text, "BERT-base needs about 4 GB per worker group");
 }
 
+static int numerics_run(bool as_json)
+{
+    size_t count, wrong;
+    Diagnostic diagnostic = {0};
+    Status status = numerics_examine(as_json, &count, &wrong, &diagnostic);
+    if (status == STATUS_OK && wrong > 0)
+        status = FAIL(&diagnostic, STATUS_MISMATCH, "%zu of %zu ways to compute here %s wrong: what to do stands with each", wrong,
+                      count, wrong == 1 ? "is" : "are");
+    return status == STATUS_OK ? 0 : command_fail(&diagnostic);
+}
+
 static int doctor_run(const Command *command, int argc, char **argv)
 {
     DoctorFlags flags = {0};
@@ -122,7 +137,9 @@ static int doctor_run(const Command *command, int argc, char **argv)
     int code = command_parse(command, &binding, 1, argc, argv, &positional);
     if (code < 0 && positional.count)
         code = command_usage_error(command, "%s is not expected here", positional.items[0]);
-    if (code < 0) {
+    if (code < 0 && flags.numerics) {
+        code = numerics_run(flags.json);
+    } else if (code < 0) {
         Findings findings = {.json = json_object(), .as_json = flags.json};
         examine_backend(&findings);
         examine_programs(&findings);
@@ -137,5 +154,5 @@ static int doctor_run(const Command *command, int argc, char **argv)
     return code;
 }
 
-const Command command_doctor = {"doctor", "[--path DIR] [--json]",
+const Command command_doctor = {"doctor", "[--path DIR] [--numerics] [--json]",
                                 "what of this machine can be used, and what to do about what is missing", doctor_run};

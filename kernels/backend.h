@@ -10,7 +10,7 @@
  * are the same bits for any number of threads.
  *
  * Implementations: kernels/cpu/reference (plain loops, the oracle; always linked), kernels/cpu (OpenBLAS and vector code; a module loaded with
- * backend_open). tests/kernels runs one suite over all of them. */
+ * backend_open). One suite, kernels/check, runs over all of them. */
 #ifndef NERSWEEP_KERNELS_BACKEND_H
 #define NERSWEEP_KERNELS_BACKEND_H
 

@@ -29,9 +29,10 @@ static Status operation_check(const OperationCase *operation, NumericsReport *re
     Status status = STATUS_OK;
     BackendSetting reference = {.backend = "reference", .threads = 1};
     Result expected = {0};
+    NumericsOperation begun = {.name = operation->name, .family = operation->family};
     for (size_t i = 0; i < count; i++) {
         if (reports[i].failure.code == STATUS_OK) {
-            array_push(&reports[i].operations, (NumericsOperation){.name = operation->name});
+            array_push(&reports[i].operations, begun);
         }
     }
     for (size_t s = 0; s < operation_case_shape_count(operation); s++) {

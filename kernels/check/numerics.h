@@ -7,7 +7,7 @@
 
 /* The worst of one operation over its shapes. */
 typedef struct NumericsOperation {
-    const char *name;
+    const char *name, *family;
     int32_t shape[4];            /* on which it was furthest off */
     ResultDifference difference; /* right when share <= 1 */
 } NumericsOperation;

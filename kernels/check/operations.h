@@ -8,6 +8,7 @@
 /* A case runs an operation on one shape and adds its outputs to the result. */
 typedef struct OperationCase {
     const char *name;
+    const char *family; /* for short reports; cases of a family stand together */
     void (*run)(Harness *harness, const int32_t *shape, Result *result);
     int32_t shapes[12][4]; /* ended by a shape that begins with 0 */
 } OperationCase;

@@ -785,6 +785,29 @@ class Commands:
         result = subprocess.run(["sh", "-c", command], input=lines, capture_output=True, text=True, timeout=120, check=False)
         assert result.returncode == 0 and result.stdout.count("\n") == 30000, result.stderr
 
+    def doctor_runs_every_operation_on_every_level(self):
+        told = run("doctor", "--numerics", timeout=60).stdout
+        lines = told.splitlines()[1:]
+        whole = re.compile(r"cpu \w+, (own products|BLAS) +(in use +)?right +linear \d+%, .*, bf16 attention \d+%")
+        assert len(lines) >= 2 and all(whole.fullmatch(line) for line in lines), told
+        assert sum(" in use " in line for line in lines) == 1 and "cpu portable, BLAS" in told, told
+        report = json.loads(run("doctor", "--numerics", "--json", environment={"NERSWEEP_CPU_FEATURES": "portable"}, timeout=60).stdout)
+        in_use = [setting for setting in report["settings"] if setting["in_use"]]
+        assert report["right"] and len(in_use) == 1 and in_use[0]["features"] == "portable", report
+        for setting in report["settings"]:
+            assert setting["right"] and {"linear_forward", "bf16_attention", "adamw"} <= set(setting["operations"]), setting
+            assert all(0 <= operation["share_of_allowed"] <= 1 for operation in setting["operations"].values()), setting
+
+    def doctor_refuses_a_backend_that_computes_wrong(self):
+        wrong = {"NERSWEEP_BACKEND_PATH": os.path.join(os.path.dirname(NERSWEEP), "..", "tests", "wrong")}
+        told = run("doctor", "--numerics", code=1, environment=wrong, timeout=60)
+        assert re.search(r"^cpu portable, own products +in use WRONG linear 0%,", told.stdout, re.M), told.stdout
+        assert re.search(r"^  adamw is wrong: on the shape \d+, \w+.*\[\d+\] is .* instead of ", told.stdout, re.M), told.stdout
+        assert told.stdout.count(" is wrong: ") == 2 and "nothing here computes right but the reference: train with --backend reference" in told.stdout
+        assert "nersweep: error: 2 of 2 ways to compute here are wrong" in told.stderr, told.stderr
+        report = json.loads(run("doctor", "--numerics", "--json", code=1, environment=wrong, timeout=60).stdout)
+        assert not report["right"] and not report["settings"][0]["operations"]["adamw"]["right"] and "advice" in report["settings"][0], report
+
     def colours_are_for_terminals_that_want_them(self):
         result = run("doctor", code=None)
         assert "\033" not in result.stdout + result.stderr
