@@ -11,7 +11,7 @@
 #include "kernels/check/numerics.h"
 
 /* Two threads: work is shared out, and nothing runs at once that a machine of one core could not take in turn. */
-enum { NUMERICS_THREADS = 2, NAME_SIZE = 160 };
+enum { NUMERICS_THREADS = 2, NUMERICS_LIMIT_S = 300, NAME_SIZE = 160 };
 
 /* The variables that choose a level, as the user has them. */
 static const char *const chosen_variables[] = {"NERSWEEP_CPU_FEATURES", "NERSWEEP_CPU_PRODUCTS"};
@@ -175,11 +175,6 @@ static Json *report_json(const NumericsReport *reports, size_t count, const Nume
     return json;
 }
 
-static void show_progress(void *context, size_t done, size_t total)
-{
-    progress_show(context, done, total, NULL);
-}
-
 /* A line for each setting, or one object. */
 static void show_reports(const NumericsReport *reports, size_t count, const char *description, bool as_json)
 {
@@ -208,20 +203,26 @@ Status numerics_examine(bool as_json, size_t *count, size_t *wrong, Diagnostic *
     char *kept[CHOSEN_COUNT];
     BackendSetting settings[SETTING_COUNT_MAX];
     NumericsReport reports[SETTING_COUNT_MAX] = {{.failure.code = STATUS_OK}};
-    char description[512];
+    char description[512], name[NAME_SIZE];
+    NumericsExpected expected = {{0}};
     Progress progress;
     *count = *wrong = 0;
     describe_in_use(description, sizeof description);
     environment_keep(kept);
-    progress_begin(&progress, "operations");
+    progress_begin(&progress, "numerics");
     TRY(settings_of_cpu(settings, count, NUMERICS_THREADS, diagnostic));
-    TRY(numerics_check(settings, *count, reports, show_progress, &progress, diagnostic));
+    TRY(numerics_expect(&expected, diagnostic));
+    for (size_t i = 0; i < *count; i++) {
+        progress_show(&progress, i, *count, level_name(&settings[i], name));
+        TRY(numerics_check_apart(&expected, &settings[i], NUMERICS_LIMIT_S, &reports[i], diagnostic));
+    }
     progress_end(&progress);
     for (size_t i = 0; i < *count; i++)
         *wrong += !numerics_right(&reports[i]);
     show_reports(reports, *count, description, as_json);
 out:
     progress_end(&progress);
+    numerics_expected_free(&expected);
     for (size_t i = 0; i < *count; i++)
         numerics_report_free(&reports[i]);
     environment_restore(kept);

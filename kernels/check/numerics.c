@@ -11,62 +11,70 @@ static void keep_worst(NumericsOperation *operation, const int32_t *shape, const
     }
 }
 
-/* One operation on one shape in one setting, which has not failed yet. */
-static void shape_check(const OperationCase *operation, const int32_t *shape, const Result *expected, NumericsReport *report)
-{
-    Result found;
-    if (operation_case_run(operation, shape, &report->setting, &found, &report->failure) == STATUS_OK) {
-        ResultDifference difference = result_compare(expected, &found);
-        keep_worst(&report->operations.items[report->operations.count - 1], shape, &difference);
-    } else {
-        diagnostic_prefix(&report->failure, "%s", operation->name);
-    }
-    result_free(&found);
-}
-
-static Status operation_check(const OperationCase *operation, NumericsReport *reports, size_t count, Diagnostic *diagnostic)
+Status numerics_expect(NumericsExpected *expected, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     BackendSetting reference = {.backend = "reference", .threads = 1};
-    Result expected = {0};
-    NumericsOperation begun = {.name = operation->name, .family = operation->family};
+    size_t count;
+    const OperationCase *cases = operation_cases(&count);
+    *expected = (NumericsExpected){0};
     for (size_t i = 0; i < count; i++) {
-        if (reports[i].failure.code == STATUS_OK) {
-            array_push(&reports[i].operations, begun);
+        for (size_t s = 0; s < operation_case_shape_count(&cases[i]); s++) {
+            Result result;
+            status = operation_case_run(&cases[i], cases[i].shapes[s], &reference, &result, diagnostic);
+            array_push(&expected->results, result);
+            TRY(status);
         }
-    }
-    for (size_t s = 0; s < operation_case_shape_count(operation); s++) {
-        const int32_t *shape = operation->shapes[s];
-        TRY(operation_case_run(operation, shape, &reference, &expected, diagnostic));
-        for (size_t i = 0; i < count; i++) {
-            if (reports[i].failure.code == STATUS_OK) {
-                shape_check(operation, shape, &expected, &reports[i]);
-            }
-        }
-        result_free(&expected);
     }
 out:
-    result_free(&expected);
     return status;
 }
 
-Status numerics_check(const BackendSetting *settings, size_t count, NumericsReport *reports,
-                      void (*progress)(void *context, size_t done, size_t total), void *context, Diagnostic *diagnostic)
+void numerics_expected_free(NumericsExpected *expected)
+{
+    for (size_t i = 0; i < expected->results.count; i++) {
+        result_free(&expected->results.items[i]);
+    }
+    array_free(&expected->results);
+}
+
+/* expected: of this operation's shapes. Ends with the first failure. */
+static Status operation_check(const OperationCase *operation, const Result *expected, NumericsReport *report)
 {
     Status status = STATUS_OK;
-    size_t case_count;
-    const OperationCase *cases = operation_cases(&case_count);
-    for (size_t i = 0; i < count; i++) {
-        reports[i] = (NumericsReport){.setting = settings[i]};
-    }
-    for (size_t i = 0; i < case_count; i++) {
-        if (progress != NULL) {
-            progress(context, i, case_count);
+    NumericsOperation found = {.name = operation->name, .family = operation->family};
+    for (size_t s = 0; s < operation_case_shape_count(operation); s++) {
+        Result result;
+        status = operation_case_run(operation, operation->shapes[s], &report->setting, &result, &report->failure);
+        if (status == STATUS_OK) {
+            ResultDifference difference = result_compare(&expected[s], &result);
+            keep_worst(&found, operation->shapes[s], &difference);
         }
-        TRY(operation_check(&cases[i], reports, count, diagnostic));
+        result_free(&result);
+        TRY(status);
     }
+    array_push(&report->operations, found);
 out:
+    if (status != STATUS_OK) {
+        diagnostic_prefix(&report->failure, "%s", operation->name);
+    }
     return status;
+}
+
+void numerics_check(const NumericsExpected *expected, const BackendSetting *setting, size_t *begun, NumericsReport *report)
+{
+    size_t count, next = 0;
+    const OperationCase *cases = operation_cases(&count);
+    *report = (NumericsReport){.setting = *setting};
+    for (size_t i = 0; i < count; i++) {
+        if (begun != NULL) {
+            *begun = i;
+        }
+        if (operation_check(&cases[i], &expected->results.items[next], report) != STATUS_OK) {
+            return;
+        }
+        next += operation_case_shape_count(&cases[i]);
+    }
 }
 
 void numerics_report_free(NumericsReport *report)

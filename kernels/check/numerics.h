@@ -18,10 +18,21 @@ typedef struct NumericsReport {
     ARRAY(NumericsOperation) operations;
 } NumericsReport;
 
-/* Fills reports [count]; each is freed with numerics_report_free in any case. What fails or is wrong stands in its report. progress, which may be
- * NULL, is called before each operation. Errors: those of the reference itself. Sets environment variables as harness_create does. */
-NODISCARD Status numerics_check(const BackendSetting *settings, size_t count, NumericsReport *reports,
-                                void (*progress)(void *context, size_t done, size_t total), void *context, Diagnostic *diagnostic);
+/* What the reference gives: the result of each case on each shape, in their order. Freed by numerics_expected_free in any case. Errors: those of the
+ * reference. */
+typedef struct NumericsExpected {
+    ARRAY(Result) results;
+} NumericsExpected;
+NODISCARD Status numerics_expect(NumericsExpected *expected, Diagnostic *diagnostic);
+void numerics_expected_free(NumericsExpected *expected);
+
+/* Fills the report, which is freed with numerics_report_free; what fails or is wrong stands in it. *begun, which may be NULL, is the number of the
+ * operation that is being run. Sets environment variables as harness_create does. */
+void numerics_check(const NumericsExpected *expected, const BackendSetting *setting, size_t *begun, NumericsReport *report);
+/* The same in a process of its own that has time_limit_s: one that dies or hangs is a failure of the setting, which names the operation. The caller
+ * has no thread that holds a lock. Errors: those of fork and mmap. */
+NODISCARD Status numerics_check_apart(const NumericsExpected *expected, const BackendSetting *setting, unsigned time_limit_s,
+                                      NumericsReport *report, Diagnostic *diagnostic);
 void numerics_report_free(NumericsReport *report);
 
 /* The operation that is furthest off; NULL: none was run. */

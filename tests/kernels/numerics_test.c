@@ -1,10 +1,12 @@
 /* A backend of which one operation is wrong is found, and the operation named. */
 #include <math.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -99,18 +101,13 @@ static bool is_expected(const Break *broken, const char *name)
 static void a_wrong_operation_is_named_and_no_other(void **state)
 {
     static Break breaks[BREAK_COUNT];
-    BackendSetting settings[BREAK_COUNT];
     NumericsReport reports[BREAK_COUNT];
-    Diagnostic diagnostic = {0};
     size_t case_count;
-    (void)state;
     (void)operation_cases(&case_count);
     breaks_make(breaks);
     for (size_t i = 0; i < BREAK_COUNT; i++) {
-        settings[i] = (BackendSetting){.backend = "broken", .threads = 1, .table = &breaks[i].table};
-    }
-    assert_int_equal(numerics_check(settings, BREAK_COUNT, reports, NULL, NULL, &diagnostic), STATUS_OK);
-    for (size_t i = 0; i < BREAK_COUNT; i++) {
+        BackendSetting setting = {.backend = "broken", .threads = 1, .table = &breaks[i].table};
+        numerics_check(*state, &setting, NULL, &reports[i]);
         const NumericsReport *report = &reports[i];
         assert_int_equal(report->failure.code, STATUS_OK);
         assert_int_equal(report->operations.count, case_count);
@@ -136,12 +133,10 @@ static void a_wrong_operation_is_named_and_no_other(void **state)
 static void writing_beside_an_array_is_a_failure(void **state)
 {
     Backend table = *backend_reference();
-    Diagnostic diagnostic = {0};
     NumericsReport report;
-    (void)state;
     table.fill_zero = fill_zero;
     BackendSetting setting = {.backend = "broken", .threads = 1, .table = &table};
-    assert_int_equal(numerics_check(&setting, 1, &report, NULL, NULL, &diagnostic), STATUS_OK);
+    numerics_check(*state, &setting, NULL, &report);
     assert_false(numerics_right(&report));
     assert_int_equal(report.failure.code, STATUS_INTERNAL);
     assert_string_equal(report.failure.message, "copies: an operation wrote beside an array of 4 bytes");
@@ -150,14 +145,83 @@ static void writing_beside_an_array_is_a_failure(void **state)
 
 static void a_backend_that_does_not_open_is_a_failure(void **state)
 {
-    Diagnostic diagnostic = {0};
     NumericsReport report;
     BackendSetting setting = {.backend = "nowhere", .threads = 1};
-    (void)state;
-    assert_int_equal(numerics_check(&setting, 1, &report, NULL, NULL, &diagnostic), STATUS_OK);
+    numerics_check(*state, &setting, NULL, &report);
     assert_false(numerics_right(&report));
     assert_non_null(strstr(report.failure.message, "no backend is called 'nowhere'"));
     numerics_report_free(&report);
+}
+
+static void dying_adamw(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
+                        DeviceView second_moment, size_t count, const AdamwStep *step)
+{
+    (void)stream, (void)parameter, (void)gradient, (void)first_moment, (void)second_moment, (void)count, (void)step;
+    kill(getpid(), SIGKILL);
+}
+
+static void endless_forward(BackendStream *stream, BackendMatrix *weight, DeviceView bias, DeviceView x, int32_t rows,
+                            LinearEpilogue epilogue, DeviceView pre, DeviceView y)
+{
+    (void)stream, (void)weight, (void)bias, (void)x, (void)rows, (void)epilogue, (void)pre, (void)y;
+    for (;;) {
+        pause();
+    }
+}
+
+static void an_operation_that_dies_or_hangs_is_named_and_ends_nothing_else(void **state)
+{
+    Backend dying = *backend_reference(), endless = dying;
+    NumericsReport report;
+    Diagnostic diagnostic = {0};
+    dying.adamw = dying_adamw;
+    endless.linear_forward = endless_forward;
+    BackendSetting setting = {.backend = "broken", .threads = 1, .table = &dying};
+    assert_int_equal(numerics_check_apart(*state, &setting, 300, &report, &diagnostic), STATUS_OK);
+    assert_false(numerics_right(&report));
+    assert_non_null(strstr(report.failure.message, "adamw: the process died by signal 9"));
+    numerics_report_free(&report);
+    setting.table = &endless;
+    assert_int_equal(numerics_check_apart(*state, &setting, 1, &report, &diagnostic), STATUS_OK);
+    assert_false(numerics_right(&report));
+    assert_non_null(strstr(report.failure.message, "linear_forward: not done within 1 s"));
+    numerics_report_free(&report);
+}
+
+static void a_setting_looked_at_apart_has_the_same_report(void **state)
+{
+    Break breaks[BREAK_COUNT];
+    NumericsReport here, apart;
+    Diagnostic diagnostic = {0};
+    breaks_make(breaks);
+    BackendSetting setting = {.backend = "broken", .threads = 1, .table = &breaks[3].table};
+    numerics_check(*state, &setting, NULL, &here);
+    assert_int_equal(numerics_check_apart(*state, &setting, 300, &apart, &diagnostic), STATUS_OK);
+    assert_int_equal(here.operations.count, apart.operations.count);
+    for (size_t i = 0; i < here.operations.count; i++) {
+        const NumericsOperation *a = &here.operations.items[i], *b = &apart.operations.items[i];
+        assert_string_equal(a->name, b->name);
+        assert_string_equal(a->difference.section, b->difference.section);
+        assert_true(a->difference.share == b->difference.share && memcmp(a->shape, b->shape, sizeof a->shape) == 0);
+    }
+    numerics_report_free(&here);
+    numerics_report_free(&apart);
+}
+
+static NumericsExpected expected;
+
+static int expect(void **state)
+{
+    Diagnostic diagnostic = {0};
+    *state = &expected;
+    return numerics_expect(&expected, &diagnostic) == STATUS_OK ? 0 : -1;
+}
+
+static int forget(void **state)
+{
+    (void)state;
+    numerics_expected_free(&expected);
+    return 0;
 }
 
 int main(void)
@@ -166,6 +230,8 @@ int main(void)
         cmocka_unit_test(a_wrong_operation_is_named_and_no_other),
         cmocka_unit_test(writing_beside_an_array_is_a_failure),
         cmocka_unit_test(a_backend_that_does_not_open_is_a_failure),
+        cmocka_unit_test(an_operation_that_dies_or_hangs_is_named_and_ends_nothing_else),
+        cmocka_unit_test(a_setting_looked_at_apart_has_the_same_report),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, expect, forget);
 }
