@@ -6,18 +6,7 @@
 #include "kernels/peaks.h"
 #include "kernels/profile.h"
 #include "model/config.h"
-
-/* What a worker does, for profile_enter. The first four make up a training step. */
-typedef enum WorkSection {
-    WORK_OTHER, /* data, start weights, and whatever nobody names */
-    WORK_STEP,  /* forward, backward, optimizer: what the host does beside their operations */
-    WORK_PLANNING,
-    WORK_READING,
-    WORK_REDUCTION,
-    WORK_EVALUATION,
-    WORK_CHECKPOINT,
-    WORK_SECTION_COUNT
-} WorkSection;
+#include "worker/work_section.h"
 
 typedef struct ProfileSummary {
     const Profile *profile;

@@ -7,8 +7,8 @@
 #include "core/base/memory.h"
 #include "worker/label_weights.h"
 #include "worker/prefix_cache.h"
-#include "worker/profile_report.h"
 #include "worker/reducer.h"
+#include "worker/work_section.h"
 
 struct TrainStepper {
     Communicator *communicator;

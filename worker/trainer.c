@@ -8,8 +8,8 @@
 
 #include "core/base/fault.h"
 #include "core/base/log.h"
-#include "worker/profile_report.h"
 #include "worker/train_step.h"
+#include "worker/work_section.h"
 
 enum { PROGRESS_INTERVAL_MS = 2000, MEASURED_EPOCHS_LIMIT = 32 };
 

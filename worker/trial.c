@@ -5,7 +5,7 @@
 
 #include "core/base/log.h"
 #include "inference/notes.h"
-#include "worker/profile_report.h"
+#include "worker/work_section.h"
 
 /* What decides a trial's numbers; what only limits space or speed is left out. */
 static Json *make_identity(const Workplace *workplace, const TrialRequest *request, const char *start_hex)

@@ -336,6 +336,20 @@ const char *job_checkpoint(const Json *result, const char *which)
 }
 
 /* The evaluations and the bytes of best and last are those of another run. */
+void job_set(const Ground *ground, const char *name, const char *key, Json *value)
+{
+    char *path = memory_format("%s/%s.json", ground->folder, name);
+    Json *job = NULL;
+    Diagnostic diagnostic = {0};
+    must(json_read_file(&job, path, 1 << 20, &diagnostic), &diagnostic);
+    json_set(job, key, value);
+    char *text = json_text(job, JSON_INDENTED);
+    must(file_write_durable(file_system_posix(), path, text, strlen(text), &diagnostic), &diagnostic);
+    free(text);
+    free(path);
+    json_destroy(&job);
+}
+
 void job_assert_same_result(const Ground *ground, const char *name, const char *expected_name)
 {
     static const char *const keys[] = {"best", "last"};

@@ -45,6 +45,9 @@ void ground_workplace(const Ground *ground, Communicator *communicator, const ch
 /* Writes FOLDER/NAME.json for a store of its own, FOLDER/NAME; the path is freed by the caller. */
 char *ground_write_job(const Ground *ground, const char *name, const char *overrides, bool evaluate, bool test);
 
+/* Sets a key of FOLDER/NAME.json. The value is taken over. */
+void job_set(const Ground *ground, const char *name, const char *key, Json *value);
+
 /* A program with extra environment ("NAME=VALUE", NULL-terminated, may be NULL), its stderr into FOLDER/stderr. Returns its exit code, or
  * 128 + signal. */
 int program_run(const Ground *ground, const char *const *arguments, const char *const *environment);

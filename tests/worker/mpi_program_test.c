@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/io/file.h"
+
 static int mpirun_job(const Ground *ground, const char *ranks, const char *wanted, const char *name, const char *const *environment)
 {
     char *job = memory_format("%s/%s.json", ground->folder, name),
@@ -71,6 +73,28 @@ static void a_job_of_two_ranks_killed_in_mid_step_goes_on_with_the_same_bytes(vo
     }
 }
 
+/* Both ranks are profiled, the first tells. Runs after the undisturbed one above. */
+static void a_profiled_job_of_two_ranks_learns_the_same(void **state)
+{
+    const Ground *ground = *state;
+    char *path = path_join(ground->folder, "profile.json");
+    Json *profile = NULL;
+    Diagnostic diagnostic = {0};
+    free(ground_write_job(ground, "profiled", "", true, true));
+    job_set(ground, "profiled", "profile", json_string(path));
+    expect_code(ground, mpirun_job(ground, "2", "2", "profiled", NULL), 0);
+    assert_same_last(ground, "profiled", "undisturbed");
+    must(json_read_file(&profile, path, 1 << 20, &diagnostic), &diagnostic);
+    const Json *training = json_get(profile, "training");
+    assert_int_equal(json_integer_value(json_get(profile, "ranks"), 0), 2);
+    assert_int_equal(json_integer_value(json_get(profile, "rank"), -1), 0);
+    assert_true(json_number_value(json_get(training, "reduction_s"), 0) > 0);
+    int64_t own = json_integer_value(json_get(training, "own_pieces"), 0);
+    assert_true(own > 0 && own < json_integer_value(json_get(training, "pieces"), 0));
+    json_destroy(&profile);
+    free(path);
+}
+
 /* An error on one rank only: all end with it, and it says which rank it was. */
 static void a_failure_of_one_rank_ends_the_job_with_its_message(void **state)
 {
@@ -91,6 +115,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_world_of_another_size_is_refused),
         cmocka_unit_test(a_job_of_two_ranks_killed_in_mid_step_goes_on_with_the_same_bytes),
+        cmocka_unit_test(a_profiled_job_of_two_ranks_learns_the_same),
         cmocka_unit_test(a_failure_of_one_rank_ends_the_job_with_its_message),
     };
     return cmocka_run_group_tests(tests, ground_setup, ground_teardown);
