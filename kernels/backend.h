@@ -94,7 +94,7 @@ typedef struct BackendShape {
 
 typedef enum LinearEpilogue { LINEAR_PLAIN, LINEAR_GELU } LinearEpilogue;
 
-enum { BACKEND_VERSION = 4 };
+enum { BACKEND_VERSION = 5 };
 
 typedef struct Backend {
     uint32_t version; /* BACKEND_VERSION */
@@ -131,6 +131,8 @@ typedef struct Backend {
     void (*copy)(BackendStream *stream, DeviceView to, DeviceView from, size_t size_bytes); /* no overlap */
     void (*fill_zero)(BackendStream *stream, DeviceView to, size_t size_bytes);
     void (*convert)(BackendStream *stream, DeviceView to, DeviceView from, size_t count); /* any types; no overlap */
+    /* to[i] += from[i], [count] each; no overlap. Rounded once, so that every backend gives the same bits. */
+    void (*add)(BackendStream *stream, DeviceView to, DeviceView from, size_t count);
 
     /* -- weight matrices. weight: [n, k] fp32 master, which must outlive the matrix; matrix_refresh after the master changed. type: of the
      * products, and so of x and d_y in them. */

@@ -481,6 +481,13 @@ static void cross_entropy(BackendStream *stream, DeviceView logits, DeviceView l
     call_end(stream, start, (Call){.operation = PROFILE_CROSS_ENTROPY, .flop = 8.0 * values, .bytes = bytes});
 }
 
+static void add(BackendStream *stream, DeviceView to, DeviceView from, size_t count)
+{
+    int64_t start = call_begin(stream);
+    stream->profile->inner->add(stream->inner, to, from, count);
+    call_end(stream, start, (Call){.operation = PROFILE_ADD, .flop = (double)count, .bytes = 3.0 * sizeof(float) * (double)count});
+}
+
 static void sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sum)
 {
     int64_t start = call_begin(stream);
@@ -569,6 +576,7 @@ static Backend table_over(const Backend *inner)
         .rows_gather = rows_gather,
         .rows_scatter = rows_scatter,
         .cross_entropy = cross_entropy,
+        .add = add,
         .sum_of_squares = sum_of_squares,
         .adamw = adamw,
         .adamw_rows = adamw_rows,

@@ -35,6 +35,7 @@
     X(ROWS_GATHER, "rows_gather")                       \
     X(ROWS_SCATTER, "rows_scatter")                     \
     X(CROSS_ENTROPY, "cross_entropy")                   \
+    X(ADD, "add")                                       \
     X(SUM_OF_SQUARES, "sum_of_squares")                 \
     X(ADAMW, "adamw")                                   \
     X(ADAMW_ROWS, "adamw_rows")                         \

@@ -31,6 +31,14 @@ size_t model_held_gradient_bytes(const Model *model)
     return model->gradients ? model_gradient_bytes(&model->config, model->layout->float_count, model->rows.limit) : 0;
 }
 
+void model_gradients_exchange(Model *model, BackendBuffer **buffer)
+{
+    BackendBuffer *before = model->gradients;
+    ASSERT(before != NULL && *buffer != NULL);
+    model->gradients = *buffer;
+    *buffer = before;
+}
+
 Status model_plan_gradient_rows(Model *model, int64_t row_limit, Diagnostic *diagnostic)
 {
     GradientRows *rows = &model->rows;
@@ -114,7 +122,8 @@ DeviceView model_gradient_part(const Model *model, int32_t part, size_t *count)
     }
     ASSERT(model->gradients != NULL);
     *count = layout->part_offset[part + 1] - layout->part_offset[part];
-    return device_view(model->gradients, (row_space(&model->config, model->rows.limit) + layout->part_offset[part] - others) * sizeof(float));
+    return device_view(model->gradients,
+                       (row_space(&model->config, model->rows.limit) + layout->part_offset[part] - others) * sizeof(float));
 }
 
 size_t model_gradient_offset(DeviceView gradient)

@@ -59,6 +59,9 @@ const int32_t *model_gradient_rows(const Model *model, int32_t *count);
 DeviceView model_gradient_part(const Model *model, int32_t part, size_t *count);
 DeviceView model_gradient_parameter(const Model *model, int32_t index, size_t *count);
 size_t model_gradient_offset(DeviceView gradient);
+/* Takes another buffer of the same size for the gradients and gives back the one there was, as it is; and that size. */
+void model_gradients_exchange(Model *model, BackendBuffer **buffer);
+size_t model_held_gradient_bytes(const Model *model);
 /* All gradients of parts that train become zero. */
 void model_gradients_clear(Model *model, const bool *part_frozen);
 /* Said by the optimizer: whether rows of word embeddings wait for steps in which they had no gradient. Until they no longer do, nobody may read

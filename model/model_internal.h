@@ -146,7 +146,6 @@ static inline DeviceView gradient_view(const Model *model, int32_t index)
     return model_gradient_parameter(model, index, &count);
 }
 
-size_t model_held_gradient_bytes(const Model *model);
 /* What of the gradients the first block of a step does not set. */
 void model_gradients_begin(Model *model, const bool *part_frozen);
 /* Each piece's row among those of the step. */

@@ -10,11 +10,38 @@
 #include "core/base/memory.h"
 
 enum { FLOATS_AT_ONCE = 1 << 28, IDLE_SLEEP_NS = 5000000, LINGER_NS = 300000000 };
+/* A segment's halves stay in a core's cache between being received and being added; several under way keep the network busy meanwhile. */
+enum { SEGMENT_FLOATS = 1 << 18, SEGMENT_LIMIT = 8, SEGMENT_TAGS = 256, LEVEL_LIMIT = 30 };
+
+/* One segment of a sum on its way through the tree. Up: at level l it is exchanged with the rank that differs in bit l; each of the two keeps
+ * and adds one half of what it had, so that after the last level everything has been added once, in the tree's order, and each rank has its
+ * share of the sums. Down: the same exchanges backwards give every rank the whole (Rabenseifner 2004, with neighbours first). */
+typedef struct SegmentSum {
+    float *values;                 /* NULL: this place is free */
+    size_t begin[LEVEL_LIMIT + 1]; /* of what is ours at each level */
+    size_t end[LEVEL_LIMIT + 1];
+    int32_t level;
+    bool down;
+    int32_t tag;
+    float *received;       /* [SEGMENT_FLOATS / 2 + 1], kept for the next segment */
+    MPI_Request *requests; /* [2] of the communicator's, so that all can be waited for at once */
+} SegmentSum;
+
+typedef struct WaitingSum {
+    float *values;
+    size_t count;
+} WaitingSum;
 
 struct Communicator {
     bool alone;
     int32_t rank, size;
     ARRAY(MPI_Request) requests;
+    int32_t levels;            /* log2 of size, -1 where size is not a power of two */
+    ARRAY(WaitingSum) waiting; /* what no segment was made of yet, from waiting_first on */
+    size_t waiting_first;
+    SegmentSum segments[SEGMENT_LIMIT];
+    MPI_Request segment_requests[2 * SEGMENT_LIMIT];
+    int32_t next_tag;
 };
 
 Communicator *communicator_alone(void)
@@ -39,6 +66,14 @@ static int32_t tasks_without_mpi(void)
         return 0;
     long count = strtol(tasks, NULL, 10);
     return count > 1 && count <= INT32_MAX ? (int32_t)count : 0;
+}
+
+static int32_t levels_of(int32_t size)
+{
+    int32_t levels = 0;
+    while ((1 << levels) < size)
+        levels++;
+    return 1 << levels == size ? levels : -1;
 }
 
 Status communicator_open(Communicator **communicator, int32_t ranks_wanted, Diagnostic *diagnostic)
@@ -69,6 +104,11 @@ Status communicator_open(Communicator **communicator, int32_t ranks_wanted, Diag
     *communicator = memory_allocate(1, sizeof **communicator);
     (*communicator)->rank = rank;
     (*communicator)->size = size;
+    (*communicator)->levels = levels_of(size);
+    for (size_t i = 0; i < 2 * SEGMENT_LIMIT; i++)
+        (*communicator)->segment_requests[i] = MPI_REQUEST_NULL;
+    for (size_t i = 0; i < SEGMENT_LIMIT; i++)
+        (*communicator)->segments[i].requests = (*communicator)->segment_requests + 2 * i;
     return STATUS_OK;
 }
 
@@ -79,6 +119,9 @@ void communicator_close(Communicator **communicator)
     if (!(*communicator)->alone)
         MPI_Finalize();
     array_free(&(*communicator)->requests);
+    array_free(&(*communicator)->waiting);
+    for (size_t i = 0; i < SEGMENT_LIMIT; i++)
+        free((*communicator)->segments[i].received);
     free(*communicator);
     *communicator = NULL;
 }
@@ -167,9 +210,86 @@ void communicator_gather_int64(Communicator *communicator, int64_t value, int64_
         values[0] = value;
 }
 
+/* The half of level `level` that a rank with bit `level` set or not set keeps. */
+static void keep_half(SegmentSum *segment, int32_t level, bool upper)
+{
+    size_t middle = segment->begin[level] + (segment->end[level] - segment->begin[level]) / 2;
+    segment->begin[level + 1] = upper ? middle : segment->begin[level];
+    segment->end[level + 1] = upper ? segment->end[level] : middle;
+}
+
+/* Exchanges the segment's present level with its partner. */
+static void segment_post(const Communicator *communicator, SegmentSum *segment)
+{
+    int32_t level = segment->level, partner = communicator->rank ^ (1 << level);
+    bool upper = communicator->rank & (1 << level);
+    keep_half(segment, level, upper);
+    size_t kept = segment->begin[level + 1], kept_count = segment->end[level + 1] - kept;
+    size_t other = upper ? segment->begin[level] : segment->end[level + 1],
+           other_count = segment->end[level] - segment->begin[level] - kept_count;
+    float *in = segment->down ? segment->values + other : segment->received;
+    size_t in_count = segment->down ? other_count : kept_count, out = segment->down ? kept : other,
+           out_count = segment->down ? kept_count : other_count;
+    MPI_Irecv(in, (int)in_count, MPI_FLOAT, partner, segment->tag, MPI_COMM_WORLD, &segment->requests[0]);
+    MPI_Isend(segment->values + out, (int)out_count, MPI_FLOAT, partner, segment->tag, MPI_COMM_WORLD, &segment->requests[1]);
+}
+
+/* After an exchange: the next one, or the place is free. */
+static void segment_advance(const Communicator *communicator, SegmentSum *segment)
+{
+    if (!segment->down) {
+        float *values = segment->values + segment->begin[segment->level + 1];
+        size_t count = segment->end[segment->level + 1] - segment->begin[segment->level + 1];
+        for (size_t i = 0; i < count; i++)
+            values[i] += segment->received[i];
+        if (segment->level + 1 < communicator->levels)
+            segment->level++;
+        else
+            segment->down = true;
+    } else if (segment->level > 0) {
+        segment->level--;
+    } else {
+        segment->values = NULL;
+        return;
+    }
+    segment_post(communicator, segment);
+}
+
+/* Makes a segment of what waits. False: nothing does. */
+static bool segment_begin(Communicator *communicator, SegmentSum *segment)
+{
+    if (communicator->waiting_first == communicator->waiting.count) {
+        communicator->waiting_first = communicator->waiting.count = 0;
+        return false;
+    }
+    WaitingSum *sum = &communicator->waiting.items[communicator->waiting_first];
+    size_t count = sum->count < SEGMENT_FLOATS ? sum->count : SEGMENT_FLOATS;
+    if (!segment->received)
+        segment->received = memory_allocate(SEGMENT_FLOATS / 2 + 1, sizeof *segment->received);
+    segment->values = sum->values;
+    segment->begin[0] = 0;
+    segment->end[0] = count;
+    segment->level = 0;
+    segment->down = false;
+    segment->tag = communicator->next_tag; /* segments are made in the same order everywhere */
+    communicator->next_tag = (communicator->next_tag + 1) % SEGMENT_TAGS;
+    sum->values += count;
+    sum->count -= count;
+    communicator->waiting_first += sum->count == 0;
+    segment_post(communicator, segment);
+    return true;
+}
+
 void communicator_sum_float_start(Communicator *communicator, float *values, size_t count)
 {
-    for (size_t done = 0; done < count && communicator->size > 1; done += FLOATS_AT_ONCE) {
+    if (communicator->size == 1 || count == 0)
+        return;
+    if (communicator->levels >= 0) {
+        array_push(&communicator->waiting, ((WaitingSum){values, count}));
+        communicator_progress(communicator);
+        return;
+    }
+    for (size_t done = 0; done < count; done += FLOATS_AT_ONCE) {
         size_t now = count - done < FLOATS_AT_ONCE ? count - done : FLOATS_AT_ONCE;
         MPI_Request request;
         MPI_Iallreduce(MPI_IN_PLACE, values + done, (int)now, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD, &request);
@@ -181,15 +301,32 @@ void communicator_sum_float_start(Communicator *communicator, float *values, siz
 void communicator_progress(Communicator *communicator)
 {
     int done;
+    if (communicator->size == 1)
+        return;
     if (communicator->requests.count > 0)
         MPI_Testall((int)communicator->requests.count, communicator->requests.items, &done, MPI_STATUSES_IGNORE);
+    for (size_t i = 0; i < SEGMENT_LIMIT; i++) {
+        SegmentSum *segment = &communicator->segments[i];
+        for (done = 1; done;) {
+            if (!segment->values && !segment_begin(communicator, segment))
+                break;
+            MPI_Testall(2, segment->requests, &done, MPI_STATUSES_IGNORE);
+            if (done)
+                segment_advance(communicator, segment);
+        }
+    }
 }
 
 void communicator_wait(Communicator *communicator)
 {
+    if (communicator->size == 1)
+        return;
     if (communicator->requests.count > 0)
         MPI_Waitall((int)communicator->requests.count, communicator->requests.items, MPI_STATUSES_IGNORE);
     communicator->requests.count = 0;
+    int ready = 0;
+    for (communicator_progress(communicator); ready != MPI_UNDEFINED; communicator_progress(communicator))
+        MPI_Waitany(2 * SEGMENT_LIMIT, communicator->segment_requests, &ready, MPI_STATUS_IGNORE);
 }
 
 Status communicator_agree(Communicator *communicator, Status status, int64_t *control, Diagnostic *diagnostic)

@@ -41,7 +41,9 @@ void communicator_sum_double(Communicator *communicator, double *values, int32_t
 /* values: [size] on the root, not touched elsewhere. */
 void communicator_gather_int64(Communicator *communicator, int64_t value, int64_t *values, int32_t root);
 
-/* Sums in place while the caller goes on; the memory belongs to MPI until the wait. Every rank ends with the same bits. */
+/* Sums in place while the caller goes on; the memory belongs to MPI until the wait. Every rank ends with the same bits; sums are started in
+ * the same order on all ranks. Where there are 2^n ranks they are added pairwise by their numbers, (0 + 1) + (2 + 3) ..., on any network and with
+ * any library; otherwise in the library's order. */
 void communicator_sum_float_start(Communicator *communicator, float *values, size_t count);
 void communicator_progress(Communicator *communicator); /* lets started sums get on */
 void communicator_wait(Communicator *communicator);     /* for all that were started */

@@ -8,6 +8,7 @@
 #include "core/base/log.h"
 #include "model/model.h"
 #include "model/optimizer.h"
+#include "worker/chunks.h"
 #include "worker/score.h"
 
 #define MEGABYTE 1048576.0
@@ -110,7 +111,8 @@ static void set_step(MemoryPlan *plan, const MemorySetup *setup, const StepSize 
     plan->checkpointed = checkpointed;
     /* The embeddings are the first to be frozen: where not all trains, none of their rows has a gradient. */
     uint64_t gradients = model_gradient_bytes(config, plan->bytes[MEMORY_PARAMETERS] / sizeof(float), size->step_pieces);
-    plan->bytes[MEMORY_GRADIENTS] = gradients < plan->trained_bytes ? gradients : plan->trained_bytes;
+    gradients = gradients < plan->trained_bytes ? gradients : plan->trained_bytes;
+    plan->bytes[MEMORY_GRADIENTS] = (1 + (uint64_t)plan->waiting_gradients) * gradients;
     uint64_t training = model_activation_bytes(config, setup->product_type, pieces, sequences, pass);
     plan->bytes[MEMORY_ACTIVATIONS] = training;
     plan->bytes[MEMORY_EVALUATION] = logits + (evaluation > training ? evaluation - training : 0);
@@ -213,12 +215,16 @@ Status memory_plan_begin(MemoryPlan *plan, const MemorySetup *setup, Diagnostic 
     host_memory_read(setup->files, &plan->host);
     if (!host_process_anonymous_bytes(setup->files, &plan->bytes[MEMORY_PROGRAM]))
         plan->bytes[MEMORY_PROGRAM] = 0;
-    status = model_layout_create(&layout, setup->config, diagnostic);
+    Chunks chunks;
+    status = chunks_make(&chunks, setup->communicator, setup->options, diagnostic);
+    if (status == STATUS_OK)
+        status = model_layout_create(&layout, setup->config, diagnostic);
     TRY(communicator_agree(setup->communicator, status, &(int64_t){0}, diagnostic));
     uint64_t parameters = (uint64_t)layout->float_count * sizeof(float);
     bool first = communicator_rank(setup->communicator) == 0;
     plan->mapped_bytes = shard_store_mapped_bytes(setup->shards);
     plan->bytes[MEMORY_PARAMETERS] = parameters;
+    plan->waiting_gradients = chunks_waiting_limit(&chunks);
     if (setup->options->freeze_schedule.phase_count == 0) /* else it is known with the number of steps */
         memory_plan_set_trained(plan, layout->float_count);
     plan->bytes[MEMORY_MATRICES] = model_matrix_bytes(setup->config, setup->backend, setup->device, setup->product_type);

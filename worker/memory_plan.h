@@ -34,6 +34,7 @@ typedef struct MemoryPlan {
     uint64_t disk_bytes;              /* kept rows of frozen layers in the work folder, at most; not counted */
     int64_t micro_batch;              /* sentences over all ranks */
     int32_t pieces, sequences;        /* of this rank's largest micro-batch */
+    int32_t waiting_gradients;        /* of virtual ranks, beside the model's (worker/reducer.h) */
     bool checkpointed;                /* gradient checkpointing */
     int32_t host_ranks;               /* of the group, on this host */
     uint64_t host_bytes;              /* all of them together */

@@ -2,9 +2,11 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/fault.h"
+#include "worker/chunks.h"
 
 enum { EVALUATION_PIECES_LIMIT = 4096 };
 
@@ -113,8 +115,8 @@ static void watch_progress(void *context, int64_t done, int64_t total)
         watch->stop = polled;
 }
 
-/* Adds up all parts; afterwards every rank has the whole. */
-static void sum_parts(Communicator *communicator, Evaluation *evaluation)
+/* Adds up the ranks' counts; afterwards every rank has the whole. */
+static void sum_counts(Communicator *communicator, Evaluation *evaluation)
 {
     ScoreCounts *counts = evaluation->counts;
     int64_t numbers[] = {counts->tokens, counts->tokens_correct, evaluation->labelled_pieces, evaluation->sequences,
@@ -123,7 +125,6 @@ static void sum_parts(Communicator *communicator, Evaluation *evaluation)
     communicator_sum_int64(communicator, counts->predicted, counts->type_count);
     communicator_sum_int64(communicator, counts->gold, counts->type_count);
     communicator_sum_int64(communicator, numbers, (int32_t)(sizeof numbers / sizeof *numbers));
-    communicator_sum_double(communicator, &evaluation->loss_sum, 1);
     counts->tokens = numbers[0];
     counts->tokens_correct = numbers[1];
     evaluation->labelled_pieces = numbers[2];
@@ -148,6 +149,37 @@ void split_score_block(const ShardStore *shards, const TrainingOptions *options,
     evaluation_block(shards, split, batch_pieces(shards, options), pieces, sequences);
 }
 
+/* A part more of this rank's. */
+static void merge_part(Evaluation *whole, const Evaluation *part)
+{
+    score_counts_merge(whole->counts, part->counts);
+    whole->labelled_pieces += part->labelled_pieces;
+    whole->sequences += part->sequences;
+    whole->pieces += part->pieces;
+}
+
+/* Every chunk of this rank is a part of its own, so that it is cut into the same blocks whichever rank has it. losses: [chunks->count]. */
+static Status evaluate_chunks(const SplitScoring *scoring, int32_t split, EvaluationOptions *options, const Chunks *chunks,
+                              Evaluation *evaluation, double *losses, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    options->part_count = chunks->count;
+    for (int32_t i = 0; i < chunks->own; i++) {
+        Evaluation part;
+        options->part = chunks->first + i;
+        TRY(evaluation_run(&part, scoring->model, scoring->shards, split, options, diagnostic));
+        losses[options->part] = part.loss_sum;
+        if (i == 0) {
+            *evaluation = part;
+        } else {
+            merge_part(evaluation, &part);
+            evaluation_free(&part);
+        }
+    }
+out:
+    return status;
+}
+
 Status split_score(const SplitScoring *scoring, int32_t split, DatasetScore *score, int64_t *stop, Diagnostic *diagnostic)
 {
     ScoringWatch watch = {.scoring = scoring};
@@ -158,24 +190,30 @@ Status split_score(const SplitScoring *scoring, int32_t split, DatasetScore *sco
         .metric_mode = scoring->options->metric_mode,
         .merge = MERGE_CONFIDENCE,
         .decode = scoring->options->decode,
-        .part = communicator_rank(scoring->communicator),
-        .part_count = communicator_size(scoring->communicator),
         .want_loss = true,
         .context = &watch,
         .interrupted = &watch.stop,
         .on_progress = watch_progress,
     };
-    Status status = evaluation_run(&evaluation, scoring->model, scoring->shards, split, &options, diagnostic);
+    Chunks chunks;
+    double *losses = NULL;
+    Status status = chunks_make(&chunks, scoring->communicator, scoring->options, diagnostic);
+    if (status == STATUS_OK) {
+        losses = memory_allocate((size_t)chunks.count, sizeof *losses);
+        status = evaluate_chunks(scoring, split, &options, &chunks, &evaluation, losses, diagnostic);
+    }
     *stop = watch.stop;
     TRY(communicator_agree(scoring->communicator, status, stop, diagnostic));
-    sum_parts(scoring->communicator, &evaluation);
+    sum_counts(scoring->communicator, &evaluation);
+    double loss_sum = chunks_sum(&chunks, scoring->communicator, losses);
     score_report_make(&report, evaluation.counts, 0);
     *score = (DatasetScore){.f1 = report.micro.f1, .precision = report.micro.precision, .recall = report.micro.recall};
     if (evaluation.labelled_pieces > 0)
-        score->loss = evaluation.loss_sum / (double)evaluation.labelled_pieces;
+        score->loss = loss_sum / (double)evaluation.labelled_pieces;
     snprintf(score->name, sizeof score->name, "%s", split_dataset_name(shard_split_name(scoring->shards, split)));
 out:
     score_report_free(&report);
+    free(losses);
     evaluation_free(&evaluation);
     return status;
 }

@@ -1,10 +1,12 @@
 #include "worker/train_step.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/fault.h"
 #include "core/base/log.h"
 #include "core/base/memory.h"
+#include "worker/chunks.h"
 #include "worker/label_weights.h"
 #include "worker/prefix_cache.h"
 #include "worker/reducer.h"
@@ -12,6 +14,7 @@
 
 struct TrainStepper {
     Communicator *communicator;
+    Chunks chunks;
     Model *model;
     Optimizer *optimizer;
     const ShardStore *shards;
@@ -24,10 +27,11 @@ struct TrainStepper {
     TokenBlock *block;
     PrefixCache *prefixes;
     ARRAY(int64_t) block_windows; /* of the block, in order */
-    int64_t micro_batch;          /* windows of one micro-batch, over all ranks */
+    int64_t micro_batch;          /* windows of one micro-batch, over all chunks */
     bool may_checkpoint;          /* gradient checkpointing is off, and allowed where memory is short */
     Int32Array lengths;           /* [windows of a step] */
-    Int32Array rank_of;           /* [windows of a step] */
+    Int32Array chunk_of;          /* [windows of a step] */
+    double *losses;               /* [chunks of a step] */
     uint64_t *ids_seen;           /* [V] bits, zero between two steps */
     Int32Array ids;               /* of a step, ascending */
 };
@@ -62,12 +66,14 @@ Status train_stepper_create(TrainStepper **stepper, Communicator *communicator, 
     (*stepper)->block = token_block_create(4096, 256);
     (*stepper)->ids_seen = memory_allocate(id_words(model), sizeof *(*stepper)->ids_seen);
     (*stepper)->prefixes = prefix_cache_create(model, shards, split, work_folder, (uint64_t)options->frozen_cache_mb << 20);
-    Status status = label_weights_create(&(*stepper)->weights, shards, split, options, diagnostic);
+    Status status = STATUS_OK;
+    TRY(chunks_make(&(*stepper)->chunks, communicator, options, diagnostic));
+    (*stepper)->losses = memory_allocate((size_t)(*stepper)->chunks.count, sizeof *(*stepper)->losses);
+    TRY(label_weights_create(&(*stepper)->weights, shards, split, options, diagnostic));
     /* The reducer looks at the gradients, which exist once a plan for training was made. */
-    if (status == STATUS_OK)
-        status = model_plan(model, 1, 1, true, diagnostic);
-    if (status == STATUS_OK)
-        status = reducer_create(&(*stepper)->reducer, communicator, model, diagnostic);
+    TRY(model_plan(model, 1, 1, true, diagnostic));
+    TRY(reducer_create(&(*stepper)->reducer, communicator, model, &(*stepper)->chunks, diagnostic));
+out:
     if (status != STATUS_OK)
         train_stepper_destroy(stepper);
     return status;
@@ -83,7 +89,8 @@ void train_stepper_destroy(TrainStepper **stepper)
     prefix_cache_destroy(&(*stepper)->prefixes);
     array_free(&(*stepper)->block_windows);
     array_free(&(*stepper)->lengths);
-    array_free(&(*stepper)->rank_of);
+    array_free(&(*stepper)->chunk_of);
+    free((*stepper)->losses);
     array_free(&(*stepper)->ids);
     free((*stepper)->ids_seen);
     free(*stepper);
@@ -97,22 +104,27 @@ void train_stepper_prefix_counts(const TrainStepper *stepper, int64_t *read, int
     *computed = counts.computed;
 }
 
+static bool is_own_chunk(const TrainStepper *stepper, int32_t chunk)
+{
+    return chunk >= stepper->chunks.first && chunk < stepper->chunks.first + stepper->chunks.own;
+}
+
 static void step_share(TrainStepper *stepper, int64_t index, StepShare *share)
 {
     const ShardWindowInfo *infos = shard_window_infos(stepper->shards, stepper->split);
     *share = (StepShare){0};
     batch_plan_step(stepper->plan, index, &share->windows, &share->count);
     array_reserve(&stepper->lengths, (size_t)share->count + 1);
-    array_reserve(&stepper->rank_of, (size_t)share->count + 1);
+    array_reserve(&stepper->chunk_of, (size_t)share->count + 1);
     for (int32_t i = 0; i < share->count; i++) {
         const ShardWindowInfo *info = &infos[share->windows[i]];
         stepper->lengths.items[i] = info->length;
         share->denominator += stepper->weights.windows[share->windows[i]];
         share->pieces += info->length;
     }
-    batch_split_ranks(stepper->lengths.items, share->count, communicator_size(stepper->communicator), stepper->rank_of.items);
+    batch_split_ranks(stepper->lengths.items, share->count, stepper->chunks.count, stepper->chunk_of.items);
     for (int32_t i = 0; i < share->count; i++)
-        share->own_pieces += stepper->rank_of.items[i] == communicator_rank(stepper->communicator) ? stepper->lengths.items[i] : 0;
+        share->own_pieces += is_own_chunk(stepper, stepper->chunk_of.items[i]) ? stepper->lengths.items[i] : 0;
     /* A step without labels, or with weights of zero, has a loss and a gradient of zero. */
     if (!(share->denominator > 0))
         share->denominator = 1;
@@ -154,25 +166,32 @@ static Status begin_step(TrainStepper *stepper, const StepShare *share, const bo
     return communicator_agree(stepper->communicator, status, &(int64_t){0}, diagnostic);
 }
 
+/* Raises *size to that of a chunk's part of the micro-batch [first, first + micro_batch). */
+static void measure_block(const TrainStepper *stepper, const StepShare *share, int32_t chunk, int64_t first, StepSize *size)
+{
+    int32_t pieces = 0, sequences = 0;
+    for (int64_t i = first; i < share->count && i < first + stepper->micro_batch; i++) {
+        bool own = stepper->chunk_of.items[i] == chunk;
+        pieces += own ? stepper->lengths.items[i] : 0;
+        sequences += own;
+    }
+    size->pieces = pieces > size->pieces ? pieces : size->pieces;
+    size->sequences = sequences > size->sequences ? sequences : size->sequences;
+}
+
 /* Over all steps of the plan. */
 static StepSize largest_step(TrainStepper *stepper)
 {
     StepSize size = {1, 1, 1};
     int64_t steps = batch_plan_step_count(stepper->plan);
-    int32_t rank = communicator_rank(stepper->communicator);
+    const Chunks *chunks = &stepper->chunks;
     for (int64_t index = 0; index < steps; index++) {
         StepShare share;
         step_share(stepper, index, &share);
         size.step_pieces = share.pieces > size.step_pieces ? share.pieces : size.step_pieces;
-        for (int64_t first = 0; first < share.count; first += stepper->micro_batch) {
-            int32_t block_pieces = 0, block_sequences = 0;
-            for (int64_t i = first; i < share.count && i < first + stepper->micro_batch; i++) {
-                bool own = stepper->rank_of.items[i] == rank;
-                block_pieces += own ? stepper->lengths.items[i] : 0;
-                block_sequences += own;
-            }
-            size.pieces = block_pieces > size.pieces ? block_pieces : size.pieces;
-            size.sequences = block_sequences > size.sequences ? block_sequences : size.sequences;
+        for (int32_t chunk = chunks->first; chunk < chunks->first + chunks->own; chunk++) {
+            for (int64_t first = 0; first < share.count; first += stepper->micro_batch)
+                measure_block(stepper, &share, chunk, first, &size);
         }
     }
     return size;
@@ -204,6 +223,8 @@ Status train_stepper_plan(TrainStepper *stepper, const BatchPlan *plan, Diagnost
         StepSize size = largest_step(stepper);
         status = model_plan_gradient_rows(stepper->model, size.step_pieces, diagnostic);
         if (status == STATUS_OK)
+            status = reducer_plan(stepper->reducer, diagnostic);
+        if (status == STATUS_OK)
             status = model_plan(stepper->model, size.pieces, size.sequences, true, diagnostic);
         int64_t too_large = status == STATUS_OUT_OF_MEMORY;
         communicator_max_int64(stepper->communicator, &too_large, 1);
@@ -224,14 +245,14 @@ Status train_stepper_plan(TrainStepper *stepper, const BatchPlan *plan, Diagnost
     return communicator_agree(stepper->communicator, status, &(int64_t){0}, diagnostic);
 }
 
-/* This rank's windows of the micro-batch [first, first + micro_batch), in slot order, as one block. */
-static Status fill_block(TrainStepper *stepper, const StepShare *share, int64_t first, Diagnostic *diagnostic)
+/* A chunk's windows of the micro-batch [first, first + micro_batch), in slot order, as one block. */
+static Status fill_block(TrainStepper *stepper, const StepShare *share, int32_t chunk, int64_t first, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     token_block_clear(stepper->block);
     stepper->block_windows.count = 0;
     for (int64_t slot = first; slot < share->count && slot < first + stepper->micro_batch; slot++) {
-        if (stepper->rank_of.items[slot] != communicator_rank(stepper->communicator))
+        if (stepper->chunk_of.items[slot] != chunk)
             continue;
         ShardWindow window;
         TRY(shard_window_read(stepper->shards, stepper->split, share->windows[slot], &window, diagnostic));
@@ -242,21 +263,21 @@ out:
     return status;
 }
 
-/* First slot of this rank's last micro-batch that has anything in it: with it the gradients are complete. -1: there is none. */
-static int64_t last_micro_batch(const TrainStepper *stepper, const StepShare *share)
+/* First slot of a chunk's last micro-batch that has anything in it: with it the chunk's gradients are complete. -1: there is none. */
+static int64_t last_micro_batch(const TrainStepper *stepper, const StepShare *share, int32_t chunk)
 {
     for (int64_t slot = share->count - 1; slot >= 0; slot--) {
-        if (stepper->rank_of.items[slot] == communicator_rank(stepper->communicator))
+        if (stepper->chunk_of.items[slot] == chunk)
             return slot - slot % stepper->micro_batch;
     }
     return -1;
 }
 
-static Status read_block(TrainStepper *stepper, const StepShare *share, int64_t first, ModelStep *model_step,
+static Status read_block(TrainStepper *stepper, const StepShare *share, int32_t chunk, int64_t first, ModelStep *model_step,
                          Diagnostic *diagnostic)
 {
     int32_t section = profile_enter(stepper->profile, WORK_READING);
-    Status status = fill_block(stepper, share, first, diagnostic);
+    Status status = fill_block(stepper, share, chunk, first, diagnostic);
     if (status == STATUS_OK && stepper->block->sequence_count > 0 && model_step->prefix_layers > 0)
         status = prefix_cache_get(stepper->prefixes, model_step->prefix_layers, stepper->block_windows.items,
                                   (int32_t)stepper->block_windows.count, stepper->block, &model_step->prefix, diagnostic);
@@ -264,7 +285,7 @@ static Status read_block(TrainStepper *stepper, const StepShare *share, int64_t 
     return status;
 }
 
-static Status part_ready(void *context, int32_t part, Diagnostic *diagnostic)
+static Status sum_part(void *context, int32_t part, Diagnostic *diagnostic)
 {
     TrainStepper *stepper = context;
     int32_t section = profile_enter(stepper->profile, WORK_REDUCTION);
@@ -273,21 +294,22 @@ static Status part_ready(void *context, int32_t part, Diagnostic *diagnostic)
     return status;
 }
 
-static Status run_blocks(TrainStepper *stepper, const StepShare *share, ModelStep *model_step, double *loss_sum,
-                         Diagnostic *diagnostic)
+/* part_ready: to be told of the gradients that the last block completes, or NULL. */
+static Status run_chunk(TrainStepper *stepper, const StepShare *share, int32_t chunk, ModelStep *model_step,
+                        ModelPartReady part_ready, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    int64_t last = last_micro_batch(stepper, share);
+    int64_t last = last_micro_batch(stepper, share, chunk);
     bool first_block = true;
     for (int64_t first = 0; first <= last; first += stepper->micro_batch) {
         double block_loss = 0;
-        TRY(read_block(stepper, share, first, model_step, diagnostic));
+        TRY(read_block(stepper, share, chunk, first, model_step, diagnostic));
         if (stepper->block->sequence_count == 0)
             continue;
         model_step->zero_gradients = first_block;
-        model_step->part_ready = first == last && communicator_size(stepper->communicator) > 1 ? part_ready : NULL;
+        model_step->part_ready = first == last ? part_ready : NULL;
         TRY(model_train_block(stepper->model, stepper->block, model_step, &block_loss, diagnostic));
-        *loss_sum += block_loss;
+        stepper->losses[chunk] += block_loss;
         first_block = false;
         if (fault_point("worker.mid_step"))
             TRY_FAIL(diagnostic, STATUS_INTERNAL, "injected failure in the middle of step %lld", (long long)model_step->step);
@@ -296,6 +318,22 @@ static Status run_blocks(TrainStepper *stepper, const StepShare *share, ModelSte
         Model *model = stepper->model;
         model_gradients_clear(model, model_step->part_frozen);
         TRY(model_backend(model)->stream_synchronize(model_stream(model), diagnostic));
+    }
+out:
+    return status;
+}
+
+/* Chunk by chunk, the gradients of each added to those before; in the last one the ranks' sums begin while backward goes on. */
+static Status run_chunks(TrainStepper *stepper, const StepShare *share, ModelStep *model_step, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    const Chunks *chunks = &stepper->chunks;
+    bool sums = chunks->count > 1;
+    for (int32_t i = 0; i < chunks->own; i++) {
+        bool last = i == chunks->own - 1;
+        TRY(run_chunk(stepper, share, chunks->first + i, model_step, last && sums ? sum_part : NULL, diagnostic));
+        if (!last)
+            reducer_keep_chunk(stepper->reducer, i);
     }
 out:
     return status;
@@ -320,15 +358,15 @@ Status train_stepper_run(TrainStepper *stepper, int64_t index, int64_t step, con
                              : 0,
         .part_ready_context = stepper,
     };
-    double loss_sum = 0;
+    memset(stepper->losses, 0, (size_t)stepper->chunks.count * sizeof *stepper->losses);
     Status status = begin_step(stepper, &share, part_frozen, diagnostic);
     if (status != STATUS_OK)
         return status;
     reducer_begin(stepper->reducer, part_frozen);
-    status = run_blocks(stepper, &share, &model_step, &loss_sum, diagnostic);
+    status = run_chunks(stepper, &share, &model_step, diagnostic);
     int32_t section = profile_enter(stepper->profile, WORK_REDUCTION);
     Status reduced = reducer_finish(stepper->reducer, status == STATUS_OK ? diagnostic : NULL);
-    communicator_sum_double(stepper->communicator, &loss_sum, 1);
+    double loss_sum = chunks_sum(&stepper->chunks, stepper->communicator, stepper->losses);
     profile_enter(stepper->profile, section);
     *result = (TrainStepResult){.loss = loss_sum / share.denominator, .pieces = share.pieces, .own_pieces = share.own_pieces};
     return status == STATUS_OK ? reduced : status;

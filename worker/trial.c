@@ -7,18 +7,28 @@
 #include "inference/notes.h"
 #include "worker/work_section.h"
 
-/* What decides a trial's numbers; what only limits space or speed is left out. */
-static Json *make_identity(const Workplace *workplace, const TrialRequest *request, const char *start_hex)
+/* What only limits space or speed is not part of a trial's identity; nor is what says that nothing was asked for. */
+static bool decides_numbers(const char *option, const TrainingOptions *options)
 {
     static const char *const limits[] = {"save_total_limit", "per_device_eval_batch_size", "frozen_cache_mb",
                                          "gradient_checkpointing"};
+    static const char *const of_world[] = {"deterministic", "virtual_ranks"};
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        if (strcmp(option, limits[i]) == 0)
+            return false;
+    for (size_t i = 0; i < sizeof of_world / sizeof *of_world; i++)
+        if (strcmp(option, of_world[i]) == 0)
+            return options->deterministic == DETERMINISTIC_WORLD;
+    return true;
+}
+
+/* What decides a trial's numbers. */
+static Json *make_identity(const Workplace *workplace, const TrialRequest *request, const char *start_hex)
+{
     Json *identity = json_object(), *options = json_object();
     Json *all = options_to_json(training_option_table(), &request->options);
     for (const char *key = json_next_key(all, NULL); key; key = json_next_key(all, key)) {
-        bool is_limit = false;
-        for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
-            is_limit |= strcmp(key, limits[i]) == 0;
-        if (!is_limit)
+        if (decides_numbers(key, &request->options))
             json_set(options, key, json_copy(json_get(all, key)));
     }
     json_destroy(&all);

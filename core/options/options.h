@@ -17,6 +17,7 @@ typedef enum MetricMode { METRIC_DEFAULT, METRIC_STRICT } MetricMode;
 typedef enum DecodeRule { DECODE_ARGMAX, DECODE_VITERBI } DecodeRule;
 typedef enum GradientCheckpointing { CHECKPOINTING_OFF, CHECKPOINTING_ON, CHECKPOINTING_AUTO } GradientCheckpointing;
 typedef enum OversampleRule { OVERSAMPLE_SPANS, OVERSAMPLE_REPEAT_FACTOR } OversampleRule;
+typedef enum Deterministic { DETERMINISTIC_RANK, DETERMINISTIC_WORLD } Deterministic;
 typedef enum SubwordLabels { SUBWORD_IGNORE, SUBWORD_INSIDE, SUBWORD_COPY, SUBWORD_SPECIAL } SubwordLabels;
 typedef enum ShardUnit { UNIT_SENTENCE, UNIT_DOCUMENT } ShardUnit;
 typedef enum WeakVote { WEAK_VOTE_MAJORITY, WEAK_VOTE_ABSTAIN } WeakVote;
@@ -52,6 +53,8 @@ typedef struct TrainingOptions {
     char oversample_forms[1024];     /* none: all, or FORM;FORM;... with one space between tokens */
     double repeat_threshold;         /* 0.1; share of windows with a type below which repeat_factor repeats them */
     uint64_t seed;                   /* 42 */
+    Deterministic deterministic;     /* rank: the same bytes for the same number of ranks; world: for any */
+    int64_t virtual_ranks;           /* 4; of world: chunks of a step, a power of two that the ranks divide */
     double eval_every_epochs;        /* 1: evaluation and checkpoint after each epoch; fractions allowed */
     int64_t eval_steps;              /* 0: by epochs */
     int64_t early_stopping_patience; /* 0: off; in evaluations */

@@ -12,12 +12,14 @@ static const char *const decode_rules[] = {[DECODE_ARGMAX] = "argmax", [DECODE_V
 static const char *const checkpointing_modes[] = {
     [CHECKPOINTING_OFF] = "off", [CHECKPOINTING_ON] = "on", [CHECKPOINTING_AUTO] = "auto", NULL};
 static const char *const oversample_rules[] = {[OVERSAMPLE_SPANS] = "spans", [OVERSAMPLE_REPEAT_FACTOR] = "repeat_factor", NULL};
+static const char *const deterministic_modes[] = {[DETERMINISTIC_RANK] = "rank", [DETERMINISTIC_WORLD] = "world", NULL};
 static const char *const metric_modes[] = {[METRIC_DEFAULT] = "default", [METRIC_STRICT] = "strict", NULL};
 
 /* Just below 1: betas and dropouts of 1 leave nothing of the gradient. */
 #define BELOW_ONE 0.999999
 #define STEP_LIMIT 1000000000
 #define BATCH_LIMIT 65536
+#define VIRTUAL_RANKS_LIMIT 1024
 /* Integers up to here are the same in every JSON reader. */
 #define SEED_LIMIT 9007199254740991.0
 
@@ -81,6 +83,10 @@ static const OptionDescriptor descriptors[] = {
                "repeat_factor: types in a smaller share f of sentences are repeated sqrt(repeat_threshold / f) times"),
     {FIELD(seed), .type = OPTION_UNSIGNED, .minimum = 0, .maximum = SEED_LIMIT, .default_text = "42",
      .help = "of classifier, dropout, shuffle and oversampling"},
+    CHOICE(deterministic, deterministic_modes, "rank",
+           "the same bytes for the same number of ranks, or for any that divides virtual_ranks (world)"),
+    INTEGER(virtual_ranks, 1, VIRTUAL_RANKS_LIMIT, "4",
+            "deterministic world: parts of a step that are added in a fixed order; 2^n"),
     REAL_ABOVE(eval_every_epochs, 0, 10000, "1", "epochs between evaluations; fractions are allowed"),
     INTEGER(eval_steps, 0, STEP_LIMIT, "0", "the same as a number of steps; 0: by eval_every_epochs"),
     INTEGER(early_stopping_patience, 0, 1000000, "0", "stop after so many evaluations without a better score; 0: off"),
@@ -110,6 +116,9 @@ Status training_options_validate(const TrainingOptions *options, Diagnostic *dia
 {
     if (options->max_steps == 0)
         return FAIL(diagnostic, STATUS_INVALID_INPUT, "max_steps: 0 steps train nothing; give 1 or more, or -1 to train by epochs");
+    if ((options->virtual_ranks & (options->virtual_ranks - 1)) != 0)
+        return FAIL(diagnostic, STATUS_INVALID_INPUT, "virtual_ranks must be a power of two, not %lld",
+                    (long long)options->virtual_ranks);
     if (options->warmup_steps > 0 && options->warmup_ratio > 0)
         return FAIL(diagnostic, STATUS_INVALID_INPUT,
                     "warmup_steps (%lld) and warmup_ratio are both given: only one of them can hold, take the other out",

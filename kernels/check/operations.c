@@ -395,6 +395,15 @@ static void cross_entropy_without_gradient(Harness *harness, const int32_t *shap
     loss_with(harness, shape, true, 0.0f, false, result);
 }
 
+/* shape: count. No tolerance: one rounding is one rounding everywhere. */
+static void add(Harness *harness, const int32_t *shape, Result *result)
+{
+    size_t count = (size_t)shape[0];
+    DeviceView to = harness_random(harness, 1, count + 1, 0.0f, 1.0f), from = harness_random(harness, 2, count + 2, 0.0f, 1e-3f);
+    harness_backend(harness)->add(harness_stream(harness), to, device_view_floats(from, 2), count);
+    result_add(result, harness, "sum", to, count + 1, 0, 0); /* the number behind stays */
+}
+
 /* shape: count */
 static void sum_of_squares(Harness *harness, const int32_t *shape, Result *result)
 {
@@ -508,6 +517,7 @@ static const OperationCase cases[] = {
     {"cross_entropy", "loss", cross_entropy, {{1, 1}, {1, 2}, {4, 9}, {100, 16}, {131, 37}}},
     {"cross_entropy_smoothed_and_weighted", "loss", cross_entropy_smoothed_and_weighted, {{1, 3}, {5, 9}, {133, 25}}},
     {"cross_entropy_without_gradient", "loss", cross_entropy_without_gradient, {{7, 9}}},
+    {"add", "optimizer", add, {{1}, {15}, {4096}, {70000}, {200001}}},
     {"sum_of_squares", "optimizer", sum_of_squares, {{1}, {15}, {4096}, {70000}, {200001}}},
     {"adamw", "optimizer", adamw, {{1}, {17}, {1000}, {70003}}},
     {"adamw_of_rows", "optimizer", adamw_of_rows, {{1, 1, 1}, {7, 3, 5}, {100, 60, 70}, {129, 33, 64}, {64, 64, 31}, {500, 1, 9}}},

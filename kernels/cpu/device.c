@@ -370,6 +370,7 @@ __attribute__((visibility("default"))) const Backend *nersweep_backend_entry(voi
         .rows_gather = cpu_rows_gather,
         .rows_scatter = cpu_rows_scatter,
         .cross_entropy = cpu_cross_entropy,
+        .add = cpu_add,
         .sum_of_squares = cpu_sum_of_squares,
         .adamw = cpu_adamw,
         .adamw_rows = cpu_adamw_rows,

@@ -372,6 +372,34 @@ void cpu_cross_entropy(BackendStream *stream, DeviceView logits, DeviceView labe
     operation_end(stream);
 }
 
+typedef struct AddJob {
+    float *sums;
+    const float *values;
+} AddJob;
+
+/* Memory sets its pace: the compiler's own vectors are wide enough. */
+static void add_task(void *context, int thread, size_t index)
+{
+    const Task *task = context;
+    const AddJob *job = task->job;
+    size_t end = chunk_end(index, ELEMENT_CHUNK, task->count);
+    (void)thread;
+    for (size_t i = index * ELEMENT_CHUNK; i < end; i++) {
+        job->sums[i] += job->values[i];
+    }
+}
+
+void cpu_add(BackendStream *stream, DeviceView to, DeviceView from, size_t count)
+{
+    if (!operation_begin(stream, 0, 0)) {
+        return;
+    }
+    AddJob job = {.sums = host_floats(to, count), .values = host_floats(from, count)};
+    Task task = {.device = stream->device, .job = &job, .count = count};
+    operation_run(stream, add_task, &task, chunk_count(count, ELEMENT_CHUNK));
+    operation_end(stream);
+}
+
 static void sum_of_squares_task(void *context, int thread, size_t index)
 {
     const Task *task = context;

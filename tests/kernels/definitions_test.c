@@ -340,6 +340,7 @@ static void no_rows(Harness *harness)
     backend->rows_gather(harness_stream(harness), some, 2, index, 0, 3, some);
     backend->rows_scatter(harness_stream(harness), some, index, 0, 3, cleared, 2); /* but what is scattered to becomes zero */
     backend->sum_of_squares(harness_stream(harness), some, 0, sum);
+    backend->add(harness_stream(harness), some, cleared, 0);
     backend->fill_zero(harness_stream(harness), some, 0);
     harness_read(harness, some, values, 8);
     for (size_t i = 0; i < 8; i++) {

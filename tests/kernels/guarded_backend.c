@@ -301,6 +301,13 @@ static void cross_entropy(BackendStream *stream, DeviceView logits, DeviceView l
     access_end(&access);
 }
 
+static void add(BackendStream *stream, DeviceView to, DeviceView from, size_t count)
+{
+    Access access = ACCESS(to, from);
+    reference_add(stream, to, from, count);
+    access_end(&access);
+}
+
 static void sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sum)
 {
     Access access = ACCESS(x, sum);
@@ -392,6 +399,7 @@ const Backend *backend_guarded(void)
         .rows_gather = rows_gather,
         .rows_scatter = rows_scatter,
         .cross_entropy = cross_entropy,
+        .add = add,
         .sum_of_squares = sum_of_squares,
         .adamw = adamw,
         .adamw_rows = adamw_rows,

@@ -1,7 +1,17 @@
-/* Gradient norm and AdamW (Loshchilov, Hutter 2019) as torch.optim.AdamW computes it. */
+/* Sums of gradients, their norm, and AdamW (Loshchilov, Hutter 2019) as torch.optim.AdamW computes it. */
 #include <math.h>
 
 #include "kernels/cpu/reference/reference.h"
+
+void reference_add(BackendStream *stream, DeviceView to, DeviceView from, size_t count)
+{
+    float *sums = host_floats(to, count);
+    const float *values = host_floats(from, count);
+    (void)stream;
+    for (size_t i = 0; i < count; i++) {
+        sums[i] += values[i];
+    }
+}
 
 void reference_sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sum)
 {

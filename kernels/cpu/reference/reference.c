@@ -259,6 +259,7 @@ const Backend *backend_reference(void)
         .rows_gather = reference_rows_gather,
         .rows_scatter = reference_rows_scatter,
         .cross_entropy = reference_cross_entropy,
+        .add = reference_add,
         .sum_of_squares = reference_sum_of_squares,
         .adamw = reference_adamw,
         .adamw_rows = reference_adamw_rows,

@@ -188,6 +188,7 @@ static void options_that_exclude_each_other_are_found(void **state)
 {
     (void)state;
     static const char *const cases[][5] = {
+        {"virtual_ranks", "6", "deterministic", "world", "virtual_ranks must be a power of two, not 6"},
         {"warmup_steps", "10", "warmup_ratio", "0.1", "warmup_steps (10) and warmup_ratio"},
         {"max_steps", "0", "seed", "1", "max_steps"},
         {"eval_steps", "5", "eval_every_epochs", "0.5", "eval_steps and eval_every_epochs"},
