@@ -91,6 +91,8 @@ static void layer_weight_backward(const Backward *backward, int32_t layer, Devic
     backward->model->backend->linear_backward_weight(backward->model->stream, x, d_y, rows, n, k, !backward->step->zero_gradients,
                                                      layer_gradient(backward, layer, weight),
                                                      layer_gradient(backward, layer, bias));
+    if (backward->step->progress)
+        backward->step->progress(backward->step->part_ready_context);
 }
 
 /* FFN sublayer: rows.d_hidden holds d(output.y) before and d(attention.y) after. */

@@ -115,6 +115,8 @@ typedef struct ModelStep {
     bool zero_gradients;       /* first micro-batch of the step: gradients start from zero */
     ModelPartReady part_ready; /* or NULL; called only for parts that train */
     void *part_ready_context;
+    void (*progress)(
+        void *part_ready_context); /* or NULL; called between products of backward, so that what was begun in part_ready gets on */
 } ModelStep;
 
 /* Forward and backward of one micro-batch; gradients += d(loss sum / denominator), = where zero_gradients says that it is the first. *loss_sum receives the undivided loss of this block.

@@ -42,6 +42,7 @@ struct Communicator {
     SegmentSum segments[SEGMENT_LIMIT];
     MPI_Request segment_requests[2 * SEGMENT_LIMIT];
     int32_t next_tag;
+    size_t floats_left;
 };
 
 Communicator *communicator_alone(void)
@@ -235,7 +236,7 @@ static void segment_post(const Communicator *communicator, SegmentSum *segment)
 }
 
 /* After an exchange: the next one, or the place is free. */
-static void segment_advance(const Communicator *communicator, SegmentSum *segment)
+static void segment_advance(Communicator *communicator, SegmentSum *segment)
 {
     if (!segment->down) {
         float *values = segment->values + segment->begin[segment->level + 1];
@@ -250,6 +251,7 @@ static void segment_advance(const Communicator *communicator, SegmentSum *segmen
         segment->level--;
     } else {
         segment->values = NULL;
+        communicator->floats_left -= segment->end[0];
         return;
     }
     segment_post(communicator, segment);
@@ -284,6 +286,7 @@ void communicator_sum_float_start(Communicator *communicator, float *values, siz
 {
     if (communicator->size == 1 || count == 0)
         return;
+    communicator->floats_left += count;
     if (communicator->levels >= 0) {
         array_push(&communicator->waiting, ((WaitingSum){values, count}));
         communicator_progress(communicator);
@@ -321,12 +324,18 @@ void communicator_wait(Communicator *communicator)
 {
     if (communicator->size == 1)
         return;
-    if (communicator->requests.count > 0)
+    if (communicator->requests.count > 0) {
         MPI_Waitall((int)communicator->requests.count, communicator->requests.items, MPI_STATUSES_IGNORE);
-    communicator->requests.count = 0;
+        communicator->requests.count = communicator->floats_left = 0;
+    }
     int ready = 0;
     for (communicator_progress(communicator); ready != MPI_UNDEFINED; communicator_progress(communicator))
         MPI_Waitany(2 * SEGMENT_LIMIT, communicator->segment_requests, &ready, MPI_STATUS_IGNORE);
+}
+
+size_t communicator_floats_left(const Communicator *communicator)
+{
+    return communicator->floats_left;
 }
 
 Status communicator_agree(Communicator *communicator, Status status, int64_t *control, Diagnostic *diagnostic)

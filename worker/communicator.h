@@ -47,6 +47,8 @@ void communicator_gather_int64(Communicator *communicator, int64_t value, int64_
 void communicator_sum_float_start(Communicator *communicator, float *values, size_t count);
 void communicator_progress(Communicator *communicator); /* lets started sums get on */
 void communicator_wait(Communicator *communicator);     /* for all that were started */
+/* How many of the started numbers are not summed yet. */
+size_t communicator_floats_left(const Communicator *communicator);
 
 /* All ranks get the failure of the lowest rank that has one, with its diagnostic (made to name the rank), or STATUS_OK; and the largest
  * *control of all. So that no rank is left waiting for one that gave up. */

@@ -12,6 +12,7 @@ struct Reducer {
     size_t waiting_bytes; /* of each; 0: they are not there */
     float *staged;        /* [float_count] on the host, where the host has no access to gradients; else NULL */
     bool *started;        /* [part_count] */
+    int32_t started_count, early_count;
     const bool *part_frozen;
 };
 
@@ -90,7 +91,7 @@ void reducer_destroy(Reducer **reducer)
 void reducer_begin(Reducer *reducer, const bool *part_frozen)
 {
     reducer->part_frozen = part_frozen;
-    reducer->waiting_count = 0;
+    reducer->waiting_count = reducer->started_count = 0;
     for (int32_t part = 0; part < model_layout(reducer->model)->part_count; part++)
         reducer->started[part] = part_frozen[part];
 }
@@ -117,9 +118,8 @@ void reducer_keep_chunk(Reducer *reducer, int32_t index)
     model_gradients_exchange(reducer->model, &reducer->waiting[reducer->waiting_count++]);
 }
 
-Status reducer_part_ready(void *context, int32_t part, Diagnostic *diagnostic)
+Status reducer_part_ready(Reducer *reducer, int32_t part, Diagnostic *diagnostic)
 {
-    Reducer *reducer = context;
     Status status = STATUS_OK;
     const Backend *backend = model_backend(reducer->model);
     BackendStream *stream = model_stream(reducer->model);
@@ -127,6 +127,7 @@ Status reducer_part_ready(void *context, int32_t part, Diagnostic *diagnostic)
     if (reducer->started[part])
         return STATUS_OK;
     reducer->started[part] = true;
+    reducer->started_count++;
     for (int32_t place = reducer->waiting_count - 1; place >= 0; place--)
         queue_add(reducer, place, part);
     if (communicator_size(reducer->communicator) == 1)
@@ -142,11 +143,22 @@ Status reducer_part_ready(void *context, int32_t part, Diagnostic *diagnostic)
     return status;
 }
 
+void reducer_progress(Reducer *reducer)
+{
+    communicator_progress(reducer->communicator);
+}
+
+int32_t reducer_early_parts(const Reducer *reducer)
+{
+    return reducer->early_count;
+}
+
 Status reducer_finish(Reducer *reducer, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     const ModelLayout *layout = model_layout(reducer->model);
     const Backend *backend = model_backend(reducer->model);
+    reducer->early_count = reducer->started_count;
     for (int32_t part = layout->part_count - 1; part >= 0; part--) {
         Status started = reducer_part_ready(reducer, part, diagnostic);
         status = status == STATUS_OK ? started : status;

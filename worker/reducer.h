@@ -24,10 +24,14 @@ void reducer_begin(Reducer *reducer, const bool *part_frozen);
 /* The gradients of chunk `index` (from 0, in order, not the last of this rank) are complete; the model then has another buffer for those of the
  * next chunk, whose contents are of no meaning. */
 void reducer_keep_chunk(Reducer *reducer, int32_t index);
-/* A ModelPartReady with the reducer as context, for the last chunk of this rank. */
-NODISCARD Status reducer_part_ready(void *reducer, int32_t part, Diagnostic *diagnostic);
+/* What a ModelPartReady does for the last chunk of this rank. */
+NODISCARD Status reducer_part_ready(Reducer *reducer, int32_t part, Diagnostic *diagnostic);
+/* Lets sums over ranks get on. */
+void reducer_progress(Reducer *reducer);
 /* Starts the parts that were not announced (this rank had nothing to do, or failed) and waits for all. Every rank must come here: the sums
  * are collective. Afterwards the device's gradients are the sums. */
 NODISCARD Status reducer_finish(Reducer *reducer, Diagnostic *diagnostic);
+/* Of the last step: parts whose sums were begun before reducer_finish. */
+int32_t reducer_early_parts(const Reducer *reducer);
 
 #endif

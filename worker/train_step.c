@@ -294,6 +294,12 @@ static Status sum_part(void *context, int32_t part, Diagnostic *diagnostic)
     return status;
 }
 
+static void let_sums_get_on(void *context)
+{
+    TrainStepper *stepper = context;
+    reducer_progress(stepper->reducer);
+}
+
 /* part_ready: to be told of the gradients that the last block completes, or NULL. */
 static Status run_chunk(TrainStepper *stepper, const StepShare *share, int32_t chunk, ModelStep *model_step,
                         ModelPartReady part_ready, Diagnostic *diagnostic)
@@ -308,6 +314,7 @@ static Status run_chunk(TrainStepper *stepper, const StepShare *share, int32_t c
             continue;
         model_step->zero_gradients = first_block;
         model_step->part_ready = first == last ? part_ready : NULL;
+        model_step->progress = first == last && part_ready ? let_sums_get_on : NULL;
         TRY(model_train_block(stepper->model, stepper->block, model_step, &block_loss, diagnostic));
         stepper->losses[chunk] += block_loss;
         first_block = false;
@@ -368,6 +375,9 @@ Status train_stepper_run(TrainStepper *stepper, int64_t index, int64_t step, con
     Status reduced = reducer_finish(stepper->reducer, status == STATUS_OK ? diagnostic : NULL);
     double loss_sum = chunks_sum(&stepper->chunks, stepper->communicator, stepper->losses);
     profile_enter(stepper->profile, section);
-    *result = (TrainStepResult){.loss = loss_sum / share.denominator, .pieces = share.pieces, .own_pieces = share.own_pieces};
+    *result = (TrainStepResult){.loss = loss_sum / share.denominator,
+                                .pieces = share.pieces,
+                                .own_pieces = share.own_pieces,
+                                .early_parts = reducer_early_parts(stepper->reducer)};
     return status == STATUS_OK ? reduced : status;
 }

@@ -32,9 +32,10 @@ void train_stepper_measure(TrainStepper *stepper, const BatchPlan *plan, int64_t
 void train_stepper_begin(TrainStepper *stepper, int64_t micro_batch, bool checkpointed);
 
 typedef struct TrainStepResult {
-    double loss;        /* sum over labelled pieces of all ranks / sum of their weights */
-    int64_t pieces;     /* of all ranks, special pieces included */
-    int64_t own_pieces; /* of this rank */
+    double loss;         /* sum over labelled pieces of all ranks / sum of their weights */
+    int64_t pieces;      /* of all ranks, special pieces included */
+    int64_t own_pieces;  /* of this rank */
+    int32_t early_parts; /* whose sums were begun while backward went on */
 } TrainStepResult;
 
 /* Windows whose frozen layers were read back, and computed, by this rank so far. */

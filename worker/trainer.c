@@ -264,6 +264,7 @@ static Status train_step(Trainer *trainer, Diagnostic *diagnostic)
     trainer->result->trained_steps++;
     trainer->result->trained_pieces += step_result.pieces;
     trainer->result->own_pieces += step_result.own_pieces;
+    trainer->result->early_parts += step_result.early_parts;
     trainer->loss_sum += step_result.loss;
     trainer->loss_steps++;
     int64_t step_ns = now_ns(trainer) - start_ns;

@@ -66,6 +66,8 @@ typedef struct TrainerResult {
     int64_t trained_steps;  /* in this run */
     int64_t trained_pieces; /* in this run, all ranks */
     int64_t own_pieces;     /* of this rank */
+    int64_t
+        early_parts; /* over all steps: parts of the model whose gradients were on their way to other ranks before backward ended */
     int64_t prefixes_read, prefixes_computed; /* by this rank: windows whose frozen layers were kept, and not */
     double train_s, evaluate_s, checkpoint_s;
 } TrainerResult;

@@ -9,6 +9,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/io/file.h"
+#include "worker/reducer.h"
 #include "worker/trial.h"
 
 typedef struct Together {
@@ -169,6 +170,82 @@ static void pieces_are_shared_out_evenly(void **state)
     run_free(&run);
 }
 
+/* Every part of the model in every step, and with a frozen phase all but the frozen ones; alone there is nobody to send to. */
+static void sums_begin_while_backward_goes_on(void **state)
+{
+    Together *together = *state;
+    Run run;
+    int64_t parts = 4; /* embeddings, two layers, head */
+    run_trial(together->ground, together->world, "early", "per_device_train_batch_size=16 num_train_epochs=2", NULL, false, &run);
+    must(run.status, &run.diagnostic);
+    assert_int_equal(run.outcome.training.early_parts, parts * run.outcome.training.state.step);
+    run_free(&run);
+    run_trial(together->ground, together->world, "early_frozen",
+              "per_device_train_batch_size=16 num_train_epochs=2 freeze_schedule=embeddings+1@1", NULL, false, &run);
+    must(run.status, &run.diagnostic);
+    assert_int_equal(run.outcome.training.early_parts, (parts + parts - 2) * run.outcome.training.state.step / 2);
+    run_free(&run);
+}
+
+typedef struct Watch {
+    Reducer *reducer;
+    Communicator *world;
+    bool sent, arrived; /* all but the embeddings, before the embeddings' backward */
+} Watch;
+
+/* Lets sums get on for as long as it takes, and no longer than ten seconds. */
+static Status watch_part(void *context, int32_t part, Diagnostic *diagnostic)
+{
+    Watch *watch = context;
+    const Clock *clock = clock_system();
+    Status status = reducer_part_ready(watch->reducer, part, diagnostic);
+    if (part != 1)
+        return status;
+    watch->sent = true;
+    int64_t end_ns = clock->monotonic_ns(clock->context) + 10000000000;
+    while (communicator_floats_left(watch->world) > 0 && clock->monotonic_ns(clock->context) < end_ns)
+        reducer_progress(watch->reducer);
+    watch->arrived = communicator_floats_left(watch->world) == 0;
+    return status;
+}
+
+static void sums_of_upper_layers_are_there_before_the_embeddings_backward_begins(void **state)
+{
+    Together *together = *state;
+    Workplace workplace;
+    Model *model;
+    char hex[17];
+    Diagnostic diagnostic = {0};
+    TrainingOptions options = ground_options("");
+    Watch watch = {.world = together->world};
+    static const int32_t ids[] = {2, 7, 9, 3};
+    static const int32_t rows[] = {2, 3, 7, 9}, labels[] = {TOKEN_LABEL_IGNORED, 0, 1, TOKEN_LABEL_IGNORED};
+    static const bool part_frozen[4] = {false};
+    double loss;
+    ground_workplace(together->ground, together->world, "watched", &workplace);
+    must(workplace_start_model(&workplace, &options, &model, hex, &diagnostic), &diagnostic);
+    must(model_plan(model, 16, 4, true, &diagnostic), &diagnostic);
+    must(model_gradient_rows_set(model, rows, 4, &diagnostic), &diagnostic);
+    must(reducer_create(&watch.reducer, together->world, model, &(Chunks){2, communicator_rank(together->world), 1}, &diagnostic),
+         &diagnostic);
+    TokenBlock *block = token_block_create(16, 4);
+    token_block_append(block, ids, labels, 1.0f, 4, 0);
+    ModelStep step = {.seed = 1,
+                      .denominator = 4,
+                      .part_frozen = part_frozen,
+                      .zero_gradients = true,
+                      .part_ready = watch_part,
+                      .part_ready_context = &watch};
+    reducer_begin(watch.reducer, part_frozen);
+    must(model_train_block(model, block, &step, &loss, &diagnostic), &diagnostic);
+    assert_true(watch.sent && watch.arrived);
+    must(reducer_finish(watch.reducer, &diagnostic), &diagnostic);
+    token_block_destroy(&block);
+    reducer_destroy(&watch.reducer);
+    model_destroy(&model);
+    workplace_close(&workplace);
+}
+
 static void two_ranks_resumed_give_the_same_bytes(void **state)
 {
     Together *together = *state;
@@ -276,6 +353,8 @@ int main(void)
         cmocka_unit_test(also_with_accumulation_freezing_and_oversampling),
         cmocka_unit_test(also_with_fewer_sentences_than_ranks),
         cmocka_unit_test(pieces_are_shared_out_evenly),
+        cmocka_unit_test(sums_begin_while_backward_goes_on),
+        cmocka_unit_test(sums_of_upper_layers_are_there_before_the_embeddings_backward_begins),
         cmocka_unit_test(two_ranks_resumed_give_the_same_bytes),
         cmocka_unit_test(two_ranks_with_checkpointing_give_the_same_bytes),
         cmocka_unit_test(a_failure_of_one_rank_is_the_failure_of_all),

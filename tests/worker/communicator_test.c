@@ -1,0 +1,125 @@
+/* Sums of floats over the ranks of a real MPI world, as many as mpirun starts: 2^n ranks add pairwise by their numbers. */
+#include "tests/worker/fixture.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/memory.h"
+#include "core/base/philox.h"
+#include "worker/communicator.h"
+
+/* About a segment of the communicator's and some of them, and less than one number for each rank. */
+static const size_t counts[] = {1, 2, 3, 5, 1000, 262143, 262144, 262145, 1000003};
+enum { COUNTS = sizeof counts / sizeof *counts, COUNT_LIMIT = 1000003, RANK_LIMIT = 16 };
+
+static float number_of(int32_t rank, uint32_t sum, uint32_t index)
+{
+    PhiloxBlock block = philox4x32_10(philox_key(7, RANDOM_INIT, sum), index, (uint32_t)rank, 0, 0);
+    return ((float)block.word[0] / 4294967296.0f - 0.5f) * ldexpf(1.0f, (int)(block.word[1] % 20));
+}
+
+/* (0 + 1) + (2 + 3) ... */
+static float by_the_tree(int32_t size, uint32_t sum, uint32_t index)
+{
+    float values[RANK_LIMIT];
+    for (int32_t rank = 0; rank < size; rank++)
+        values[rank] = number_of(rank, sum, index);
+    for (int32_t width = 1; width < size; width *= 2)
+        for (int32_t rank = 0; rank + width < size; rank += 2 * width)
+            values[rank] += values[rank + width];
+    return values[0];
+}
+
+static void assert_sum(Communicator *world, const float *values, uint32_t sum)
+{
+    int32_t size = communicator_size(world);
+    bool any_order = (size & (size - 1)) != 0;
+    for (uint32_t i = 0; i < counts[sum]; i++) {
+        float expected = by_the_tree(size, sum, i);
+        if (any_order ? !(fabsf(values[i] - expected) <= 0.5f) : memcmp(&values[i], &expected, sizeof expected) != 0)
+            fail_msg("%u of %zu numbers over %d ranks: %.9g instead of %.9g", i, counts[sum], size, (double)values[i],
+                     (double)expected);
+    }
+}
+
+static void sums_started_together_are_each_the_trees(void **state)
+{
+    Communicator *world = *state;
+    float *values[COUNTS];
+    for (uint32_t sum = 0; sum < COUNTS; sum++) {
+        values[sum] = memory_allocate(counts[sum] + 1, sizeof(float));
+        for (uint32_t i = 0; i < counts[sum]; i++)
+            values[sum][i] = number_of(communicator_rank(world), sum, i);
+        values[sum][counts[sum]] = 42.0f;
+        communicator_sum_float_start(world, values[sum], counts[sum]);
+    }
+    communicator_wait(world);
+    assert_int_equal(communicator_floats_left(world), 0);
+    for (uint32_t sum = 0; sum < COUNTS; sum++) {
+        assert_sum(world, values[sum], sum);
+        assert_true(values[sum][counts[sum]] == 42.0f);
+        free(values[sum]);
+    }
+}
+
+/* Also where the ranks come at other times. */
+static void every_rank_has_the_same_bits_round_after_round(void **state)
+{
+    Communicator *world = *state;
+    float *values = memory_allocate(COUNT_LIMIT, sizeof *values);
+    for (uint32_t round = 0; round < 40; round++) {
+        uint32_t sum = round % COUNTS;
+        for (uint32_t i = 0; i < counts[sum]; i++)
+            values[i] = number_of(communicator_rank(world), sum, i);
+        if ((int32_t)(round % (uint32_t)communicator_size(world)) == communicator_rank(world))
+            communicator_progress(world);
+        communicator_sum_float_start(world, values, counts[sum]);
+        communicator_wait(world);
+        int64_t check[2] = {(int64_t)(checksum64(values, counts[sum] * sizeof *values) >> 1), 0};
+        check[1] = -check[0];
+        communicator_max_int64(world, check, 2);
+        assert_true(check[0] == -check[1]);
+    }
+    free(values);
+}
+
+static void nothing_to_sum_is_nothing_to_wait_for(void **state)
+{
+    Communicator *world = *state, *alone = communicator_alone();
+    float value = 3.0f;
+    communicator_sum_float_start(world, &value, 0);
+    communicator_wait(world);
+    communicator_sum_float_start(alone, &value, 1);
+    communicator_progress(alone);
+    communicator_wait(alone);
+    assert_true(value == 3.0f);
+    communicator_close(&alone);
+}
+
+static int world_setup(void **state)
+{
+    Diagnostic diagnostic = {0};
+    Communicator *world;
+    must(communicator_open(&world, 0, &diagnostic), &diagnostic);
+    assert_true(communicator_size(world) > 1 && communicator_size(world) <= RANK_LIMIT);
+    *state = world;
+    return 0;
+}
+
+static int world_teardown(void **state)
+{
+    Communicator *world = *state;
+    communicator_close(&world);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sums_started_together_are_each_the_trees),
+        cmocka_unit_test(every_rank_has_the_same_bits_round_after_round),
+        cmocka_unit_test(nothing_to_sum_is_nothing_to_wait_for),
+    };
+    return cmocka_run_group_tests(tests, world_setup, world_teardown);
+}
