@@ -102,16 +102,20 @@ static Status format_settle(CorpusReader *reader, Diagnostic *diagnostic)
     return status;
 }
 
+CorpusReader *corpus_reader_new(const char *path, CorpusOptions options)
+{
+    CorpusReader *reader = memory_allocate(1, sizeof *reader);
+    *reader = (CorpusReader){.path = memory_copy_string(path), .options = options, .arena = arena_create(1 << 16)};
+    return reader;
+}
+
 Status corpus_reader_open(CorpusReader **reader, const char *path, CorpusOptions options, CorpusProblem problem, void *context,
                           Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    CorpusReader *opened = memory_allocate(1, sizeof *opened);
-    *opened = (CorpusReader){.path = memory_copy_string(path),
-                             .options = options,
-                             .problem = problem,
-                             .problem_context = context,
-                             .arena = arena_create(1 << 16)};
+    CorpusReader *opened = corpus_reader_new(path, options);
+    opened->problem = problem;
+    opened->problem_context = context;
     *reader = opened;
     if (!options.words_given)
         opened->options.words = WORDS_TREEBANK;
@@ -178,12 +182,12 @@ Status corpus_reader_error(CorpusReader *reader, const char *file, long line, lo
 
 void corpus_reader_empty_token(CorpusReader *reader, long line, long column)
 {
-    static const char message[] = "the token is empty: its label is kept, and the model sees an unknown piece";
     if (reader->problem)
-        reader->problem(reader->problem_context, reader->path, line, column, PROBLEM_WARNING, "empty-token", message);
-    else if (!reader->empty_token_said)
-        LOG_WARNING("%s:%ld:%ld: %s [empty-token]; further ones are not reported", reader->path, line, column, message);
-    reader->empty_token_said = true;
+        reader->problem(reader->problem_context, reader->path, line, column, PROBLEM_WARNING, "empty-token", CORPUS_EMPTY_TOKEN);
+    else if (!reader->keeps_warnings)
+        corpus_reader_warn(reader, (CorpusWarning){line, column});
+    else if (reader->kept.line == 0)
+        reader->kept = (CorpusWarning){line, column};
 }
 
 Status corpus_reader_append(CorpusReader *reader, CorpusToken token, size_t label_size, Diagnostic *diagnostic)

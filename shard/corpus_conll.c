@@ -44,6 +44,29 @@ static void conll_progress(const CorpusReader *reader, uint64_t *bytes_done, uin
     *bytes_total = source->lines.bytes_total;
 }
 
+static CorpusCut conll_cut(CorpusReader *reader, uint64_t size_bytes, uint64_t limit_bytes, bool documents, CorpusRange *range)
+{
+    ConllSource *source = reader->source;
+    source->document_pending = true; /* where documents do not matter nobody asks */
+    return corpus_lines_cut(&source->lines, size_bytes, limit_bytes, documents, range);
+}
+
+static void conll_open_part(CorpusReader *part, const CorpusReader *reader)
+{
+    const ConllSource *whole = reader->source;
+    ConllSource *source = memory_allocate(1, sizeof *source);
+    source->layout = whole->layout;
+    corpus_lines_share(&source->lines, &whole->lines);
+    part->source = source;
+}
+
+static void conll_start(CorpusReader *part, const CorpusRange *range)
+{
+    ConllSource *source = part->source;
+    source->document_pending = true;
+    corpus_lines_seek(&source->lines, range->begin, range->end, range->lines_before);
+}
+
 /* Is this line readable at all? *usable = false: it was reported, go on with the next. */
 static Status line_check(CorpusReader *reader, const CorpusLine *line, bool *usable, Diagnostic *diagnostic)
 {
@@ -201,3 +224,4 @@ static Status conll_next(CorpusReader *reader, bool *more, Diagnostic *diagnosti
 }
 
 const CorpusOperations corpus_conll = {conll_open, conll_next, conll_close, conll_progress};
+const CorpusCuts corpus_conll_cuts = {conll_cut, conll_open_part, conll_start};

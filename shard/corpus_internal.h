@@ -5,6 +5,7 @@
 #include "core/io/json.h"
 #include "shard/corpus.h"
 #include "shard/corpus_lines.h"
+#include "shard/corpus_ranges.h"
 
 /* One format. `open` sets reader->source, which `close` frees (also when it is NULL, or half made).
  * `next` appends the tokens of one sentence, or sets reader->text; *more = false and neither at the end. */
@@ -15,6 +16,14 @@ typedef struct CorpusOperations {
     void (*progress)(const CorpusReader *reader, uint64_t *bytes_done, uint64_t *bytes_total);
 } CorpusOperations;
 extern const CorpusOperations corpus_conll, corpus_csv, corpus_jsonl, corpus_prodigy, corpus_labelstudio, corpus_spacy, corpus_brat;
+
+/* Of a format whose files can be cut: what corpus_ranges.h says. open_part sets part->source, as open does. */
+typedef struct CorpusCuts {
+    CorpusCut (*cut)(CorpusReader *reader, uint64_t size_bytes, uint64_t limit_bytes, bool documents, CorpusRange *range);
+    void (*open_part)(CorpusReader *part, const CorpusReader *reader);
+    void (*start)(CorpusReader *part, const CorpusRange *range);
+} CorpusCuts;
+extern const CorpusCuts corpus_conll_cuts;
 
 typedef ARRAY(CorpusToken) CorpusTokenArray;
 typedef ARRAY(CorpusSpan) CorpusSpanArray;
@@ -38,6 +47,8 @@ struct CorpusReader {
     void *problem_context;
     bool refused;          /* the file is no text, which was told: there is nothing to read */
     bool empty_token_said; /* without a problem function a kind of warning is logged once */
+    bool keeps_warnings;   /* and not even that: kept has it */
+    CorpusWarning kept;
     bool counts_said;
     Arena *arena; /* texts of the current sentence */
     size_t sentence_bytes;
@@ -49,10 +60,16 @@ struct CorpusReader {
     CorpusSentence sentence;
 };
 
+/* A reader without an operation yet. */
+CorpusReader *corpus_reader_new(const char *path, CorpusOptions options);
+/* corpus_reader_cut of a format that lines make up, for its `cut`. */
+CorpusCut corpus_lines_cut(CorpusLines *lines, uint64_t size_bytes, uint64_t limit_bytes, bool documents, CorpusRange *range);
+
 /* An error ends the reading unless there is somebody to tell it to, who then goes on with the next line or record. file: NULL is the
  * reader's path. */
 Status corpus_reader_error(CorpusReader *reader, const char *file, long line, long column, const char *rule, Diagnostic *diagnostic,
                            const char *format, ...) PRINTF_LIKE(7, 8);
+#define CORPUS_EMPTY_TOKEN "the token is empty: its label is kept, and the model sees an unknown piece"
 void corpus_reader_empty_token(CorpusReader *reader, long line, long column);
 /* Copies token and label to the arena and appends. STATUS_LIMIT when the sentence grows over its bounds. */
 NODISCARD Status corpus_reader_append(CorpusReader *reader, CorpusToken token, size_t label_size, Diagnostic *diagnostic);

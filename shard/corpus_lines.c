@@ -25,24 +25,42 @@ Status corpus_lines_open(CorpusLines *lines, const char *path, Diagnostic *diagn
     }
     lines->file = file;
     lines->bytes_total = (uint64_t)information.st_size;
+    lines->bytes_end = UINT64_MAX;
     lines->buffer = memory_allocate(BUFFER_SIZE, 1);
     return STATUS_OK;
 }
 
+void corpus_lines_share(CorpusLines *lines, const CorpusLines *other)
+{
+    *lines = (CorpusLines){
+        .file = other->file, .borrowed = true, .path = other->path, .bytes_total = other->bytes_total, .exhausted = true};
+    lines->buffer = memory_allocate(BUFFER_SIZE, 1);
+}
+
+void corpus_lines_seek(CorpusLines *lines, uint64_t begin, uint64_t end, long lines_before)
+{
+    lines->begin = lines->end = 0;
+    lines->exhausted = false;
+    lines->number = lines_before;
+    lines->bytes_done = begin;
+    lines->bytes_end = end;
+}
+
 void corpus_lines_close(CorpusLines *lines)
 {
-    if (lines->file >= 0)
+    if (lines->file >= 0 && !lines->borrowed)
         close(lines->file);
     free(lines->buffer);
     text_free(&lines->line);
     *lines = (CorpusLines){.file = -1};
 }
 
-static Status lines_fill(CorpusLines *lines, Diagnostic *diagnostic)
+Status corpus_lines_fill(CorpusLines *lines, Diagnostic *diagnostic)
 {
+    uint64_t left = lines->bytes_end - lines->bytes_done;
     ssize_t count;
     do
-        count = read(lines->file, lines->buffer, BUFFER_SIZE);
+        count = pread(lines->file, lines->buffer, left < BUFFER_SIZE ? (size_t)left : BUFFER_SIZE, (off_t)lines->bytes_done);
     while (count < 0 && errno == EINTR);
     if (count < 0)
         return FAIL_AT(diagnostic, status_from_errno(errno), lines->path, lines->number + 1, 0, "cannot read on: %s",
@@ -53,31 +71,30 @@ static Status lines_fill(CorpusLines *lines, Diagnostic *diagnostic)
     return STATUS_OK;
 }
 
-static void line_finish(CorpusLines *lines, CorpusLine *line)
+/* bytes: [size], and room for a terminator. */
+static void line_finish(CorpusLines *lines, char *bytes, size_t size, CorpusLine *line)
 {
-    Text *text = &lines->line;
-    text_append(text, "", 0);
-    line->too_long = text->size > CORPUS_LINE_LIMIT;
+    line->too_long = size > CORPUS_LINE_LIMIT;
     if (line->too_long)
-        text->size = CORPUS_LINE_LIMIT;
-    else if (text->size > 0 && text->bytes[text->size - 1] == '\r')
-        text->size--;
-    text->bytes[text->size] = '\0';
+        size = CORPUS_LINE_LIMIT;
+    else if (size > 0 && bytes[size - 1] == '\r')
+        size--;
+    bytes[size] = '\0';
     lines->number++;
-    bool marked = lines->number == 1 && text->size >= 3 && memcmp(text->bytes, "\xEF\xBB\xBF", 3) == 0;
-    line->bytes = text->bytes + (marked ? 3 : 0);
-    line->size = text->size - (marked ? 3 : 0);
+    bool marked = lines->number == 1 && size >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0;
+    line->bytes = bytes + (marked ? 3 : 0);
+    line->size = size - (marked ? 3 : 0);
     line->number = lines->number;
 }
 
-Status corpus_lines_next(CorpusLines *lines, CorpusLine *line, bool *more, Diagnostic *diagnostic)
+/* A line that the buffer does not hold as a whole. */
+static Status line_gather(CorpusLines *lines, CorpusLine *line, bool *more, Diagnostic *diagnostic)
 {
-    text_clear(&lines->line);
     bool anything = false;
-    *more = false;
-    for (;;) {
+    text_clear(&lines->line);
+    for (const char *newline = NULL; !newline; anything = true) {
         if (lines->begin == lines->end) {
-            Status status = lines->exhausted ? STATUS_OK : lines_fill(lines, diagnostic);
+            Status status = lines->exhausted ? STATUS_OK : corpus_lines_fill(lines, diagnostic);
             if (status != STATUS_OK)
                 return status;
             if (lines->exhausted)
@@ -85,20 +102,30 @@ Status corpus_lines_next(CorpusLines *lines, CorpusLine *line, bool *more, Diagn
         }
         const char *start = lines->buffer + lines->begin;
         size_t available = lines->end - lines->begin;
-        const char *newline = memchr(start, '\n', available);
+        newline = memchr(start, '\n', available);
         size_t taken = newline ? (size_t)(newline - start) : available;
         /* What is beyond the limit (and a CR) is read but not kept. */
         size_t room = (size_t)CORPUS_LINE_LIMIT + 2 - lines->line.size;
         text_append(&lines->line, start, taken < room ? taken : room);
         lines->begin += taken + (newline != NULL);
         lines->bytes_done += taken + (newline != NULL);
-        anything = true;
-        if (newline)
-            break;
     }
-    if (!anything)
-        return STATUS_OK;
-    line_finish(lines, line);
+    *more = anything;
+    if (anything)
+        line_finish(lines, lines->line.bytes, lines->line.size, line);
+    return STATUS_OK;
+}
+
+Status corpus_lines_next(CorpusLines *lines, CorpusLine *line, bool *more, Diagnostic *diagnostic)
+{
+    char *start = lines->buffer + lines->begin;
+    const char *newline = lines->begin < lines->end ? memchr(start, '\n', lines->end - lines->begin) : NULL;
+    if (!newline)
+        return line_gather(lines, line, more, diagnostic);
+    size_t size = (size_t)(newline - start);
+    lines->begin += size + 1;
+    lines->bytes_done += size + 1;
+    line_finish(lines, start, size, line);
     *more = true;
     return STATUS_OK;
 }

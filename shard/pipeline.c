@@ -10,23 +10,26 @@
 /* Of one slot. */
 typedef struct Place {
     void *slot;
-    bool worked; /* ready to be finished */
-    Status fill_status, work_status;
-    Diagnostic fill_diagnostic, work_diagnostic;
+    bool is_read;                     /* ready for its turn */
+    bool worked;                      /* ready to be finished */
+    Status input_status, work_status; /* input: of fill or read, which came after all that the slot holds */
+    Diagnostic input_diagnostic, work_diagnostic;
     size_t cost;
 } Place;
 
-/* Pieces are numbered in the order of the input; piece k is in place k % place_count. finished <= taken <= filled <= finished + place_count. */
+/* Pieces are numbered in the order of the input; piece k is in place k % place_count. finished <= taken <= ordered <= reading <=
+ * filled <= finished + place_count. */
 typedef struct Pipeline {
     const PipelineStages *stages;
     Place *places;
     int64_t place_count;
     pthread_mutex_t lock; /* guards all that follows, and the places' state */
     pthread_cond_t changed;
-    int64_t filled, taken, finished;
+    int64_t filled, reading, ordered, taken, finished;
     size_t cost;    /* of the pieces that are filled and not finished */
     bool filling;   /* somebody is */
     bool exhausted; /* there is nothing more to fill */
+    bool broken;    /* the piece that was ordered last is followed by an error */
     bool over;
     Status status; /* of the run, with its diagnostic */
     Diagnostic diagnostic;
@@ -45,7 +48,7 @@ int32_t pipeline_processors(void)
     return count > 0 ? count : 1;
 }
 
-/* The three steps are called with the lock held, and give it up while the stage runs. */
+/* The four steps are called with the lock held, and give it up while the stage runs. */
 
 static void fill_next(Pipeline *pipeline)
 {
@@ -53,16 +56,40 @@ static void fill_next(Pipeline *pipeline)
     bool more = true;
     pipeline->filling = true;
     pthread_mutex_unlock(&pipeline->lock);
-    place->worked = false;
-    place->fill_status = pipeline->stages->fill(pipeline->stages->context, place->slot, &more, &place->fill_diagnostic);
-    more = more || place->fill_status != STATUS_OK;
+    place->is_read = place->worked = false;
+    place->input_status = pipeline->stages->fill(pipeline->stages->context, place->slot, &more, &place->input_diagnostic);
+    more = more || place->input_status != STATUS_OK;
     place->cost = more ? pipeline->stages->cost(pipeline->stages->context, place->slot) : 0;
     pthread_mutex_lock(&pipeline->lock);
     pipeline->filling = false;
-    pipeline->exhausted = !more || place->fill_status != STATUS_OK;
+    pipeline->exhausted |= !more || place->input_status != STATUS_OK;
     if (more) {
         pipeline->filled++;
         pipeline->cost += place->cost;
+    }
+}
+
+static void read_next(Pipeline *pipeline)
+{
+    const PipelineStages *stages = pipeline->stages;
+    Place *place = &pipeline->places[pipeline->reading++ % pipeline->place_count];
+    Diagnostic diagnostic = {0};
+    pthread_mutex_unlock(&pipeline->lock);
+    Status status = stages->read(stages->context, place->slot, &diagnostic);
+    if (status != STATUS_OK) {
+        place->input_status = status;
+        place->input_diagnostic = diagnostic;
+    }
+    pthread_mutex_lock(&pipeline->lock);
+    place->is_read = true;
+    pipeline->exhausted |= status != STATUS_OK;
+    while (pipeline->ordered < pipeline->reading && !pipeline->broken) {
+        place = &pipeline->places[pipeline->ordered % pipeline->place_count];
+        if (!place->is_read)
+            break;
+        stages->order(stages->context, place->slot);
+        pipeline->broken = place->input_status != STATUS_OK;
+        pipeline->ordered++;
     }
 }
 
@@ -83,9 +110,9 @@ static void finish_next(Pipeline *pipeline)
     pthread_mutex_unlock(&pipeline->lock);
     if (status == STATUS_OK)
         status = pipeline->stages->finish(pipeline->stages->context, place->slot, &diagnostic);
-    if (status == STATUS_OK && place->fill_status != STATUS_OK) {
-        status = place->fill_status;
-        diagnostic = place->fill_diagnostic;
+    if (status == STATUS_OK && place->input_status != STATUS_OK) {
+        status = place->input_status;
+        diagnostic = place->input_diagnostic;
     }
     pthread_mutex_lock(&pipeline->lock);
     pipeline->finished++;
@@ -111,8 +138,10 @@ static void take_part(Pipeline *pipeline, bool finishes)
         bool ready = pipeline->finished < pipeline->taken && pipeline->places[pipeline->finished % pipeline->place_count].worked;
         if (finishes && ready)
             finish_next(pipeline);
-        else if (pipeline->taken < pipeline->filled)
+        else if (pipeline->taken < pipeline->ordered)
             work_next(pipeline);
+        else if (pipeline->reading < pipeline->filled && !pipeline->broken)
+            read_next(pipeline);
         else if (may_fill(pipeline))
             fill_next(pipeline);
         else if (pipeline->exhausted && !pipeline->filling && pipeline->finished == pipeline->filled)

@@ -1,9 +1,9 @@
-/* An ordered pipeline with bounded memory: read -> work -> write, on several threads. Internal to shard/.
+/* An ordered pipeline with bounded memory: cut -> read -> work -> write, on several threads. Internal to shard/.
  *
- * Slots go round: `fill` puts the next piece of input into one, `work` makes something of it, `finish` takes it out. fill is called by one
- * thread at a time and finish by the calling thread only, both in the order of the input; work by any thread, on several slots at once. Every
- * thread takes the next thing that there is to do, so that none waits while there is something. What happens is the same for any number of
- * threads: of several errors the one that comes first in the input counts, and everything before it was finished. */
+ * Slots go round: `fill` puts the next piece of input into one, `read` and `work` make something of it, `finish` takes it out. fill is called
+ * by one thread at a time and finish by the calling thread only, both in the order of the input; read and work by any thread, on several
+ * slots at once. Every thread takes the next thing that there is to do, so that none waits while there is something. What happens is the same
+ * for any number of threads: of several errors the one that comes first in the input counts, and everything before it was finished. */
 #ifndef NERSWEEP_SHARD_PIPELINE_H
 #define NERSWEEP_SHARD_PIPELINE_H
 
@@ -15,8 +15,12 @@
 
 typedef struct PipelineStages {
     void *context;
-    /* *more = false: the slot stays empty, the input is at its end. After an error, what the slot holds still goes through work and finish. */
+    /* *more = false: the slot stays empty, the input is at its end. After an error, what the slot holds still goes through all that follows. */
     Status (*fill)(void *context, void *slot, bool *more, Diagnostic *diagnostic);
+    /* After an error, which comes before one of fill, what the slot holds still goes through work and finish; no further one is begun. */
+    Status (*read)(void *context, void *slot, Diagnostic *diagnostic);
+    /* Between read and work, in the order of the input: what depends on what was read before. All others wait meanwhile. */
+    void (*order)(void *context, void *slot);
     Status (*work)(void *context, void *slot, Diagnostic *diagnostic);
     Status (*finish)(void *context, void *slot, Diagnostic *diagnostic);
     size_t (*cost)(void *context, const void *slot); /* bytes that a filled slot holds on to */

@@ -14,11 +14,12 @@ struct SequenceReader {
     const CorpusSentence *ahead; /* read, not yet used; documents only */
     bool ahead_read;
     int64_t dropped;
+    uint64_t uncut_until; /* byte of the file that no border of ranges comes before */
 };
 
 /* ---- batches ---- */
 
-void sequence_batch_clear(SequenceBatch *batch)
+static void batch_clear(SequenceBatch *batch)
 {
     text_clear(&batch->bytes);
     batch->text_offsets.count = batch->text_sizes.count = batch->labels.count = batch->labels_written.count = 0;
@@ -27,7 +28,7 @@ void sequence_batch_clear(SequenceBatch *batch)
     batch->names = label_set_create();
 }
 
-void sequence_batch_free(SequenceBatch *batch)
+static void batch_free(SequenceBatch *batch)
 {
     text_free(&batch->bytes);
     array_free(&batch->text_offsets);
@@ -39,12 +40,6 @@ void sequence_batch_free(SequenceBatch *batch)
     array_free(&batch->sequences);
     label_set_destroy(&batch->names);
     *batch = (SequenceBatch){0};
-}
-
-size_t sequence_batch_cost(const SequenceBatch *batch)
-{
-    enum { TOKEN_COST = 128 }; /* places and offsets here, pieces and windows later */
-    return batch->bytes.size * 4 + batch->labels.count * TOKEN_COST;
 }
 
 int32_t sequence_batch_sentence(const SequenceBatch *batch, int32_t index, int32_t *first)
@@ -112,6 +107,8 @@ Status sequence_reader_open(SequenceReader **reader, const SequenceFiles *files,
         TRY(weak_reader_open(&(*reader)->weak, files->paths, files->path_count, options, files->vote, diagnostic));
     else
         TRY(corpus_reader_open(&(*reader)->corpus, files->paths[0], options, NULL, NULL, diagnostic));
+    if ((*reader)->corpus && corpus_reader_cuts((*reader)->corpus))
+        corpus_reader_keep_warnings((*reader)->corpus);
 out:
     if (status != STATUS_OK)
         sequence_reader_close(reader);
@@ -213,12 +210,102 @@ static Status sequence_next(SequenceReader *reader, SequenceBatch *batch, bool *
     return STATUS_OK;
 }
 
-Status sequence_reader_fill(SequenceReader *reader, SequenceBatch *batch, Diagnostic *diagnostic)
+/* Fills the batch with the next sequences, until it has so many tokens; without any it is the end. */
+static Status batch_fill(SequenceReader *reader, SequenceBatch *batch, size_t token_limit, Diagnostic *diagnostic)
 {
     bool more = true;
     Status status = STATUS_OK;
-    sequence_batch_clear(batch);
-    while (status == STATUS_OK && more && batch->labels.count < SEQUENCE_BATCH_TOKENS)
+    while (status == STATUS_OK && more && batch->labels.count < token_limit)
         status = sequence_next(reader, batch, &more, diagnostic);
     return status;
+}
+
+/* ---- parts ---- */
+
+static void reader_of_ranges(SequenceReader **part, const SequenceReader *reader)
+{
+    *part = memory_allocate(1, sizeof **part);
+    (*part)->path = memory_copy_string(reader->path);
+    (*part)->weight = reader->weight;
+    (*part)->documents = reader->documents;
+    corpus_reader_open_part(&(*part)->corpus, reader->corpus);
+}
+
+/* Cuts the next range off, unless there is none of reasonable size, or something is read ahead already. */
+static CorpusCut range_cut(SequenceReader *reader, size_t size_bytes, SequencePart *part)
+{
+    if (reader->weak || !corpus_reader_cuts(reader->corpus) || reader->ahead_read ||
+        sequence_reader_bytes_done(reader) < reader->uncut_until)
+        return CORPUS_CUT_NONE;
+    CorpusCut cut = corpus_reader_cut(reader->corpus, size_bytes, SEQUENCE_PART_LIMIT, reader->documents, &part->range);
+    if (cut == CORPUS_CUT_NONE)
+        reader->uncut_until = part->range.end;
+    return cut;
+}
+
+Status sequence_reader_take(SequenceReader *reader, size_t size_bytes, SequencePart *part, bool *more, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    sequence_part_clear(part);
+    CorpusCut cut = range_cut(reader, size_bytes, part);
+    part->is_cut = *more = cut == CORPUS_CUT_RANGE;
+    if (part->is_cut && !part->reader)
+        reader_of_ranges(&part->reader, reader);
+    if (cut == CORPUS_CUT_NONE) {
+        status = batch_fill(reader, &part->batch, SEQUENCE_BATCH_TOKENS, diagnostic);
+        *more = part->batch.sequences.count > 0;
+        if (reader->corpus)
+            part->warning = corpus_reader_kept_warning(reader->corpus);
+    }
+    return status;
+}
+
+Status sequence_part_read(SequencePart *part, Diagnostic *diagnostic)
+{
+    if (!part->is_cut)
+        return STATUS_OK;
+    part->reader->ahead = NULL;
+    part->reader->ahead_read = false;
+    corpus_reader_start(part->reader->corpus, &part->range);
+    Status status = batch_fill(part->reader, &part->batch, SIZE_MAX, diagnostic);
+    part->warning = corpus_reader_kept_warning(part->reader->corpus);
+    return status;
+}
+
+void sequence_part_tell(SequenceReader *reader, const SequencePart *part)
+{
+    if (reader->corpus)
+        corpus_reader_warn(reader->corpus, part->warning);
+}
+
+size_t sequence_part_cost(const SequencePart *part)
+{
+    enum { TOKEN_COST = 128 }; /* places and offsets here, pieces and windows later */
+    size_t bytes = part->is_cut ? (size_t)(part->range.end - part->range.begin) : part->batch.bytes.size;
+    size_t tokens = part->is_cut ? (size_t)part->range.line_count : part->batch.labels.count;
+    return bytes * 4 + tokens * TOKEN_COST;
+}
+
+size_t sequence_part_bytes(const SequencePart *part)
+{
+    return part->batch.bytes.capacity + (part->reader ? corpus_reader_bytes(part->reader->corpus) : 0);
+}
+
+void sequence_part_clear(SequencePart *part)
+{
+    part->is_cut = false;
+    part->warning = (CorpusWarning){0};
+    batch_clear(&part->batch);
+}
+
+void sequence_part_close(SequencePart *part)
+{
+    sequence_reader_close(&part->reader);
+}
+
+void sequence_part_free(SequencePart *part)
+{
+    sequence_part_close(part);
+    batch_free(&part->batch);
+    *part = (SequencePart){0};
 }

@@ -23,7 +23,7 @@ typedef ARRAY(size_t) Sizes;
 
 /* A batch on its way, and what is made of it. */
 typedef struct BuildSlot {
-    SequenceBatch batch;
+    SequencePart part;
     int64_t first_sentence; /* of the batch, in its input */
     InputSurvey survey;
     ShardRecords records;
@@ -66,7 +66,7 @@ typedef struct Pass {
 
 static void slot_free(BuildSlot *slot)
 {
-    sequence_batch_free(&slot->batch);
+    sequence_part_free(&slot->part);
     input_survey_free(&slot->survey);
     shard_records_free(&slot->records);
     aligned_pieces_free(&slot->pieces);
@@ -249,22 +249,41 @@ static Status pass_fill(void *context, void *filled, bool *more, Diagnostic *dia
     Pass *pass = context;
     BuildSlot *slot = filled;
     Status status = interrupted_check(pass->builder, diagnostic);
-    slot->first_sentence = pass->sentences;
     if (status == STATUS_OK)
-        status = sequence_reader_fill(pass->reader, &slot->batch, diagnostic);
+        status = sequence_reader_take(pass->reader, SEQUENCE_PART_BYTES, &slot->part, more, diagnostic);
     else
-        sequence_batch_clear(&slot->batch);
-    pass->sentences += (int64_t)slot->batch.sentence_starts.count;
-    pass->sequences += (int64_t)slot->batch.sequences.count;
-    *more = slot->batch.sequences.count > 0;
+        sequence_part_clear(&slot->part);
     progress_tell(pass->builder, sequence_reader_bytes_done(pass->reader));
     return status;
+}
+
+static Status pass_read(void *context, void *filled, Diagnostic *diagnostic)
+{
+    (void)context;
+    return sequence_part_read(&((BuildSlot *)filled)->part, diagnostic);
+}
+
+static void pass_order(void *context, void *read)
+{
+    Pass *pass = context;
+    BuildSlot *slot = read;
+    sequence_part_tell(pass->reader, &slot->part);
+    slot->first_sentence = pass->sentences;
+    pass->sentences += (int64_t)slot->part.batch.sentence_starts.count;
+    pass->sequences += (int64_t)slot->part.batch.sequences.count;
 }
 
 static size_t pass_cost(void *context, const void *slot)
 {
     (void)context;
-    return sequence_batch_cost(&((const BuildSlot *)slot)->batch);
+    return sequence_part_cost(&((const BuildSlot *)slot)->part);
+}
+
+/* After a long sequence. */
+static void slot_trim(BuildSlot *slot)
+{
+    if (slot->records.bytes.capacity + sequence_part_bytes(&slot->part) > SLOT_KEPT_BYTES)
+        slot_free(slot);
 }
 
 /* How every file is read. */
@@ -295,7 +314,14 @@ static Status pass_run(Pass *pass, Status (*work)(void *, void *, Diagnostic *),
                            .vote = builder->build->options.weak_vote,
                            .weight = (float)input->weight,
                            .weight_columns = input->kind == SHARD_PSEUDO};
-    PipelineStages stages = {pass, pass_fill, work, finish, pass_cost, BATCHES_COST_LIMIT};
+    PipelineStages stages = {.context = pass,
+                             .fill = pass_fill,
+                             .read = pass_read,
+                             .order = pass_order,
+                             .work = work,
+                             .finish = finish,
+                             .cost = pass_cost,
+                             .cost_limit = BATCHES_COST_LIMIT};
     TRY(corpus_options(builder->build, &corpus, diagnostic));
     TRY(sequence_reader_open(&pass->reader, &files, corpus, builder->build->options.unit == UNIT_DOCUMENT, diagnostic));
     TRY(pipeline_run(&stages, builder->slot_pointers, builder->slot_count, builder->threads, diagnostic));
@@ -303,6 +329,8 @@ static Status pass_run(Pass *pass, Status (*work)(void *, void *, Diagnostic *),
         TRY(FAIL_AT(diagnostic, STATUS_INVALID_INPUT, paths.items[0], 1, 0,
                     "the file holds no labelled token: expected one token and its label a line"));
 out:
+    for (size_t i = 0; i < builder->slot_count; i++)
+        sequence_part_close(&builder->slots[i].part);
     array_free(&paths);
     return status;
 }
@@ -329,17 +357,18 @@ static Status survey_work(void *context, void *worked, Diagnostic *diagnostic)
     const Pass *pass = context;
     BuildSlot *slot = worked;
     input_survey_free(&slot->survey);
-    return input_survey_add(&slot->survey, &slot->batch, !is_gold_train(pass->builder, pass->input), slot->first_sentence,
+    return input_survey_add(&slot->survey, &slot->part.batch, !is_gold_train(pass->builder, pass->input), slot->first_sentence,
                             input_path(pass), diagnostic);
 }
 
 static Status survey_finish(void *context, void *worked, Diagnostic *diagnostic)
 {
     Pass *pass = context;
-    const BuildSlot *slot = worked;
+    BuildSlot *slot = worked;
     input_survey_join(&pass->builder->metadata.inputs.items[pass->input].survey, &slot->survey);
     if (is_gold_train(pass->builder, pass->input)) /* here, in the order of the input: there is room for so many words only */
-        survey_casing_add(&pass->casing, &slot->batch, slot->first_sentence);
+        survey_casing_add(&pass->casing, &slot->part.batch, slot->first_sentence);
+    slot_trim(slot);
     return interrupted_check(pass->builder, diagnostic);
 }
 
@@ -433,10 +462,10 @@ static Status survey(Builder *builder, Diagnostic *diagnostic)
 
 static Status violation_fail(const Pass *pass, const BuildSlot *slot, Diagnostic *diagnostic)
 {
-    const TokenPlace *place = &slot->batch.places.items[slot->violation];
+    const TokenPlace *place = &slot->part.batch.places.items[slot->violation];
     return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, input_path(pass), (long)place->line, place->label_column,
                    "\"%.64s\" is not allowed here by the scheme %s: mend it, or go on without strict",
-                   label_set_name(slot->batch.names, slot->batch.labels_written.items[slot->violation]),
+                   label_set_name(slot->part.batch.names, slot->part.batch.labels_written.items[slot->violation]),
                    label_scheme_name(pass->builder->metadata.scheme));
 }
 
@@ -444,7 +473,7 @@ static Status violation_fail(const Pass *pass, const BuildSlot *slot, Diagnostic
  * spelt as different files spell them. */
 static Status scheme_check(const Pass *pass, BuildSlot *slot, Diagnostic *diagnostic)
 {
-    const SequenceBatch *batch = &slot->batch;
+    const SequenceBatch *batch = &slot->part.batch;
     slot->violation = -1;
     if (pass->builder->inputs.items[pass->input].kind == SHARD_WEAK)
         return STATUS_OK;
@@ -474,8 +503,8 @@ static Status align_fail(const Pass *pass, BuildSlot *slot, const Sequence *sequ
         }
     }
     Diagnostic found = diagnostic ? *diagnostic : (Diagnostic){0};
-    return FAIL_AT(diagnostic, status, input_path(pass), (long)slot->batch.places.items[sequence->first_token + guilty].line, 1,
-                   "%s", found.message);
+    return FAIL_AT(diagnostic, status, input_path(pass), (long)slot->part.batch.places.items[sequence->first_token + guilty].line,
+                   1, "%s", found.message);
 }
 
 static void counts_take(const Builder *builder, BuildSlot *slot, const Sequence *sequence)
@@ -493,13 +522,13 @@ static void counts_take(const Builder *builder, BuildSlot *slot, const Sequence 
     if (builder->build->options.zero_piece == ZERO_PIECE_UNK)
         counts->unk_pieces -= slot->pieces.zero_piece_tokens;
     for (int32_t i = sequence->first_token; i < sequence->first_token + sequence->token_count; i++)
-        counts->unlabelled_tokens += slot->batch.labels.items[i] == SEQUENCE_UNLABELLED;
+        counts->unlabelled_tokens += slot->part.batch.labels.items[i] == SEQUENCE_UNLABELLED;
 }
 
 /* Tokens and labels of one sequence as aligning and the store want them. */
 static Status sequence_take(const Pass *pass, BuildSlot *slot, const Sequence *sequence, Diagnostic *diagnostic)
 {
-    const SequenceBatch *batch = &slot->batch;
+    const SequenceBatch *batch = &slot->part.batch;
     int32_t outside = label_set_find(pass->builder->metadata.all_labels, "O");
     slot->texts.count = slot->sizes.count = slot->gold.count = slot->token_labels.count = 0;
     for (int32_t i = sequence->first_token; i < sequence->first_token + sequence->token_count; i++) {
@@ -528,13 +557,13 @@ static Status write_work(void *context, void *worked, Diagnostic *diagnostic)
     slot->counts = (ShardCounts){0};
     slot->gold_of_name.count = slot->label_of_name.count = 0;
     shard_records_clear(&slot->records);
-    for (int32_t name = 0; name < label_set_count(slot->batch.names); name++) {
-        array_push(&slot->gold_of_name, label_set_find(metadata->all_labels, label_set_name(slot->batch.names, name)));
-        array_push(&slot->label_of_name, label_set_find(metadata->labels, label_set_name(slot->batch.names, name)));
+    for (int32_t name = 0; name < label_set_count(slot->part.batch.names); name++) {
+        array_push(&slot->gold_of_name, label_set_find(metadata->all_labels, label_set_name(slot->part.batch.names, name)));
+        array_push(&slot->label_of_name, label_set_find(metadata->labels, label_set_name(slot->part.batch.names, name)));
     }
     TRY(scheme_check(pass, slot, diagnostic));
-    for (size_t s = 0; s < slot->batch.sequences.count; s++) {
-        const Sequence *sequence = &slot->batch.sequences.items[s];
+    for (size_t s = 0; s < slot->part.batch.sequences.count; s++) {
+        const Sequence *sequence = &slot->part.batch.sequences.items[s];
         TRY(sequence_take(pass, slot, sequence, diagnostic));
         aligned_pieces_clear(&slot->pieces);
         status = align_tokens(builder->wordpiece, slot->texts.items, slot->sizes.items, slot->token_labels.items,
@@ -545,7 +574,7 @@ static Status write_work(void *context, void *worked, Diagnostic *diagnostic)
         windows_cut(slot->pieces.token_index.items, (int32_t)slot->pieces.ids.count, options->max_seq_length, options->stride,
                     &slot->windows);
         counts_take(builder, slot, sequence);
-        shard_records_add(&slot->records, builder->inputs.items[pass->input].source, &slot->batch, sequence, slot->gold.items,
+        shard_records_add(&slot->records, builder->inputs.items[pass->input].source, &slot->part.batch, sequence, slot->gold.items,
                           &slot->pieces, &slot->windows, wordpiece_specials(builder->wordpiece));
     }
 out:
@@ -559,8 +588,8 @@ static Status write_finish(void *context, void *worked, Diagnostic *diagnostic)
     BuildSlot *slot = worked;
     Status status = interrupted_check(builder, diagnostic);
     if (slot->violation >= 0 && !pass->violation_said) {
-        const TokenPlace *place = &slot->batch.places.items[slot->violation];
-        const char *label = label_set_name(slot->batch.names, slot->batch.labels_written.items[slot->violation]);
+        const TokenPlace *place = &slot->part.batch.places.items[slot->violation];
+        const char *label = label_set_name(slot->part.batch.names, slot->part.batch.labels_written.items[slot->violation]);
         LOG_WARNING("%s:%ld:%ld: \"%.64s\" is not allowed here by the scheme %s; `nersweep lint` lists all such places",
                     input_path(pass), (long)place->line, (long)place->label_column, label,
                     label_scheme_name(builder->metadata.scheme));
@@ -569,8 +598,7 @@ static Status write_finish(void *context, void *worked, Diagnostic *diagnostic)
     if (status == STATUS_OK)
         status = shard_writer_add(builder->writer, builder->inputs.items[pass->input].split, &slot->records, diagnostic);
     shard_counts_add(&builder->metadata.inputs.items[pass->input].counts, &slot->counts);
-    if (slot->records.bytes.capacity + slot->batch.bytes.capacity > SLOT_KEPT_BYTES)
-        slot_free(slot);
+    slot_trim(slot);
     return status;
 }
 
