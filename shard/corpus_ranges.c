@@ -100,9 +100,9 @@ CorpusCut corpus_lines_cut(CorpusLines *lines, uint64_t size_bytes, uint64_t lim
     bytes_skip(lines, size_bytes, &failed);
     line_skip(lines, &failed);
     while (!border && lines->bytes_done - range->begin <= limit_bytes && available(lines, &failed) > 0) {
-        border = documents ? at_document(lines, &failed) : blank_line_take(lines, &failed);
-        if (documents && !border)
-            line_skip(lines, &failed);
+        border = blank_line_take(lines, &failed);
+        if (documents)
+            border = border && at_document(lines, &failed);
     }
     range->end = lines->bytes_done;
     range->line_count = lines->number - range->lines_before;

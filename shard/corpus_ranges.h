@@ -25,8 +25,8 @@ typedef enum CorpusCut {
 
 /* Can the reader's file be cut? A CoNLL file can, unless problems are handed to a function. */
 bool corpus_reader_cuts(const CorpusReader *reader);
-/* The next range, of size_bytes and what there is up to the next border: behind a blank line or, where documents must stay whole, before a
- * line that begins with -DOCSTART-. limit_bytes: where it gives up. It may take turns with corpus_reader_next; a document begins where it
+/* The next range, of size_bytes and what there is up to the next border: behind a blank line that, where documents must stay whole, a line
+ * that begins with -DOCSTART- follows. (Without the blank line an error in that line would come within the sentence.) limit_bytes: where it gives up. It may take turns with corpus_reader_next; a document begins where it
  * goes on. */
 CorpusCut corpus_reader_cut(CorpusReader *reader, uint64_t size_bytes, uint64_t limit_bytes, bool documents, CorpusRange *range);
 

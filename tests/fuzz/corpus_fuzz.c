@@ -6,6 +6,7 @@
 #include "core/io/file.h"
 #include "shard/corpus.h"
 #include "tests/fuzz/harness.h"
+#include "tests/shard/reading.h"
 
 static const char divider[] = "====\n";
 
@@ -68,6 +69,21 @@ static void read_corpus(const char *path, CorpusOptions options, CorpusProblem p
     ASSERT(fuzz_is_utf8((const uint8_t *)diagnostic.message, strlen(diagnostic.message)));
 }
 
+/* In ranges it is the same file, wherever it is cut. */
+static void read_ranges(const char *path, CorpusOptions options, size_t size)
+{
+    const RangeSizes sizes[] = {
+        {1, UINT64_MAX, false}, {1, UINT64_MAX, true}, {size / 3, size / 2, false}, {size / 7, size / 2, true}, {1, 16, false}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        ReadingCounts counts;
+        char *whole = reading_of_whole(path, options, sizes[i].documents);
+        char *ranges = reading_of_ranges(path, options, &sizes[i], &counts);
+        ASSERT(strcmp(whole, ranges) == 0);
+        free(whole);
+        free(ranges);
+    }
+}
+
 static char *write_input(const uint8_t *bytes, size_t size)
 {
     if (FUZZ_FORMAT != CORPUS_BRAT)
@@ -84,6 +100,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     CorpusOptions options = {.format = FUZZ_FORMAT, .label_list = "O,B-X,I-X"};
     read_corpus(path, options, NULL);
     read_corpus(path, options, check_problem);
+    if (FUZZ_FORMAT == CORPUS_CONLL)
+        read_ranges(path, options, size);
     if (corpus_format_is_text(FUZZ_FORMAT)) {
         options.keep_text = true;
         read_corpus(path, options, NULL);

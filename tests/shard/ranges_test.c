@@ -1,0 +1,230 @@
+/* A CoNLL file that is read in ranges reads as one that is read as a whole. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reading.h"
+#include "shard/sequence_reader.h"
+#include "support.h"
+
+/* Each with what may stand at a border, and nothing of it twice. */
+static const char *const VARIANTS[] = {
+    "a\tO\nb\tB-X\n\nc\tO\n\nd\tI-X\n",
+    "a\tO\n\nb\tO", /* nothing ends the last line */
+    "a\tO\n\nb\tO\n\n \t \n\n",
+    "\n\n\na\tO\n\n\n\nb\tO\n\n\n",
+    "\xEF\xBB\xBF"
+    "a\tO\n\nb\tO\n",
+    "\xEF\xBB\xBF\n\na\tO\n\nb\tO\n",
+    "a\tO\r\nb\tO\r\n\r\nc\tO\r\n\r\n\r\nd\tO\r\n",
+    "a\tO\n   \nb\tO\n\t\nc\tO\n \t \r\nd\tO\n\r\r\ne\tO\n",
+    "# one\na\tO\n\n# two\n# three\nb\tO\n\n#\nc\tO\n\n# nothing\n\n#\n\nd\tO\n# in it\ne\tO\n",
+    "-DOCSTART-\tO\n\na\tO\n\nb\tO\n\n-DOCSTART-\tO\n\nc\tO\n",
+    "-DOCSTART- -X- O O\n\na NN I-NP O\nb NN I-NP B-X\n\n-DOCSTART- -X- O O\n\nc NN O O\n",
+    "a\tO\n-DOCSTART-\tO\nb\tO\n-DOCSTART-\nc\tO\n\n-DOCSTART-\n-DOCSTART- \n\nd\tO\n-DOCSTART-",
+    "a\tO\n-DOCSTART-\xFF\tO\n",
+    "a\tO\n\n-DOCSTART-x\tO\n\nb\tO\n\n-DOCSTART-\r\n\r\nc\tO\n",
+    "1\ta\tO\n2\t-DOCSTART-\tO\n3\tb\tO\n\n4\tc\tO\n5\t-DOCSTART-\tO\n\n6\td\tO\n",
+    "a\tO\n\n\tO\nb\tO\n\n\tO\n\n\tB-X\n", /* tokens without text */
+    "a O\n\n O\nb O\n",
+    "a\tO\n\nb\n\nc\tO\n", /* errors: at the first, in the midst, at the last sentence, behind good ones */
+    "a\n\nb\tO\n\nc\tO\n",
+    "a\tO\n\nb\tO\n\nc\tO\nd\n",
+    "a\tO\n\nb\tO\nc\t\n\nd\tO\n",
+    "a\tO\n\nb\tO\n\n\xFF\tO\n\nc\n",
+    "a\tO\n\nb\rc\tO\n\nd\tO\n",
+    "a\tO\n\n\tO\nb\n\n\tO\n", /* a warning before an error and one behind it */
+    "a\tO\n\nb\n\n\tO\n",
+    "",
+    "\n",
+    " \t",
+    "# nothing\n\n# at all\n",
+};
+
+/* As columns are found, so are weights. */
+static const char WEIGHTED[] = "a\tO\t0.5\nb\tO\t0.5\n\nc\tO\t1\n\nd\tO\t0.25\n\ne\tO\t0.25\nf\tO\t0.5\n\ng\tO\t1\n";
+
+static void compare(const char *path, CorpusOptions options, const RangeSizes *sizes, ReadingCounts *counts)
+{
+    char *whole = reading_of_whole(path, options, sizes->documents);
+    char *ranges = reading_of_ranges(path, options, sizes, counts);
+    if (strcmp(whole, ranges) != 0)
+        fail_msg("%llu to %llu bytes%s: whole\n%s\nin ranges\n%s", (unsigned long long)sizes->size_bytes,
+                 (unsigned long long)sizes->limit_bytes, sizes->documents ? " of documents" : "", whole, ranges);
+    free(whole);
+    free(ranges);
+}
+
+static void compare_all(const char *folder, const char *text, CorpusOptions options)
+{
+    char *path = scratch_write(folder, "corpus.conll", text);
+    ReadingCounts counts;
+    options.format = CORPUS_CONLL;
+    for (int documents = 0; documents < 2; documents++)
+        for (uint64_t size = 0; size <= strlen(text) + 1; size++) {
+            compare(path, options, &(RangeSizes){size, UINT64_MAX, documents}, &counts);
+            compare(path, options, &(RangeSizes){size, size, documents}, &counts);
+            compare(path, options, &(RangeSizes){size, size + 7, documents}, &counts);
+        }
+    free(path);
+}
+
+static void ranges_of_any_size_read_as_the_whole_file(void **state)
+{
+    for (size_t i = 0; i < sizeof VARIANTS / sizeof *VARIANTS; i++)
+        compare_all(*state, VARIANTS[i], (CorpusOptions){0});
+    compare_all(*state, WEIGHTED, (CorpusOptions){.weight_column = true});
+    compare_all(*state, "1\ta\tO\n2\t-DOCSTART-\tO\n3\tb\tO\n\n4\tc\tO\n", (CorpusOptions){.token_column = 2});
+}
+
+static void example_files_read_as_the_whole_file(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"examples/train.conll", "examples/dev.conll", "tests/shard/data/small.conll"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        ReadingCounts counts;
+        char *path = memory_format("%s/%s", NERSWEEP_SOURCE_DIR, files[i]);
+        for (uint64_t size = 1; size < 20000; size = size * 3 + 1) {
+            compare(path, (CorpusOptions){.format = CORPUS_CONLL}, &(RangeSizes){size, UINT64_MAX, false}, &counts);
+            assert_int_equal(counts.by_itself, 0);
+            if (size == 1)
+                assert_true(counts.ranges >= 2);
+            compare(path, (CorpusOptions){.format = CORPUS_CONLL}, &(RangeSizes){size, UINT64_MAX, true}, &counts);
+        }
+        free(path);
+    }
+}
+
+/* Borders and lines where one buffer of the reader ends and the next begins. */
+static void borders_at_the_end_of_a_buffer_are_found(void **state)
+{
+    enum { BUFFER = 1 << 16 };
+    static const char *const borders[] = {"\n", " \t\r\n", "\n-DOCSTART-\tO\n", "\r\n-DOCSTART-\r\n", "\n-DOCSTART-x\tO\n"};
+    static const int ranges[][2] = {{2, 1}, {2, 1}, {2, 2}, {2, 2}, {2, 1}}; /* of sentences, of documents */
+    for (size_t b = 0; b < sizeof borders / sizeof *borders; b++)
+        for (int before = 0; before < 24; before++) {
+            Text text = {0};
+            ReadingCounts counts;
+            while (text.size + 48 < BUFFER)
+                text_append_string(&text, "word\tO\n");
+            text_format(&text, "%0*d\tO\n", (int)(BUFFER - text.size) - 3 - before,
+                        0); /* the border begins so much before the end */
+            text_format(&text, "%sb\tO\n%sc\tO\n", borders[b], borders[b]);
+            char *path = scratch_write(*state, "buffer.conll", text.bytes);
+            for (int documents = 0; documents < 2; documents++) {
+                compare(path, (CorpusOptions){.format = CORPUS_CONLL}, &(RangeSizes){BUFFER - 100, UINT64_MAX, documents}, &counts);
+                assert_int_equal(counts.ranges, ranges[b][documents]);
+            }
+            free(path);
+            text_free(&text);
+        }
+}
+
+/* Where nothing but marks in the second column parts the sentences, there are no borders. */
+static void a_file_without_borders_is_read_by_one(void **state)
+{
+    ReadingCounts counts;
+    char *path = scratch_write(*state, "marks.conll", "1\ta\tO\n2\t-DOCSTART-\tO\n3\tb\tO\n4\t-DOCSTART-\tO\n5\tc\tO\n\n6\td\tO\n");
+    CorpusOptions options = {.format = CORPUS_CONLL, .token_column = 2};
+    compare(path, options, &(RangeSizes){1, 6, false}, &counts);
+    assert_true(counts.by_itself > 1 && counts.ranges > 0);
+    compare(path, options, &(RangeSizes){1, 6, true}, &counts);
+    assert_int_equal(counts.by_itself, 1);
+    free(path);
+}
+
+/* ---- as sequences ---- */
+
+/* The sequences of a file, taken in parts of so many bytes. */
+static char *sequences_of(const char *path, CorpusOptions options, bool documents, size_t size_bytes, int *parts)
+{
+    SequenceReader *reader = NULL;
+    SequencePart part = {0};
+    Diagnostic diagnostic = {0};
+    Text text = {0};
+    bool more = true;
+    SequenceFiles files = {.paths = &path, .path_count = 1, .weight = 0.5f, .weight_columns = true};
+    must(sequence_reader_open(&reader, &files, options, documents, &diagnostic), &diagnostic);
+    Status status = STATUS_OK;
+    for (*parts = 0; status == STATUS_OK; ++*parts) {
+        status = sequence_reader_take(reader, size_bytes, &part, &more, &diagnostic);
+        if (!more)
+            break;
+        if (status == STATUS_OK)
+            status = sequence_part_read(&part, &diagnostic);
+        const SequenceBatch *batch = &part.batch;
+        for (size_t s = 0; s < batch->sequences.count; s++) {
+            const Sequence *sequence = &batch->sequences.items[s];
+            text_format(&text, "line %lld, %d sentences, weight %g:", (long long)sequence->line, sequence->sentence_count,
+                        (double)sequence->weight);
+            for (int32_t i = sequence->first_token; i < sequence->first_token + sequence->token_count; i++)
+                text_format(&text, " %s/%s/%s:%lld:%d", batch->bytes.bytes + batch->text_offsets.items[i],
+                            label_set_name(batch->names, batch->labels.items[i]),
+                            label_set_name(batch->names, batch->labels_written.items[i]), (long long)batch->places.items[i].line,
+                            batch->places.items[i].label_column);
+            text_append(&text, "\n", 1);
+        }
+    }
+    text_format(&text, "%s %s:%ld:%ld: %s\n", status_name(status), diagnostic.input_file, diagnostic.input_line,
+                diagnostic.input_column, diagnostic.message);
+    sequence_part_free(&part);
+    sequence_reader_close(&reader);
+    return text_take(&text);
+}
+
+static void parts_of_any_size_have_the_same_sequences(void **state)
+{
+    for (size_t i = 0; i < sizeof VARIANTS / sizeof *VARIANTS; i++)
+        for (int documents = 0; documents < 2; documents++) {
+            int parts, most = 0;
+            char *path = scratch_write(*state, "corpus.conll", VARIANTS[i]);
+            CorpusOptions options = {.format = CORPUS_CONLL};
+            char *whole = sequences_of(path, options, documents, SIZE_MAX, &parts);
+            assert_true(parts <= 1);
+            for (size_t size = 1; size <= strlen(VARIANTS[i]); size++) {
+                char *cut = sequences_of(path, options, documents, size, &parts);
+                assert_string_equal(cut, whole);
+                most = parts > most ? parts : most;
+                free(cut);
+            }
+            if (i == 9) /* documents of two sentences and one */
+                assert_int_equal(most, documents ? 2 : 5);
+            free(whole);
+            free(path);
+        }
+}
+
+/* More than a range may have without a border, then sentences that can be cut again, and documents, which cannot. */
+static void sequences_without_borders_are_the_same(void **state)
+{
+    Text text = {0};
+    while (text.size < SEQUENCE_PART_LIMIT + (1 << 20))
+        text_append_string(&text, "1\tword\tO\n2\t-DOCSTART-\tO\n3\tother\tB-X\n");
+    size_t marks = text.size;
+    for (int i = 0; i < 9000; i++)
+        text_append_string(&text, "4\tlast\tO\n\n");
+    char *path = scratch_write(*state, "marks.conll", text.bytes);
+    CorpusOptions options = {.format = CORPUS_CONLL, .token_column = 2};
+    for (int documents = 0; documents < 2; documents++) {
+        int parts, whole_parts;
+        char *whole = sequences_of(path, options, documents, marks * 2, &whole_parts);
+        char *cut = sequences_of(path, options, documents, 1 << 12, &parts);
+        assert_true(strcmp(cut, whole) == 0);
+        assert_int_equal(whole_parts, 1);
+        assert_true(parts > 20);
+        free(cut);
+        free(whole);
+    }
+    text_free(&text);
+    free(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ranges_of_any_size_read_as_the_whole_file), cmocka_unit_test(example_files_read_as_the_whole_file),
+        cmocka_unit_test(borders_at_the_end_of_a_buffer_are_found),  cmocka_unit_test(a_file_without_borders_is_read_by_one),
+        cmocka_unit_test(parts_of_any_size_have_the_same_sequences), cmocka_unit_test(sequences_without_borders_are_the_same),
+    };
+    return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
+}
