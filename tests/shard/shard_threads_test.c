@@ -99,10 +99,52 @@ static void the_first_error_of_a_file_is_told_whatever_the_threads(void **state)
     work_free(work);
 }
 
+/* Errors in the first part of a file that is read by all threads, in the second and in the last one, each behind a sentence that has a
+ * warning; and warnings before them and behind them. */
+static void the_first_warning_and_error_are_told_whatever_the_threads(void **state)
+{
+    static const struct {
+        int before, after; /* sentences */
+        const char *bad, *message;
+    } cases[] = {{3, 9000, "x", "found 1"},
+                 {2500, 9000, "x\t", "the label is empty"},
+                 {9000, 2, "\xFF\tO", "valid UTF-8"},
+                 {9000, 0, "x\tO\tO", "found 3"},
+                 {2500, 9000, "x\rx\tO", "line feed"}};
+    Work *work = work_new(*state);
+    work_add(work, "train", SHARD_GOLD, "bad.conll", "");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *before = sentences(4, cases[i].before), *after = sentences(5, cases[i].after);
+        char *text = memory_format("%s\tO\nbehind\tO\n\n%s\n\n\tO\n\n%s", before, cases[i].bad, after);
+        free(scratch_write(*state, "bad.conll", text));
+        long line = 1;
+        for (const char *at = before; *at; at++)
+            line += *at == '\n';
+        char *warning = memory_format("bad.conll:%ld:1: the token is empty", line);
+        for (int32_t threads = 1; threads <= 4; threads++) {
+            work->build.threads = threads;
+            log_capture(*state);
+            assert_int_equal(work_build(work, "bad"), STATUS_INVALID_INPUT);
+            char *said = log_captured(*state);
+            must_contain(work->diagnostic.message, cases[i].message);
+            assert_int_equal(work->diagnostic.input_line, line + 3);
+            must_contain(said, warning);
+            assert_null(strstr(strstr(said, "the token is empty") + 1, "the token is empty"));
+            free(said);
+        }
+        free(warning);
+        free(text);
+        free(before);
+        free(after);
+    }
+    work_free(work);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(any_number_of_threads_gives_the_same_bytes),
                                        cmocka_unit_test(the_first_error_of_a_file_is_told_whatever_the_threads),
+                                       cmocka_unit_test(the_first_warning_and_error_are_told_whatever_the_threads),
                                        cmocka_unit_test(many_threads_read_one_store)};
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }
