@@ -201,8 +201,12 @@ Status corpus_reader_append(CorpusReader *reader, CorpusToken token, size_t labe
                        CORPUS_SENTENCE_LIMIT, CORPUS_SENTENCE_BYTES,
                        corpus_format_is_text(reader->options.format) ? "cut the text into shorter ones"
                                                                      : "separate sentences by blank lines");
+    /* Most labels are the label before. */
+    const char *before = reader->tokens.count ? reader->tokens.items[reader->tokens.count - 1].label : NULL;
+    bool same = before && reader->label_size == label_size && memcmp(before, token.label, label_size) == 0;
     token.text = arena_copy_bytes(reader->arena, token.text, token.text_size);
-    token.label = arena_copy_bytes(reader->arena, token.label, label_size);
+    token.label = same ? before : arena_copy_bytes(reader->arena, token.label, label_size);
+    reader->label_size = label_size;
     array_push(&reader->tokens, token);
     return STATUS_OK;
 }

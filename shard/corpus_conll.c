@@ -75,6 +75,9 @@ static Status line_check(CorpusReader *reader, const CorpusLine *line, bool *usa
         return corpus_reader_error(reader, NULL, line->number, 1, "long-line", diagnostic,
                                    "the line is longer than %d bytes: expected one token and its label; are the line ends right?",
                                    CORPUS_LINE_LIMIT);
+    *usable = corpus_line_is_plain(line);
+    if (*usable)
+        return STATUS_OK;
     ptrdiff_t invalid = corpus_invalid_utf8(line->bytes, line->size);
     if (invalid >= 0) {
         unsigned char byte = (unsigned char)line->bytes[invalid];

@@ -53,6 +53,7 @@ struct CorpusReader {
     Arena *arena; /* texts of the current sentence */
     size_t sentence_bytes;
     CorpusTokenArray tokens;
+    size_t label_size; /* of the last token that was appended */
     CorpusSpanArray spans;
     CorpusText text;
     CorpusCounts counts;
@@ -71,7 +72,7 @@ Status corpus_reader_error(CorpusReader *reader, const char *file, long line, lo
                            const char *format, ...) PRINTF_LIKE(7, 8);
 #define CORPUS_EMPTY_TOKEN "the token is empty: its label is kept, and the model sees an unknown piece"
 void corpus_reader_empty_token(CorpusReader *reader, long line, long column);
-/* Copies token and label to the arena and appends. STATUS_LIMIT when the sentence grows over its bounds. */
+/* Copies token and label to the arena and appends; tokens in a row with one label share its text. STATUS_LIMIT when the sentence grows over its bounds. */
 NODISCARD Status corpus_reader_append(CorpusReader *reader, CorpusToken token, size_t label_size, Diagnostic *diagnostic);
 
 /* Forgets the tokens, text and spans of the sentence before, or of a record that was given up. */

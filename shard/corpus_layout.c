@@ -15,32 +15,56 @@ typedef struct LayoutCounts {
     long first_line;                          /* of content */
 } LayoutCounts;
 
+static void field_take(CorpusFields *fields, const char *start, const char *end)
+{
+    if (fields->count < CORPUS_COLUMN_LIMIT) {
+        fields->starts[fields->count] = start;
+        fields->sizes[fields->count] = (size_t)(end - start);
+    }
+    fields->count++;
+}
+
+static void split_at_tabs(const char *at, const char *end, CorpusFields *fields)
+{
+    if (at >= end)
+        return;
+    for (const char *start = at;; at++)
+        if (at >= end || *at == '\t') {
+            field_take(fields, start, at);
+            if (at >= end)
+                return;
+            start = at + 1;
+        }
+}
+
+static void split_at_blanks(const char *at, const char *end, CorpusFields *fields)
+{
+    for (;;) {
+        while (at < end && (*at == ' ' || *at == '\t'))
+            at++;
+        if (at >= end)
+            return;
+        const char *start = at;
+        while (at < end && *at != '\t' && *at != ' ')
+            at++;
+        field_take(fields, start, at);
+    }
+}
+
 void corpus_layout_split(bool tabs, const CorpusLine *line, CorpusFields *fields)
 {
-    const char *at = line->bytes, *end = line->bytes + line->size;
-    *fields = (CorpusFields){.leading_blank = line->size > 0 && (*at == ' ' || *at == '\t')};
-    while (end > at && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\r')) {
+    const char *end = line->bytes + line->size;
+    fields->count = 0; /* the arrays are not looked at beyond it */
+    fields->leading_blank = line->size > 0 && (*line->bytes == ' ' || *line->bytes == '\t');
+    fields->empty_tail = false;
+    while (end > line->bytes && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\r')) {
         fields->empty_tail |= end[-1] == '\t';
         end--;
     }
-    for (;;) {
-        if (!tabs)
-            while (at < end && (*at == ' ' || *at == '\t'))
-                at++;
-        if (at >= end && !(tabs && fields->count > 0))
-            break;
-        const char *start = at;
-        while (at < end && *at != '\t' && (tabs || *at != ' '))
-            at++;
-        if (fields->count < CORPUS_COLUMN_LIMIT) {
-            fields->starts[fields->count] = start;
-            fields->sizes[fields->count] = (size_t)(at - start);
-        }
-        fields->count++;
-        if (at >= end)
-            break;
-        at++;
-    }
+    if (tabs)
+        split_at_tabs(line->bytes, end, fields);
+    else
+        split_at_blanks(line->bytes, end, fields);
 }
 
 bool corpus_layout_is_document_start(const CorpusLine *line)

@@ -138,6 +138,38 @@ bool corpus_line_is_blank(const CorpusLine *line)
     return true;
 }
 
+#define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Have the eight bytes one that is zero or over 0x7F? Exact when all of them are below 0x80; and all that matters otherwise is that there is
+ * one over it. */
+static bool word_is_special(uint64_t word)
+{
+    return ((word | (word - EACH_BYTE(0x01))) & EACH_BYTE(0x80)) != 0;
+}
+
+/* Is the line plain as far as these eight bytes go? */
+static bool word_is_plain(const char *bytes)
+{
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    return !word_is_special(word) && !word_is_special(word ^ EACH_BYTE('\r'));
+}
+
+bool corpus_line_is_plain(const CorpusLine *line)
+{
+    const char *bytes = line->bytes;
+    size_t size = line->size, i = 0;
+    for (; i + sizeof(uint64_t) <= size; i += sizeof(uint64_t))
+        if (!word_is_plain(bytes + i))
+            return false;
+    if (i > 0)
+        return i == size || word_is_plain(bytes + size - sizeof(uint64_t));
+    for (; i < size; i++)
+        if ((signed char)bytes[i] <= 0 || bytes[i] == '\r')
+            return false;
+    return true;
+}
+
 /* Bytes of the character that begins at bytes[0], 0 when there is none (RFC 3629: no surrogates, nothing overlong). */
 static size_t utf8_length(const unsigned char *bytes, size_t size)
 {
@@ -160,6 +192,11 @@ ptrdiff_t corpus_invalid_utf8(const char *bytes, size_t size)
 {
     const unsigned char *text = (const unsigned char *)bytes;
     for (size_t i = 0; i < size;) {
+        uint64_t word;
+        if (size - i >= sizeof word && (memcpy(&word, text + i, sizeof word), !word_is_special(word))) {
+            i += sizeof word;
+            continue;
+        }
         size_t length = utf8_length(text + i, size - i);
         if (length == 0)
             return (ptrdiff_t)i;

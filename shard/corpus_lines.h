@@ -43,6 +43,7 @@ NODISCARD Status corpus_lines_fill(CorpusLines *lines, Diagnostic *diagnostic);
 NODISCARD Status corpus_lines_next(CorpusLines *lines, CorpusLine *line, bool *more, Diagnostic *diagnostic);
 
 bool corpus_line_is_blank(const CorpusLine *line); /* nothing but spaces and TABs */
+bool corpus_line_is_plain(const CorpusLine *line); /* nothing but ASCII, without NUL and carriage returns */
 /* Offset of the first byte that is not valid UTF-8 (NUL counts as such), or -1. */
 ptrdiff_t corpus_invalid_utf8(const char *bytes, size_t size);
 

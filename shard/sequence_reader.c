@@ -49,21 +49,19 @@ int32_t sequence_batch_sentence(const SequenceBatch *batch, int32_t index, int32
     return (last ? (int32_t)batch->labels.count : batch->sentence_starts.items[index + 1]) - *first;
 }
 
-/* Most labels are the label before. */
-static int32_t label_id(SequenceBatch *batch, const char *label)
+/* id: of the label before, which most labels are. */
+static int32_t label_id(SequenceBatch *batch, const char *label, int32_t id)
 {
     if (!label)
         return SEQUENCE_UNLABELLED;
-    int32_t last = batch->labels_written.count ? batch->labels_written.items[batch->labels_written.count - 1] : SEQUENCE_UNLABELLED;
-    return last >= 0 && strcmp(label_set_name(batch->names, last), label) == 0 ? last : label_set_add(batch->names, label);
+    return id >= 0 && strcmp(label_set_name(batch->names, id), label) == 0 ? id : label_set_add(batch->names, label);
 }
 
 /* IOB1 begins a span with I- where no span of the type ends right before. The end of a sentence ends a span, and the joined document does not
  * show it: B- says so instead. */
-static int32_t label_after_break(SequenceBatch *batch, int32_t label)
+static int32_t label_after_break(SequenceBatch *batch, int32_t last, int32_t label)
 {
     LabelParts before, now;
-    int32_t last = batch->labels.items[batch->labels.count - 1];
     if (last < 0 || label < 0 || !label_split(label_set_name(batch->names, last), &before) ||
         !label_split(label_set_name(batch->names, label), &now))
         return label;
@@ -75,20 +73,46 @@ static int32_t label_after_break(SequenceBatch *batch, int32_t label)
     return id;
 }
 
+static void batch_reserve(SequenceBatch *batch, const CorpusSentence *sentence)
+{
+    size_t bytes = 0, count = batch->labels.count + (size_t)sentence->token_count;
+    for (int32_t i = 0; i < sentence->token_count; i++)
+        bytes += sentence->tokens[i].text_size + 1;
+    text_reserve(&batch->bytes, bytes);
+    array_reserve(&batch->text_offsets, count);
+    array_reserve(&batch->text_sizes, count);
+    array_reserve(&batch->labels, count);
+    array_reserve(&batch->labels_written, count);
+    array_reserve(&batch->places, count);
+}
+
 static void sentence_append(SequenceBatch *batch, const CorpusSentence *sentence, bool goes_on)
 {
-    array_push(&batch->sentence_starts, (int32_t)batch->labels.count);
-    for (int32_t i = 0; i < sentence->token_count; i++) {
+    const char *label_before = NULL;
+    int32_t written = SEQUENCE_UNLABELLED;
+    size_t at = batch->labels.count;
+    if (at > 0)
+        written = batch->labels_written.items[at - 1];
+    array_push(&batch->sentence_starts, (int32_t)at);
+    batch_reserve(batch, sentence);
+    for (int32_t i = 0; i < sentence->token_count; i++, at++) {
         const CorpusToken *token = &sentence->tokens[i];
-        int32_t written = label_id(batch, token->label);
-        int32_t label = i == 0 && goes_on ? label_after_break(batch, written) : written;
-        array_push(&batch->text_offsets, (uint32_t)batch->bytes.size);
-        array_push(&batch->text_sizes, (uint32_t)token->text_size);
-        text_append(&batch->bytes, token->text, token->text_size + 1);
-        array_push(&batch->labels, label);
-        array_push(&batch->labels_written, written);
-        array_push(&batch->places, ((TokenPlace){token->line, (int32_t)token->label_column}));
+        if (i == 0 || token->label != label_before) /* the same text is the same label; others may be, too */
+            written = label_id(batch, token->label, written);
+        label_before = token->label;
+        batch->text_offsets.items[at] = (uint32_t)batch->bytes.size;
+        batch->text_sizes.items[at] = (uint32_t)token->text_size;
+        memcpy(batch->bytes.bytes + batch->bytes.size, token->text, token->text_size + 1);
+        batch->bytes.size += token->text_size + 1;
+        batch->labels.items[at] = batch->labels_written.items[at] = written;
+        batch->places.items[at] = (TokenPlace){token->line, (int32_t)token->label_column};
     }
+    if (goes_on && sentence->token_count > 0) {
+        size_t first = at - (size_t)sentence->token_count;
+        batch->labels.items[first] = label_after_break(batch, batch->labels.items[first - 1], batch->labels.items[first]);
+    }
+    batch->text_offsets.count = batch->text_sizes.count = batch->labels.count = batch->labels_written.count = at;
+    batch->places.count = at;
 }
 
 /* ---- reading ---- */

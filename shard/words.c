@@ -101,7 +101,7 @@ Status words_split(WordsRule rule, const char *text, size_t size, WordArray *wor
 static bool is_one_of(const char *token, const char *const *list, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (strcasecmp(token, list[i]) == 0)
+        if (((token[0] ^ list[i][0]) & ~0x20) == 0 && strcasecmp(token, list[i]) == 0) /* few get past the first byte */
             return true;
     return false;
 }

@@ -64,11 +64,11 @@ static ArenaBlock *arena_add_block(Arena *arena, size_t smallest)
     return block;
 }
 
-void *arena_allocate(Arena *arena, size_t count, size_t size)
+/* *bytes_wanted is rounded up. Not zeroed: the block may have been used before a reset. */
+static void *arena_take(Arena *arena, size_t *bytes_wanted)
 {
-    size_t bytes;
-    ASSERT(size_multiply(count, size, &bytes) && size_add(bytes, ARENA_ALIGNMENT - 1, &bytes));
-    bytes = bytes / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
+    ASSERT(size_add(*bytes_wanted, ARENA_ALIGNMENT - 1, bytes_wanted));
+    size_t bytes = *bytes_wanted / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
     if (!bytes)
         bytes = ARENA_ALIGNMENT; /* no two results are the same place */
     ArenaBlock *block = arena->current;
@@ -79,7 +79,16 @@ void *arena_allocate(Arena *arena, size_t count, size_t size)
     }
     void *memory = block->bytes + block->used;
     block->used += bytes;
-    memset(memory, 0, bytes); /* the block may have been used before a reset */
+    *bytes_wanted = bytes;
+    return memory;
+}
+
+void *arena_allocate(Arena *arena, size_t count, size_t size)
+{
+    size_t bytes;
+    ASSERT(size_multiply(count, size, &bytes));
+    void *memory = arena_take(arena, &bytes);
+    memset(memory, 0, bytes);
     return memory;
 }
 
@@ -87,9 +96,10 @@ char *arena_copy_bytes(Arena *arena, const char *bytes, size_t size)
 {
     size_t terminated;
     ASSERT(size_add(size, 1, &terminated));
-    char *copy = arena_allocate(arena, terminated, 1);
+    char *copy = arena_take(arena, &terminated);
     if (size)
         memcpy(copy, bytes, size);
+    copy[size] = '\0';
     return copy;
 }
 
