@@ -6,9 +6,40 @@
 #include <sys/stat.h>
 
 #include "core/io/file.h"
+#include "shard/words.h"
 
 static const char *const kind_names[] = {[SHARD_GOLD] = "gold", [SHARD_PSEUDO] = "pseudo", [SHARD_WEAK] = "weak"};
 static const char *const vote_names[] = {[WEAK_VOTE_MAJORITY] = "majority", [WEAK_VOTE_ABSTAIN] = "abstain"};
+
+Status build_validate(const ShardBuild *build, Diagnostic *diagnostic)
+{
+    const DataOptions *options = &build->options;
+    if (options->max_seq_length < 3)
+        return FAIL(diagnostic, STATUS_USAGE, "max_seq_length is %lld: expected at least 3, two pieces are special ones",
+                    (long long)options->max_seq_length);
+    int64_t longest = build->max_positions ? build->max_positions : CORPUS_SENTENCE_LIMIT;
+    if (options->max_seq_length > longest)
+        return FAIL(diagnostic, STATUS_MISMATCH,
+                    "max_seq_length is %lld, and the model has %lld positions: choose at most that many",
+                    (long long)options->max_seq_length, (long long)longest);
+    if (options->stride < 0 || options->stride >= options->max_seq_length - 2)
+        return FAIL(diagnostic, STATUS_USAGE, "stride is %lld: expected 0 or more, and less than max_seq_length - 2 = %lld",
+                    (long long)options->stride, (long long)options->max_seq_length - 2);
+    WordsRule rule;
+    if (build->words && strcmp(build->words, "corpus") != 0 && !words_rule_parse(build->words, &rule))
+        return FAIL(diagnostic, STATUS_USAGE, "words is \"%s\": expected corpus, treebank, whitespace or bert", build->words);
+    LabelScheme scheme;
+    if (options->scheme[0] && strcmp(options->scheme, "auto") != 0 && !label_scheme_parse(options->scheme, &scheme))
+        return FAIL(diagnostic, STATUS_USAGE, "scheme is \"%s\": expected auto, IO, IOB1, IOB2, IOE1, IOE2, IOBES or BILOU",
+                    options->scheme);
+    for (size_t i = 0; i < build->source_count; i++) {
+        const char *split = build->sources[i].split;
+        bool known = strcmp(split, "train") == 0 || strcmp(split, "test") == 0 || strcmp(split, "dev") == 0;
+        if (!known && (strncmp(split, "dev:", 4) != 0 || !split[4]))
+            return FAIL(diagnostic, STATUS_USAGE, "there is no split \"%s\": expected train, dev, dev:NAME or test", split);
+    }
+    return STATUS_OK;
+}
 
 void build_inputs_free(BuildInputArray *inputs)
 {

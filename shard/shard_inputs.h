@@ -35,4 +35,7 @@ Json *build_inputs_json(const BuildInputArray *inputs, const ShardSplitArray *sp
 /* ShardInput.key. The caller frees it. */
 char *build_input_key(const BuildInput *input, const ShardSplitArray *splits, const DataOptions *options);
 
+/* STATUS_USAGE or STATUS_MISMATCH when the options of a build are not possible, whatever its inputs hold. */
+NODISCARD Status build_validate(const ShardBuild *build, Diagnostic *diagnostic);
+
 #endif
