@@ -68,6 +68,11 @@ static void tabs_separate_columns_and_blank_lines_sentences(void **state)
     reads_as(state, "Ann\tB-PER\nran\tO\n\nOslo\tB-LOC\n", "<doc> Ann/B-PER ran/O | Oslo/B-LOC");
 }
 
+static void labels_of_one_length_are_told_apart(void **state)
+{
+    reads_as(state, "a\tB-X\nb\tI-X\nc\tI-X\nd\tI-Y\ne\tO\nf\tO\n\ng\tI-Y\n", "<doc> a/B-X b/I-X c/I-X d/I-Y e/O f/O | g/I-Y");
+}
+
 static void a_line_of_one_tab_or_of_spaces_ends_a_sentence(void **state)
 {
     reads_as(state, "a\tO\n\t\nb\tO\n   \nc\tO\n \t \nd\tO\n\n\n\t\n", "<doc> a/O | b/O | c/O | d/O");
@@ -285,6 +290,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tabs_separate_columns_and_blank_lines_sentences),
+        cmocka_unit_test(labels_of_one_length_are_told_apart),
         cmocka_unit_test(a_line_of_one_tab_or_of_spaces_ends_a_sentence),
         cmocka_unit_test(runs_of_spaces_separate_columns),
         cmocka_unit_test(no_break_and_ideographic_spaces_are_part_of_a_token),

@@ -123,6 +123,8 @@ static void runs(Line line, size_t cost_limit, int finished, const char *error)
         if (error)
             assert_string_equal(diagnostic.message, error);
         assert_int_equal(run.finished_count, finished);
+        if (line.read_fails != NEVER)
+            assert_true(run.ordered <= line.read_fails + 1); /* what is behind the error is as if it were not there */
         for (int i = 0; i < finished; i++)
             assert_int_equal(run.finished[i], i);
         assert_true(run.most_in_flight <= SLOTS);

@@ -140,11 +140,31 @@ static void the_first_warning_and_error_are_told_whatever_the_threads(void **sta
     work_free(work);
 }
 
+static void what_stands_behind_an_error_is_not_warned_of(void **state)
+{
+    Work *work = work_new(*state);
+    char *before = sentences(4, 800), *after = sentences(5, 800), *text = memory_format("%sx\n\n%s\tO\n\n", before, after);
+    work_add(work, "train", SHARD_GOLD, "bad.conll", text);
+    for (int32_t threads = 1; threads <= 4; threads++) {
+        work->build.threads = threads;
+        log_capture(*state);
+        assert_int_equal(work_build(work, "bad"), STATUS_INVALID_INPUT);
+        char *said = log_captured(*state);
+        assert_null(strstr(said, "is empty"));
+        free(said);
+    }
+    free(text);
+    free(before);
+    free(after);
+    work_free(work);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(any_number_of_threads_gives_the_same_bytes),
                                        cmocka_unit_test(the_first_error_of_a_file_is_told_whatever_the_threads),
                                        cmocka_unit_test(the_first_warning_and_error_are_told_whatever_the_threads),
+                                       cmocka_unit_test(what_stands_behind_an_error_is_not_warned_of),
                                        cmocka_unit_test(many_threads_read_one_store)};
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

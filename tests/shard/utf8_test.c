@@ -107,6 +107,29 @@ static void every_decoder_takes_what_is_utf8_and_names_the_first_byte_that_is_no
     }
 }
 
+/* Looked at eight bytes at a time: each byte at each place of lines of each length. */
+static void a_plain_line_is_ascii_without_nul_and_carriage_return(void **state)
+{
+    enum { LONGEST = 26 };
+    (void)state;
+    for (size_t size = 0; size <= LONGEST; size++) {
+        char bytes[LONGEST + 1] = {0};
+        CorpusLine line = {.bytes = bytes, .size = size};
+        memset(bytes, 'a', size);
+        assert_true(corpus_line_is_plain(&line));
+        for (size_t at = 0; at < size; at++)
+            for (int byte = 0; byte < 256; byte++) {
+                memset(bytes, byte % 2 ? 0x7F : 0x01, size);
+                bytes[at] = (char)byte;
+                bool plain = byte > 0 && byte < 0x80 && byte != '\r';
+                if (corpus_line_is_plain(&line) != plain)
+                    fail_msg("byte %d at %zu of %zu", byte, at, size);
+                ptrdiff_t invalid = byte > 0 && byte < 0x80 ? -1 : (ptrdiff_t)at;
+                assert_int_equal(corpus_invalid_utf8(bytes, size), invalid);
+            }
+    }
+}
+
 /* In every format, in the token, and where brat has it. */
 static void every_reader_refuses_what_is_not_utf8_with_its_line(void **state)
 {
@@ -200,6 +223,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_decoder_takes_what_is_utf8_and_names_the_first_byte_that_is_not),
+        cmocka_unit_test(a_plain_line_is_ascii_without_nul_and_carriage_return),
         cmocka_unit_test_setup_teardown(every_reader_refuses_what_is_not_utf8_with_its_line, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(other_encodings_and_compressed_files_are_named, scratch_setup, scratch_teardown),
     };
