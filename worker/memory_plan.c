@@ -191,16 +191,20 @@ static Status refuse(const MemoryPlan *plan, const MemorySetup *setup, Diagnosti
     Shortage shortage;
     Text uses = {0};
     if (is_short(plan, &shortage)) {
+        bool several = plan->host_ranks > 1;
         describe_uses(plan, &uses);
+        if (plan->pieces > 1)
+            text_format(&uses, ", with %" PRId64 " sentence%s of up to %d pieces at a time", plan->micro_batch,
+                        plan->micro_batch == 1 ? "" : "s", plan->pieces);
         bool group = shortage.by == plan->host.group_file;
-        status = FAIL(diagnostic, shortage.status,
-                      "training takes %.0f MB on this host (%d rank%s; of one: %s; %" PRId64
-                      " sentence%s at a time, up to %d pieces), but %s%s%s "
-                      "%.0f MB: %stake fewer ranks on a host, a shorter max_seq_length or a smaller model, or give it more memory",
-                      (double)shortage.wanted / MEGABYTE, plan->host_ranks, plan->host_ranks == 1 ? "" : "s", uses.bytes,
-                      plan->micro_batch, plan->micro_batch == 1 ? "" : "s", plan->pieces, group ? "" : shortage.by,
-                      group ? shortage.by : "", group ? " allows" : "", (double)shortage.allowed / MEGABYTE,
-                      setup->options->gradient_checkpointing == CHECKPOINTING_OFF ? "set gradient_checkpointing to auto, " : "");
+        status =
+            FAIL(diagnostic, shortage.status,
+                 "training takes %.0f MB on this host (%d rank%s%s %s), but %s%s %.0f MB: %s%stake a shorter max_seq_length or a "
+                 "smaller model, or give it more memory",
+                 (double)shortage.wanted / MEGABYTE, plan->host_ranks, several ? "s" : "", several ? "; of one:" : ":", uses.bytes,
+                 shortage.by, group ? " allows" : "", (double)shortage.allowed / MEGABYTE,
+                 setup->options->gradient_checkpointing == CHECKPOINTING_OFF ? "set gradient_checkpointing to auto, " : "",
+                 several ? "start fewer ranks on a host, " : "");
         text_free(&uses);
     }
     return communicator_agree(setup->communicator, status, &(int64_t){0}, diagnostic);

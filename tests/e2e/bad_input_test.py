@@ -249,7 +249,7 @@ class BadInput:
                      "--max-steps", "2", "--backend", "reference")
         expect(run(*arguments, "--memory-limit", "plenty", code=None), 2, r"--memory-limit plenty")
         expect(run(*arguments, "--memory-limit", "1M", code=None), 1,
-               r"training takes \d+ MB on this host .*memory_limit allows 1 MB: take fewer ranks")
+               r"training takes \d+ MB on this host .*memory_limit allows 1 MB: take a shorter max_seq_length")
         assert not os.path.exists(os.path.join(out, "model.safetensors"))
         run(*arguments, "--memory-limit", "1G")
         assert os.path.exists(os.path.join(out, "model.safetensors"))

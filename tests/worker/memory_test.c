@@ -223,7 +223,7 @@ static void what_never_fits_is_refused_with_what_it_takes_and_who_allows_less(vo
     assert_int_equal(status_exit_code(STATUS_OUT_OF_MEMORY), 75);
     assert_non_null(strstr(message, "MemAvailable"));
     assert_non_null(strstr(message, "optimizer's moments"));
-    assert_non_null(strstr(message, "1 sentence at a time"));
+    assert_non_null(strstr(message, "1 sentence of up to 100 pieces at a time"));
     assert_null(strstr(message, "gradient_checkpointing"));
 
     /* Parameters alone are seen before there is a model. */
@@ -339,6 +339,25 @@ static void a_trial_without_enough_memory_trains_less_at_once_or_is_refused(void
     run_free(&refused);
 }
 
+/* The plan may be wrong, or others quicker: the second reservation is that of the first epoch's largest block. */
+static void a_job_that_runs_out_of_memory_at_one_sentence_computes_twice_and_learns_the_same(void **state)
+{
+    static const char overrides[] = "per_device_train_batch_size=1 max_steps=6";
+    static const char *const environment[] = {"NERSWEEP_FAULT=model.reserve_activations:2:fail", NULL};
+    const Ground *ground = *state;
+    free(ground_write_job(ground, "roomy", overrides, true, false));
+    free(ground_write_job(ground, "narrow", overrides, true, false));
+    assert_int_equal(job_program_run(ground, "roomy", NULL), 0);
+    assert_int_equal(job_program_run(ground, "narrow", environment), 0);
+    char *said = program_errors(ground);
+    assert_non_null(strstr(said, "one sentence at a time: gradient checkpointing is on"));
+    job_assert_same_result(ground, "narrow", "roomy");
+    free(said);
+    free(
+        ground_write_job(ground, "forbidden", "per_device_train_batch_size=1 max_steps=6 gradient_checkpointing=off", true, false));
+    assert_int_equal(job_program_run(ground, "forbidden", environment), status_exit_code(STATUS_OUT_OF_MEMORY));
+}
+
 /* -- The truth. */
 
 /* Most RssAnon of a process, looked at until it has ended. */
@@ -431,6 +450,7 @@ int main(void)
         cmocka_unit_test(checkpointing_changes_no_bit_of_a_trial),
         cmocka_unit_test(a_trial_goes_on_with_checkpointing_to_the_same_bytes),
         cmocka_unit_test(a_trial_without_enough_memory_trains_less_at_once_or_is_refused),
+        cmocka_unit_test(a_job_that_runs_out_of_memory_at_one_sentence_computes_twice_and_learns_the_same),
         cmocka_unit_test(a_plan_is_what_the_process_comes_to),
     };
     return cmocka_run_group_tests(tests, ground_setup, ground_teardown);
