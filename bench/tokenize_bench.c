@@ -118,6 +118,7 @@ static void *run_worker(void *context)
     WordpieceOutput output = {0};
     WordpieceEncoder *encoder = NULL;
     Diagnostic diagnostic = {0};
+    size_t pieces = 0; /* here, since another thread's worker may be in the same line of the cache */
     pthread_barrier_wait(worker->barrier);
     worker->begin_ns = now_ns(worker->settings->clock);
     if (worker->settings->cache_words > 0 &&
@@ -127,11 +128,12 @@ static void *run_worker(void *context)
         if (i / SHARE % (size_t)worker->settings->threads != worker->number)
             continue;
         encode_sentence(worker, encoder, i, &output);
-        worker->pieces += output.ids.count;
+        pieces += output.ids.count;
         if (worker->hash)
             sha256_update(worker->hash, output.ids.items, output.ids.count * sizeof *output.ids.items);
     }
     worker->end_ns = now_ns(worker->settings->clock);
+    worker->pieces = pieces;
     wordpiece_encoder_destroy(&encoder);
     wordpiece_output_free(&output);
     return NULL;
