@@ -441,12 +441,12 @@ static Status violation_fail(const Pass *pass, const BuildSlot *slot, Diagnostic
 
 /* Labels that the scheme does not allow are read as the default mode reads them, with a warning for the first one of a file. Voted labels are
  * spelt as different files spell them. */
-static Status scheme_check(const Pass *pass, BuildSlot *slot, Diagnostic *diagnostic)
+static void scheme_check(const Pass *pass, BuildSlot *slot)
 {
     const SequenceBatch *batch = &slot->part.batch;
     slot->violation = -1;
     if (pass->builder->inputs.items[pass->input].kind == SHARD_WEAK)
-        return STATUS_OK;
+        return;
     for (size_t s = 0; s < batch->sentence_starts.count && slot->violation < 0; s++) {
         int32_t first, count = sequence_batch_sentence(batch, (int32_t)s, &first);
         slot->labels.count = 0;
@@ -455,7 +455,12 @@ static Status scheme_check(const Pass *pass, BuildSlot *slot, Diagnostic *diagno
         int32_t violation = scheme_first_violation(pass->builder->metadata.scheme, slot->labels.items, count);
         slot->violation = violation < 0 ? -1 : first + violation;
     }
-    return slot->violation >= 0 && pass->builder->build->options.strict ? violation_fail(pass, slot, diagnostic) : STATUS_OK;
+}
+
+/* In a strict build, where the sequence is reached: which of two errors is told does not depend on where batches end. */
+static bool is_forbidden(const BuildSlot *slot, const Sequence *sequence, const DataOptions *options)
+{
+    return options->strict && slot->violation >= 0 && slot->violation < sequence->first_token + sequence->token_count;
 }
 
 /* The place of the token that cannot be aligned, found again one by one. */
@@ -531,9 +536,11 @@ static Status write_work(void *context, void *worked, Diagnostic *diagnostic)
         array_push(&slot->gold_of_name, label_set_find(metadata->all_labels, label_set_name(slot->part.batch.names, name)));
         array_push(&slot->label_of_name, label_set_find(metadata->labels, label_set_name(slot->part.batch.names, name)));
     }
-    TRY(scheme_check(pass, slot, diagnostic));
+    scheme_check(pass, slot);
     for (size_t s = 0; s < slot->part.batch.sequences.count; s++) {
         const Sequence *sequence = &slot->part.batch.sequences.items[s];
+        if (is_forbidden(slot, sequence, options))
+            TRY(violation_fail(pass, slot, diagnostic));
         TRY(sequence_take(pass, slot, sequence, diagnostic));
         aligned_pieces_clear(&slot->pieces);
         status = align_tokens(builder->wordpiece, slot->texts.items, slot->sizes.items, slot->token_labels.items,

@@ -140,6 +140,29 @@ static void the_first_warning_and_error_are_told_whatever_the_threads(void **sta
     work_free(work);
 }
 
+/* A token without pieces and, behind it or before it, a label that the scheme does not allow, near to it or batches away. */
+static void of_a_token_and_a_label_the_first_is_refused_whatever_the_batches(void **state)
+{
+    Work *work = work_new(*state);
+    work_add(work, "train", SHARD_GOLD, "both.conll", "");
+    work->build.options.strict = true;
+    work->build.options.zero_piece = ZERO_PIECE_ERROR;
+    memcpy(work->build.options.scheme, "IOB2", sizeof "IOB2");
+    for (int count = 0; count <= 800; count += 400)
+        for (int token_first = 0; token_first < 2; token_first++) {
+            char *between = sentences(4, count);
+            char *text = memory_format("the\tO\n\n%s\n\n%s%s\n\n", token_first ? "\xE2\x80\x8B\tO" : "was\tI-PER", between,
+                                       token_first ? "was\tI-PER" : "\xE2\x80\x8B\tO");
+            free(scratch_write(*state, "both.conll", text));
+            assert_int_equal(work_build(work, "both"), STATUS_INVALID_INPUT);
+            assert_int_equal(work->diagnostic.input_line, 3);
+            assert_true((strstr(work->diagnostic.message, "scheme") != NULL) == !token_first);
+            free(text);
+            free(between);
+        }
+    work_free(work);
+}
+
 static void what_stands_behind_an_error_is_not_warned_of(void **state)
 {
     Work *work = work_new(*state);
@@ -164,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(any_number_of_threads_gives_the_same_bytes),
                                        cmocka_unit_test(the_first_error_of_a_file_is_told_whatever_the_threads),
                                        cmocka_unit_test(the_first_warning_and_error_are_told_whatever_the_threads),
+                                       cmocka_unit_test(of_a_token_and_a_label_the_first_is_refused_whatever_the_batches),
                                        cmocka_unit_test(what_stands_behind_an_error_is_not_warned_of),
                                        cmocka_unit_test(many_threads_read_one_store)};
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
