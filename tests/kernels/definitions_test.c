@@ -177,7 +177,7 @@ static void adamw_of_rows(Harness *harness)
 }
 
 /* What rows get that have a gradient in some steps only: at once, and the steps without one made up for before the next with one and at the
- * end. Row r has a gradient in every (r + 1)th step; the last has none, nor moments. */
+ * end. Row r has a gradient in every (r + 1)th step; the last has none, nor moments, and the one before it no first moment at the start. */
 static void adamw_late(Harness *harness)
 {
     enum { ROWS = 6, WIDTH = 100, STEPS = 23, COUNT = ROWS * WIDTH };
@@ -189,7 +189,8 @@ static void adamw_late(Harness *harness)
             DeviceView *to = late ? &sparse[i] : &dense[i];
             *to = harness_random(harness, 1 + i, COUNT, i == 2 ? 0.2f : 0.0f, i == 0 ? 1.0f : 0.1f);
             if (i > 0)
-                backend->fill_zero(stream, device_view_floats(*to, (ROWS - 1) * WIDTH), WIDTH * sizeof(float));
+                backend->fill_zero(stream, device_view_floats(*to, (ROWS - (i == 1 ? 2 : 1)) * WIDTH),
+                                   (i == 1 ? 2 : 1) * WIDTH * sizeof(float));
         }
     }
     AdamwStep steps[STEPS];

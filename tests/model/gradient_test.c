@@ -496,6 +496,31 @@ static void a_loss_that_is_not_finite_names_step_layer_and_operation(void **stat
     }
 }
 
+static void a_piece_that_is_none_of_the_steps_words_is_refused(void **state)
+{
+    (void)state;
+    BertConfig config = support_tiny_config(0);
+    TinyModel tiny = support_model(backend_reference(), &config, 3);
+    TokenBlock *block = support_block(&config, LENGTHS, SEQUENCES, 0, 2);
+    Int32Array ids = support_ids(block);
+    Diagnostic diagnostic = {0};
+    ModelStep step = support_step(1, 1);
+    double loss;
+    assert_true(ids.count > 2);
+    ASSERT_OK(model_gradient_rows_set(tiny.model, ids.items, (int32_t)ids.count, &diagnostic), &diagnostic);
+    ASSERT_OK(model_train_block(tiny.model, block, &step, &loss, &diagnostic), &diagnostic);
+    ASSERT_OK(model_gradient_rows_set(tiny.model, ids.items, (int32_t)ids.count - 1, &diagnostic), &diagnostic);
+    ASSERT_FAILS(model_train_block(tiny.model, block, &step, &loss, &diagnostic), STATUS_INVALID_INPUT, &diagnostic,
+                 "none of the step's");
+    static const bool frozen[] = {true, false, false, false}; /* nobody asks for the rows */
+    step.part_frozen = frozen;
+    ASSERT_OK(model_train_block(tiny.model, block, &step, &loss, &diagnostic), &diagnostic);
+    array_free(&ids);
+    token_block_destroy(&block);
+    support_model_free(&tiny);
+    bert_config_free(&config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -507,6 +532,7 @@ int main(void)
         cmocka_unit_test(a_given_prefix_stands_for_the_layers_that_made_it),
         cmocka_unit_test(frozen_parts_get_no_gradient_and_are_not_announced),
         cmocka_unit_test(a_frozen_prefix_runs_without_dropout_when_asked),
+        cmocka_unit_test(a_piece_that_is_none_of_the_steps_words_is_refused),
         cmocka_unit_test(an_empty_block_announces_its_parts_and_leaves_zero_gradients),
         cmocka_unit_test(a_step_without_labels_moves_nothing),
         cmocka_unit_test(what_does_not_fit_the_plan_or_the_model_is_refused),

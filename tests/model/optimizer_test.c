@@ -319,6 +319,11 @@ static void rows_left_behind_catch_up_with_the_same_bits(void **state)
             TokenBlock *block = support_part_of(often.block, (int32_t)(i % 7 % SEQUENCES), 1);
             double factor = 1 + 0.5 * sin((double)i), norm = step_of(&often, block, i, i < THAW ? frozen : NULL, factor);
             optimizer_settle(often.optimizer);
+            if (i % 3 == 0) { /* a step that is begun and given up */
+                Int32Array ids = support_ids(block);
+                ASSERT_OK(optimizer_begin_step(seldom.optimizer, ids.items, (int32_t)ids.count, &diagnostic), &diagnostic);
+                array_free(&ids);
+            }
             assert_true(step_of(&seldom, block, i, i < THAW ? frozen : NULL, factor) == norm);
             token_block_destroy(&block);
         }
