@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <nettle/sha2.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,28 +10,30 @@
 
 #include "core/base/memory.h"
 
-_Static_assert(sizeof(crypto_hash_sha256_state) <= sizeof(Sha256), "Sha256 must hold the library's state");
-_Static_assert(crypto_hash_sha256_BYTES == SHA256_SIZE, "SHA-256 has 32 bytes");
+#undef sha256_update /* Nettle's header gives its own function this name too */
 
-static crypto_hash_sha256_state *state_of(Sha256 *hash)
+_Static_assert(sizeof(struct sha256_ctx) <= sizeof(Sha256), "Sha256 must hold the library's state");
+_Static_assert(SHA256_DIGEST_SIZE == SHA256_SIZE, "SHA-256 has 32 bytes");
+
+static struct sha256_ctx *state_of(Sha256 *hash)
 {
-    return (crypto_hash_sha256_state *)(void *)hash->opaque;
+    return (struct sha256_ctx *)(void *)hash->opaque;
 }
 
 void sha256_begin(Sha256 *hash)
 {
-    crypto_hash_sha256_init(state_of(hash));
+    sha256_init(state_of(hash));
 }
 
 void sha256_update(Sha256 *hash, const void *bytes, size_t size)
 {
-    crypto_hash_sha256_update(state_of(hash), bytes, size);
+    nettle_sha256_update(state_of(hash), size, bytes);
 }
 
 void sha256_finish_hex(Sha256 *hash, char hex[SHA256_HEX_SIZE])
 {
     unsigned char digest[SHA256_SIZE];
-    crypto_hash_sha256_final(state_of(hash), digest);
+    sha256_digest(state_of(hash), sizeof digest, digest);
     sodium_bin2hex(hex, SHA256_HEX_SIZE, digest, sizeof digest);
 }
 

@@ -1,4 +1,4 @@
-/* SHA-256 (FIPS 180-4) and a 64-bit checksum, by libsodium. */
+/* SHA-256 (FIPS 180-4) by Nettle, a 64-bit checksum and random bytes by libsodium. */
 #ifndef NERSWEEP_CORE_IO_HASH_H
 #define NERSWEEP_CORE_IO_HASH_H
 

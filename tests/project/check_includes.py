@@ -34,6 +34,7 @@ BOUNDARY = {
     r"libfyaml\.h": "core/io/yaml.c",
     r"lmdb\.h": "core/io/kv.c",
     r"sodium.*\.h": "core/io/hash.c",
+    r"nettle/.*\.h": "core/io/hash.c",
     r"curl/.*\.h": "core/io/http.c",
     r"zip\.h": "core/io/zip.c",
     r"utf8proc\.h": "shard/unicode.c",
