@@ -1,7 +1,5 @@
-/* libFuzzer's entry for one decoder each, chosen by FUZZ_DECODER: whatever is accepted is whole, and the same after being written and read
- * again. Built where the compiler brings libFuzzer, e.g.
- *   cmake -B build/fuzz -DCMAKE_C_COMPILER=clang-14 -DNERSWEEP_SANITIZE=fuzzer-no-link,address,undefined
- *   build/fuzz/fuzz/protocol_seeds SEEDS; build/fuzz/fuzz/fuzz_protocol_message -max_total_time=300 CORPUS SEEDS/message */
+/* One decoder of what comes over the network or lies in a journal each, chosen by FUZZ_DECODER: whatever is accepted is whole, and the same after
+ * being written and read again. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,8 +7,7 @@
 #include "proto/endpoint.h"
 #include "proto/records.h"
 #include "proto/zap.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+#include "tests/fuzz/harness.h"
 
 static void check_refusal(Status status, const Diagnostic *diagnostic)
 {
