@@ -172,7 +172,7 @@ static void device_features(const BackendDevice *device, char *text, size_t text
     device->profile->inner->device_features(device->inner, text, text_size);
 }
 
-static size_t bytes_of_matrix(const BackendDevice *device, int32_t n, int32_t k, DeviceType type)
+static size_t matrix_bytes(const BackendDevice *device, int32_t n, int32_t k, DeviceType type)
 {
     return device->profile->inner->matrix_bytes(device->inner, n, k, type);
 }
@@ -297,7 +297,7 @@ static void matrix_refresh(BackendStream *stream, BackendMatrix *matrix)
 }
 
 /* The weights of a product in their layout, and before them the master from which that is made after a refresh. */
-static double matrix_bytes(BackendMatrix *matrix)
+static double matrix_traffic_bytes(BackendMatrix *matrix)
 {
     double count = (double)matrix->n * (double)matrix->k, laid_out = count * (double)device_type_bytes(matrix->type);
     double made = matrix->stale ? count * sizeof(float) + laid_out : 0.0;
@@ -367,7 +367,7 @@ static void linear_forward(BackendStream *stream, BackendMatrix *weight, DeviceV
 {
     double n = (double)weight->n, k = (double)weight->k, count = (double)rows;
     double bytes = view_bytes(x, count * k) + view_bytes(bias, n) + view_bytes(pre, count * n) + view_bytes(y, count * n) +
-                   matrix_bytes(weight);
+                   matrix_traffic_bytes(weight);
     int64_t start = call_begin(stream);
     stream->profile->inner->linear_forward(stream->inner, weight->inner, bias, x, rows, epilogue, pre, y);
     call_end(stream, start,
@@ -379,7 +379,7 @@ static void linear_backward_input(BackendStream *stream, BackendMatrix *weight, 
 {
     double n = (double)weight->n, k = (double)weight->k, count = (double)rows;
     double bytes = view_bytes(d_y, count * n) + view_bytes(pre, count * k) + view_bytes(d_x, count * k) * (accumulate ? 2.0 : 1.0) +
-                   matrix_bytes(weight);
+                   matrix_traffic_bytes(weight);
     int64_t start = call_begin(stream);
     stream->profile->inner->linear_backward_input(stream->inner, weight->inner, d_y, rows, pre, accumulate, d_x);
     call_end(
@@ -401,16 +401,22 @@ static void linear_backward_weight(BackendStream *stream, DeviceView x, DeviceVi
 
 /* -- attention */
 
-/* Sum of squares of the sequences' lengths. Device memory that the host cannot reach is fetched, outside of what is timed. */
+/* Integers on the device, outside of what is timed. To be freed. */
+static int32_t *integers_fetch(const BackendStream *stream, DeviceView view, size_t count)
+{
+    int32_t *values = memory_allocate(count + 1, sizeof *values);
+    stream->profile->inner->copy_to_host(stream->inner, values, view, count * sizeof *values);
+    settle(stream);
+    return values;
+}
+
+/* Sum of squares of the sequences' lengths. */
 static double squared_lengths(const BackendStream *stream, const DeviceBlock *block)
 {
-    const Backend *inner = stream->profile->inner;
-    size_t count = (size_t)block->sequence_count + 1;
-    int32_t *starts = memory_allocate(count, sizeof *starts);
+    size_t sequences = (size_t)block->sequence_count;
+    int32_t *starts = integers_fetch(stream, block->sequence_start, sequences + 1);
     double sum = 0.0;
-    inner->copy_to_host(stream->inner, starts, block->sequence_start, count * sizeof *starts);
-    settle(stream);
-    for (size_t s = 0; s + 1 < count; s++) {
+    for (size_t s = 0; s < sequences; s++) {
         double length = (double)(starts[s + 1] - starts[s]);
         sum += length * length;
     }
@@ -521,9 +527,7 @@ static void adamw_late(BackendStream *stream, DeviceView parameter, DeviceView f
                        int32_t step_count)
 {
     double steps_of_rows = 0.0;
-    int32_t *counts = memory_allocate((size_t)row_count + 1, sizeof *counts);
-    stream->profile->inner->copy_to_host(stream->inner, counts, late, (size_t)row_count * sizeof *counts);
-    settle(stream);
+    int32_t *counts = integers_fetch(stream, late, (size_t)row_count);
     for (int32_t i = 0; i < row_count; i++) {
         steps_of_rows += (double)counts[i];
     }
@@ -546,7 +550,7 @@ static Backend table_over(const Backend *inner)
         .device_close = device_close,
         .device_describe = device_describe,
         .device_features = device_features,
-        .matrix_bytes = bytes_of_matrix,
+        .matrix_bytes = matrix_bytes,
         .workspace_bytes = workspace_bytes,
         .rows_independent = rows_independent,
         .product_type = product_type,

@@ -17,7 +17,7 @@ typedef struct Backward {
 
 static bool part_trains(const ModelStep *step, int32_t part)
 {
-    return !step->part_frozen || !step->part_frozen[part];
+    return model_part_trains(step->part_frozen, part);
 }
 
 static int32_t lowest_training_part(const ModelLayout *layout, const ModelStep *step)

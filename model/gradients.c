@@ -131,17 +131,12 @@ size_t model_gradient_offset(DeviceView gradient)
     return gradient.offset_bytes / sizeof(float);
 }
 
-static bool part_trains(const bool *part_frozen, int32_t part)
-{
-    return !part_frozen || !part_frozen[part];
-}
-
 void model_gradients_clear(Model *model, const bool *part_frozen)
 {
     for (int32_t part = 0; part < model->layout->part_count; part++) {
         size_t count;
         DeviceView gradient = model_gradient_part(model, part, &count);
-        if (part_trains(part_frozen, part))
+        if (model_part_trains(part_frozen, part))
             model->backend->fill_zero(model->stream, gradient, count * sizeof(float));
     }
 }
@@ -153,10 +148,10 @@ void model_gradients_begin(Model *model, const bool *part_frozen)
                                     LAYER_FFN_NORM_BIAS};
     size_t count;
     DeviceView gradient = model_gradient_part(model, 0, &count);
-    if (part_trains(part_frozen, 0))
+    if (model_part_trains(part_frozen, 0))
         model->backend->fill_zero(model->stream, gradient, count * sizeof(float));
     for (int32_t i = 0; i < model->config.num_hidden_layers; i++) {
-        for (size_t norm = 0; part_trains(part_frozen, 1 + i) && norm < sizeof norms / sizeof *norms; norm++) {
+        for (size_t norm = 0; model_part_trains(part_frozen, 1 + i) && norm < sizeof norms / sizeof *norms; norm++) {
             gradient = model_gradient_parameter(model, layer_parameter(i, norms[norm]), &count);
             model->backend->fill_zero(model->stream, gradient, count * sizeof(float));
         }

@@ -35,4 +35,10 @@ void model_layout_destroy(ModelLayout **layout);
 /* NULL when there is none of this name. */
 const ModelParameter *model_layout_find(const ModelLayout *layout, const char *name);
 
+/* part_frozen: [part_count], or NULL: nothing is. */
+static inline bool model_part_trains(const bool *part_frozen, int32_t part)
+{
+    return !part_frozen || !part_frozen[part];
+}
+
 #endif

@@ -118,11 +118,6 @@ void optimizer_destroy(Optimizer **optimizer)
     *optimizer = NULL;
 }
 
-static bool part_trains(const bool *part_frozen, int32_t part)
-{
-    return !part_frozen || !part_frozen[part];
-}
-
 /* Sum of squares of gradients added up on the device. */
 static void queue_sum(Optimizer *optimizer, DeviceView gradient, size_t count)
 {
@@ -152,7 +147,7 @@ static Status fail_diverged(Optimizer *optimizer, const bool *part_frozen, Diagn
     for (int32_t i = 0; i < layout->parameter_count && !name; i++) {
         const ModelParameter *parameter = &layout->parameters[i];
         double sum = 0;
-        if (!part_trains(part_frozen, parameter->part))
+        if (!model_part_trains(part_frozen, parameter->part))
             continue;
         size_t count;
         DeviceView gradient = model_gradient_parameter(optimizer->model, i, &count);
@@ -177,7 +172,7 @@ static Status measure_norm(Optimizer *optimizer, const bool *part_frozen, double
     for (int32_t part = 0; part < layout->part_count; part++) {
         size_t count;
         DeviceView gradient = model_gradient_part(optimizer->model, part, &count);
-        if (part_trains(part_frozen, part))
+        if (model_part_trains(part_frozen, part))
             queue_sum(optimizer, gradient, count);
     }
     TRY(fetch_sum(optimizer, &sum, diagnostic));
@@ -186,6 +181,18 @@ static Status measure_norm(Optimizer *optimizer, const bool *part_frozen, double
         TRY(fail_diverged(optimizer, part_frozen, diagnostic));
 out:
     return status;
+}
+
+/* Where a stretch of parameters lies, and its moments. */
+typedef struct Moved {
+    DeviceView parameter, first_moment, second_moment;
+} Moved;
+
+static Moved moved_at(const Optimizer *optimizer, size_t offset)
+{
+    return (Moved){device_view_floats(model_parameters(optimizer->model), offset),
+                   device_view_floats(device_view(optimizer->first_moment, 0), offset),
+                   device_view_floats(device_view(optimizer->second_moment, 0), offset)};
 }
 
 /* Queues the steps that count rows of late->rows still need. */
@@ -209,11 +216,9 @@ static void queue_late(Optimizer *optimizer, int32_t count)
         return;
     backend->copy_to_device(stream, device_view(late->device_rows, 0), late->rows, (size_t)behind * sizeof *late->rows);
     backend->copy_to_device(stream, device_view(late->device_late, 0), late->late, (size_t)behind * sizeof *late->late);
-    backend->adamw_late(stream, device_view_floats(model_parameters(model), words->offset),
-                        device_view_floats(device_view(optimizer->first_moment, 0), words->offset),
-                        device_view_floats(device_view(optimizer->second_moment, 0), words->offset),
-                        device_view(late->device_rows, 0), device_view(late->device_late, 0), behind, words->shape[1], late->steps,
-                        late->step_count);
+    Moved moved = moved_at(optimizer, words->offset);
+    backend->adamw_late(stream, moved.parameter, moved.first_moment, moved.second_moment, device_view(late->device_rows, 0),
+                        device_view(late->device_late, 0), behind, words->shape[1], late->steps, late->step_count);
 }
 
 static void forget_late(Optimizer *optimizer)
@@ -269,9 +274,8 @@ static void queue_words(Optimizer *optimizer, const UpdateRun *run, const AdamwS
         late->seen[rows[i]] = late->step_count;
     model_rows_late(model, true);
     backend->copy_to_device(stream, device_view(late->device_rows, 0), rows, (size_t)count * sizeof *rows);
-    backend->adamw_rows(stream, device_view_floats(model_parameters(model), run->offset), gradient,
-                        device_view_floats(device_view(optimizer->first_moment, 0), run->offset),
-                        device_view_floats(device_view(optimizer->second_moment, 0), run->offset),
+    Moved moved = moved_at(optimizer, run->offset);
+    backend->adamw_rows(stream, moved.parameter, gradient, moved.first_moment, moved.second_moment,
                         device_view(late->device_rows, 0), count, model_layout(model)->parameters[run->parameter].shape[1], step);
 }
 
@@ -280,9 +284,9 @@ static void queue_run(Optimizer *optimizer, const UpdateRun *run, const AdamwSte
     Model *model = optimizer->model;
     size_t count;
     DeviceView gradient = model_gradient_parameter(model, run->parameter, &count);
-    model_backend(model)->adamw(model_stream(model), device_view_floats(model_parameters(model), run->offset), gradient,
-                                device_view_floats(device_view(optimizer->first_moment, 0), run->offset),
-                                device_view_floats(device_view(optimizer->second_moment, 0), run->offset), run->count, step);
+    Moved moved = moved_at(optimizer, run->offset);
+    model_backend(model)->adamw(model_stream(model), moved.parameter, gradient, moved.first_moment, moved.second_moment, run->count,
+                                step);
 }
 
 static void queue_updates(Optimizer *optimizer, const bool *part_frozen, double learning_rate, double gradient_scale)
@@ -290,7 +294,7 @@ static void queue_updates(Optimizer *optimizer, const bool *part_frozen, double 
     const TrainingOptions *options = &optimizer->options;
     for (int32_t i = 0; i < optimizer->run_count; i++) {
         const UpdateRun *run = &optimizer->runs[i];
-        if (!part_trains(part_frozen, run->part))
+        if (!model_part_trains(part_frozen, run->part))
             continue;
         AdamwStep step = {
             .learning_rate = (float)(learning_rate * optimizer->part_decay[run->part]),
@@ -318,7 +322,7 @@ Status optimizer_step(Optimizer *optimizer, const bool *part_frozen, double fact
     if (optimizer->options.max_grad_norm > 0) /* 0 switches clipping off, as in Hugging Face's Trainer */
         scale = fmin(1.0, optimizer->options.max_grad_norm / (norm + 1e-6));
     for (int32_t part = 0; part < layout->part_count; part++) {
-        if (part_trains(part_frozen, part))
+        if (model_part_trains(part_frozen, part))
             optimizer->part_t[part]++;
     }
     queue_updates(optimizer, part_frozen, optimizer->options.learning_rate * factor, scale);
@@ -327,20 +331,6 @@ Status optimizer_step(Optimizer *optimizer, const bool *part_frozen, double fact
         *gradient_norm = norm;
 out:
     return status;
-}
-
-Status optimizer_state_get(Optimizer *optimizer, float *first_moment, float *second_moment, int64_t *part_t, Diagnostic *diagnostic)
-{
-    const Backend *backend = model_backend(optimizer->model);
-    BackendStream *stream = model_stream(optimizer->model);
-    const ModelLayout *layout = model_layout(optimizer->model);
-    size_t bytes = layout->float_count * sizeof(float);
-    optimizer_settle(optimizer);
-    backend->copy_to_host(stream, first_moment, device_view(optimizer->first_moment, 0), bytes);
-    backend->copy_to_host(stream, second_moment, device_view(optimizer->second_moment, 0), bytes);
-    for (int32_t part = 0; part < layout->part_count; part++)
-        part_t[part] = optimizer->part_t[part];
-    return backend->stream_synchronize(stream, diagnostic);
 }
 
 Status optimizer_state_open(Optimizer *optimizer, HostFloats *first_moment, HostFloats *second_moment, int64_t *part_t,

@@ -39,10 +39,8 @@ void optimizer_settle(Optimizer *optimizer);
 NODISCARD Status optimizer_step(Optimizer *optimizer, const bool *part_frozen, double factor, double *gradient_norm,
                                 Diagnostic *diagnostic);
 
-/* State for checkpoints (get settles first): both moments in the model's layout [float_count] each, and t per part [part_count]. */
-NODISCARD Status optimizer_state_get(Optimizer *optimizer, float *first_moment, float *second_moment, int64_t *part_t,
-                                     Diagnostic *diagnostic);
-/* The same, to be read before the next step; close both. */
+/* State for checkpoints: both moments in the model's layout [float_count] each, and t per part [part_count]. What is opened is settled, read before
+ * the next step, and closed with host_floats_close. */
 NODISCARD Status optimizer_state_open(Optimizer *optimizer, HostFloats *first_moment, HostFloats *second_moment, int64_t *part_t,
                                       Diagnostic *diagnostic);
 NODISCARD Status optimizer_state_set(Optimizer *optimizer, const float *first_moment, const float *second_moment,

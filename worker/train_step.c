@@ -179,22 +179,20 @@ static void measure_block(const TrainStepper *stepper, const StepShare *share, i
     size->sequences = sequences > size->sequences ? sequences : size->sequences;
 }
 
-/* Over all steps of the plan. */
-static StepSize largest_step(TrainStepper *stepper)
+/* Raises *size to what the steps of the plan take. */
+static void measure_steps(TrainStepper *stepper, StepSize *size)
 {
-    StepSize size = {1, 1, 1};
     int64_t steps = batch_plan_step_count(stepper->plan);
     const Chunks *chunks = &stepper->chunks;
     for (int64_t index = 0; index < steps; index++) {
         StepShare share;
         step_share(stepper, index, &share);
-        size.step_pieces = share.pieces > size.step_pieces ? share.pieces : size.step_pieces;
+        size->step_pieces = share.pieces > size->step_pieces ? share.pieces : size->step_pieces;
         for (int32_t chunk = chunks->first; chunk < chunks->first + chunks->own; chunk++) {
             for (int64_t first = 0; first < share.count; first += stepper->micro_batch)
-                measure_block(stepper, &share, chunk, first, &size);
+                measure_block(stepper, &share, chunk, first, size);
         }
     }
-    return size;
 }
 
 void train_stepper_measure(TrainStepper *stepper, const BatchPlan *plan, int64_t micro_batch, StepSize *size)
@@ -203,7 +201,7 @@ void train_stepper_measure(TrainStepper *stepper, const BatchPlan *plan, int64_t
     int64_t micro_batch_before = stepper->micro_batch;
     stepper->plan = plan;
     stepper->micro_batch = micro_batch;
-    *size = largest_step(stepper);
+    measure_steps(stepper, size);
     stepper->plan = plan_before;
     stepper->micro_batch = micro_batch_before;
 }
@@ -220,7 +218,8 @@ Status train_stepper_plan(TrainStepper *stepper, const BatchPlan *plan, Diagnost
     Status status = STATUS_OK;
     stepper->plan = plan;
     for (;;) {
-        StepSize size = largest_step(stepper);
+        StepSize size = {1, 1, 1};
+        measure_steps(stepper, &size);
         status = model_plan_gradient_rows(stepper->model, size.step_pieces, diagnostic);
         if (status == STATUS_OK)
             status = reducer_plan(stepper->reducer, diagnostic);

@@ -26,7 +26,7 @@ void train_stepper_destroy(TrainStepper **stepper);
  * the global batch and the loss staying the same; then gradient checkpointing is turned on, if it may be (auto). The plan must live until the next call. */
 NODISCARD Status train_stepper_plan(TrainStepper *stepper, const BatchPlan *plan, Diagnostic *diagnostic);
 
-/* Pieces and sequences of this rank's largest block in any step of the plan, with micro-batches of so many windows over all ranks. */
+/* Raises *size to what the steps of the plan take with micro-batches of so many windows over all ranks. */
 void train_stepper_measure(TrainStepper *stepper, const BatchPlan *plan, int64_t micro_batch, StepSize *size);
 /* Before the first train_stepper_plan: windows of a micro-batch over all ranks, and whether with gradient checkpointing. */
 void train_stepper_begin(TrainStepper *stepper, int64_t micro_batch, bool checkpointed);

@@ -114,12 +114,8 @@ static Status measure_micro_batch(void *context, int64_t micro_batch, StepSize *
     int64_t epochs = (trainer->state->total_steps + trainer->steps_per_epoch - 1) / trainer->steps_per_epoch;
     *size = (StepSize){1, 1, 1};
     for (int64_t epoch = 0; epoch < epochs && epoch < MEASURED_EPOCHS_LIMIT; epoch++) {
-        StepSize of_epoch;
         TRY(batch_plan_turn(trainer->plan, epoch, diagnostic));
-        train_stepper_measure(trainer->stepper, trainer->plan, micro_batch, &of_epoch);
-        size->pieces = of_epoch.pieces > size->pieces ? of_epoch.pieces : size->pieces;
-        size->sequences = of_epoch.sequences > size->sequences ? of_epoch.sequences : size->sequences;
-        size->step_pieces = of_epoch.step_pieces > size->step_pieces ? of_epoch.step_pieces : size->step_pieces;
+        train_stepper_measure(trainer->stepper, trainer->plan, micro_batch, size);
     }
 out:
     return status;

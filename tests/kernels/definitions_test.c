@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "core/base/token_block.h"
+#include "kernels/host_floats.h"
 #include "tests/kernels/harness.h"
 
 /* Calls check on every setting, the reference included. */
@@ -235,6 +236,27 @@ static void adamw_gives_a_row_alone_the_same_bits(void **state)
     on_every_backend(adamw_of_rows);
 }
 
+static void floats_on_the_host(Harness *harness)
+{
+    enum { COUNT = 40, OFFSET = 3 };
+    Diagnostic diagnostic = {0};
+    HostFloats floats;
+    DeviceView x = harness_random(harness, 1, COUNT, 0.0f, 1.0f);
+    Status status = host_floats_open(&floats, harness_backend(harness), harness_stream(harness), device_view_floats(x, OFFSET),
+                                     COUNT - OFFSET, &diagnostic);
+    assert_int_equal(status, STATUS_OK);
+    for (size_t i = OFFSET; i < COUNT; i++)
+        assert_true(floats.values[i - OFFSET] == harness_random_value(1, i, 0.0f, 1.0f));
+    host_floats_close(&floats);
+    assert_null(floats.values);
+}
+
+static void the_host_reads_floats_wherever_they_lie(void **state)
+{
+    (void)state;
+    on_every_backend(floats_on_the_host);
+}
+
 /* -log softmax of (1, 2, 3) at label 1 is 1.4076059644; twice the row's weight doubles it, an ignored row adds nothing. Smoothed by 0.3 the
  * target is (0.1, 0.8, 0.1), and classes weighted (1, 2, 3) give the sum below. */
 static void loss_by_hand(Harness *harness)
@@ -437,6 +459,7 @@ int main(void)
         cmocka_unit_test(adamw_is_torchs),
         cmocka_unit_test(adamw_gives_a_row_alone_the_same_bits),
         cmocka_unit_test(adamw_made_up_for_gives_the_same_bits),
+        cmocka_unit_test(the_host_reads_floats_wherever_they_lie),
         cmocka_unit_test(the_loss_is_torchs),
         cmocka_unit_test(gelu_is_right_far_from_zero),
         cmocka_unit_test(a_value_that_is_no_number_reaches_the_loss),

@@ -154,8 +154,12 @@ Int32Array support_ids(const TokenBlock *block)
 float *support_parameters(Model *model)
 {
     Diagnostic diagnostic = {0};
-    float *values = memory_allocate(model_layout(model)->float_count, sizeof *values);
-    ASSERT_OK(model_parameters_get(model, values, &diagnostic), &diagnostic);
+    size_t count = model_layout(model)->float_count;
+    float *values = memory_allocate(count, sizeof *values);
+    HostFloats parameters;
+    ASSERT_OK(model_parameters_open(model, &parameters, &diagnostic), &diagnostic);
+    memcpy(values, parameters.values, count * sizeof *values);
+    host_floats_close(&parameters);
     return values;
 }
 
@@ -178,6 +182,17 @@ float *support_gradients(Model *model)
     }
     ASSERT_OK(model_backend(model)->stream_synchronize(model_stream(model), &diagnostic), &diagnostic);
     return values;
+}
+
+void support_moments(Optimizer *optimizer, size_t count, float *first_moment, float *second_moment, int64_t *part_t)
+{
+    Diagnostic diagnostic = {0};
+    HostFloats first, second;
+    ASSERT_OK(optimizer_state_open(optimizer, &first, &second, part_t, &diagnostic), &diagnostic);
+    memcpy(first_moment, first.values, count * sizeof *first_moment);
+    memcpy(second_moment, second.values, count * sizeof *second_moment);
+    host_floats_close(&first);
+    host_floats_close(&second);
 }
 
 TrainingOptions support_options(void)

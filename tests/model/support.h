@@ -49,6 +49,8 @@ TokenBlock *support_part_of(const TokenBlock *block, int32_t first, int32_t coun
 /* The ids of a block, ascending, each once; to be freed. */
 Int32Array support_ids(const TokenBlock *block);
 float *support_parameters(Model *model);
+/* Both moments [count] and t per part. */
+void support_moments(Optimizer *optimizer, size_t count, float *first_moment, float *second_moment, int64_t *part_t);
 float *support_gradients(Model *model);
 
 /* Options of a plain AdamW run: learning rate 1e-3, weight decay 0.01, clip 1. */

@@ -196,6 +196,17 @@ void ground_workplace(const Ground *ground, Communicator *communicator, const ch
     free(data.store);
 }
 
+Model *ground_start_model(const Ground *ground, Communicator *communicator, const char *store_name, const TrainingOptions *options,
+                          Workplace *workplace)
+{
+    Diagnostic diagnostic = {0};
+    Model *model;
+    char hex[17];
+    ground_workplace(ground, communicator, store_name, workplace);
+    must(workplace_start_model(workplace, options, &model, hex, &diagnostic), &diagnostic);
+    return model;
+}
+
 char *ground_write_job(const Ground *ground, const char *name, const char *overrides, bool evaluate, bool test)
 {
     TrainingOptions options = ground_options(overrides);

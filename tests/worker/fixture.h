@@ -41,6 +41,9 @@ TrainingOptions ground_options(const char *overrides);
 
 /* A workplace with the reference backend and the ground's data; store is FOLDER/store_name. */
 void ground_workplace(const Ground *ground, Communicator *communicator, const char *store_name, Workplace *workplace);
+/* The same, and the model that a trial with these options starts with; to be destroyed before the workplace is closed. */
+Model *ground_start_model(const Ground *ground, Communicator *communicator, const char *store_name, const TrainingOptions *options,
+                          Workplace *workplace);
 
 /* Writes FOLDER/NAME.json for a store of its own, FOLDER/NAME; the path is freed by the caller. */
 char *ground_write_job(const Ground *ground, const char *name, const char *overrides, bool evaluate, bool test);

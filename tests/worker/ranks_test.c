@@ -213,8 +213,6 @@ static void sums_of_upper_layers_are_there_before_the_embeddings_backward_begins
 {
     Together *together = *state;
     Workplace workplace;
-    Model *model;
-    char hex[17];
     Diagnostic diagnostic = {0};
     TrainingOptions options = ground_options("");
     Watch watch = {.world = together->world};
@@ -222,8 +220,7 @@ static void sums_of_upper_layers_are_there_before_the_embeddings_backward_begins
     static const int32_t rows[] = {2, 3, 7, 9}, labels[] = {TOKEN_LABEL_IGNORED, 0, 1, TOKEN_LABEL_IGNORED};
     static const bool part_frozen[4] = {false};
     double loss;
-    ground_workplace(together->ground, together->world, "watched", &workplace);
-    must(workplace_start_model(&workplace, &options, &model, hex, &diagnostic), &diagnostic);
+    Model *model = ground_start_model(together->ground, together->world, "watched", &options, &workplace);
     must(model_plan(model, 16, 4, true, &diagnostic), &diagnostic);
     must(model_gradient_rows_set(model, rows, 4, &diagnostic), &diagnostic);
     must(reducer_create(&watch.reducer, together->world, model, &(Chunks){2, communicator_rank(together->world), 1}, &diagnostic),
@@ -323,15 +320,12 @@ static void parts_of_an_evaluation_add_up_to_the_whole(void **state)
 {
     Together *together = *state;
     Workplace workplace;
-    Model *model;
-    char hex[17];
     DatasetScore both = {0}, alone = {0};
     Diagnostic diagnostic = {0};
     TrainingOptions options = ground_options("");
     int64_t stop = 0;
     Communicator *single = communicator_alone();
-    ground_workplace(together->ground, together->world, "evaluated", &workplace);
-    must(workplace_start_model(&workplace, &options, &model, hex, &diagnostic), &diagnostic);
+    Model *model = ground_start_model(together->ground, together->world, "evaluated", &options, &workplace);
     SplitScoring scoring = {.communicator = together->world, .model = model, .shards = workplace.shards, .options = &options};
     for (int32_t split = 0; split < shard_split_count(workplace.shards); split++) {
         scoring.communicator = together->world;

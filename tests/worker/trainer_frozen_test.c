@@ -11,12 +11,9 @@ static void read_weights(const Ground *ground, const char *store_name, const cha
                          FloatArray *values, ModelLayout **layout_copy)
 {
     Workplace workplace;
-    Model *model;
-    char hex[17];
     Diagnostic diagnostic = {0};
     Communicator *communicator = communicator_alone();
-    ground_workplace(ground, communicator, store_name, &workplace);
-    must(workplace_start_model(&workplace, options, &model, hex, &diagnostic), &diagnostic);
+    Model *model = ground_start_model(ground, communicator, store_name, options, &workplace);
     if (checkpoint)
         must(checkpoint_load_model(workplace.store, checkpoint, model, &diagnostic), &diagnostic);
     array_reserve(values, model_layout(model)->float_count);
@@ -121,13 +118,10 @@ static void a_trial_resumed_among_frozen_layers_ends_with_the_same_bytes(void **
 static void a_cache_that_is_full_or_cannot_be_written_gives_the_same_rows(void **state)
 {
     Workplace workplace;
-    Model *model;
-    char hex[17];
     Diagnostic diagnostic = {0};
     TrainingOptions options = ground_options("");
     Communicator *communicator = communicator_alone();
-    ground_workplace(*state, communicator, "cache", &workplace);
-    must(workplace_start_model(&workplace, &options, &model, hex, &diagnostic), &diagnostic);
+    Model *model = ground_start_model(*state, communicator, "cache", &options, &workplace);
     must(model_plan(model, 512, 16, true, &diagnostic), &diagnostic);
     int32_t split = shard_split_find(workplace.shards, "train"), width = model_config(model)->hidden_size;
     TokenBlock *block = token_block_create(512, 16);

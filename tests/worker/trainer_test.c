@@ -310,14 +310,11 @@ static void an_unknown_metric_dataset_is_named_with_those_that_there_are(void **
 static char *write_start_model(const Ground *ground, const char *name, const char *parameter, float value)
 {
     Workplace workplace;
-    Model *model;
-    char hex[17];
     Diagnostic diagnostic = {0};
     TrainingOptions options = ground_options("");
     Communicator *communicator = communicator_alone();
     char *folder = path_join(ground->folder, name);
-    ground_workplace(ground, communicator, "start", &workplace);
-    must(workplace_start_model(&workplace, &options, &model, hex, &diagnostic), &diagnostic);
+    Model *model = ground_start_model(ground, communicator, "start", &options, &workplace);
     const ModelLayout *layout = model_layout(model);
     float *values = memory_allocate(layout->float_count, sizeof *values);
     must(model_parameters_get(model, values, &diagnostic), &diagnostic);
