@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "kernels/host_floats.h"
+
 static BackendDevice *device;
 static BackendStream *stream;
 static BackendBuffer *buffer;
@@ -65,11 +67,24 @@ static void memory_is_closed_again_after_an_operation(void **state)
     assert_true(reading_crashes(guarded_buffer_bytes(buffer)));
 }
 
+static void floats_that_the_host_cannot_reach_are_copied(void **state)
+{
+    static const float values[] = {1, 2, 3, 4};
+    Diagnostic diagnostic = {0};
+    HostFloats floats;
+    (void)state;
+    backend_guarded()->copy_to_device(stream, device_view(buffer, 16), values, sizeof values);
+    assert_int_equal(host_floats_open(&floats, backend_guarded(), stream, device_view(buffer, 16), 4, &diagnostic), STATUS_OK);
+    assert_memory_equal(floats.values, values, sizeof values);
+    host_floats_close(&floats);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(memory_cannot_be_read_by_the_host, guard_open, guard_close),
         cmocka_unit_test_setup_teardown(memory_is_closed_again_after_an_operation, guard_open, guard_close),
+        cmocka_unit_test_setup_teardown(floats_that_the_host_cannot_reach_are_copied, guard_open, guard_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -297,6 +297,22 @@ static void checkpointing_changes_no_bit_of_a_trial(void **state)
     }
 }
 
+/* Of word embeddings a step of more sentences has more rows. */
+static void the_rows_of_the_largest_step_are_counted(void **state)
+{
+    Run small, large;
+    run_trial(*state, &(Wish){.store = "rows1", .options = "max_steps=1 per_device_train_batch_size=1"}, &small);
+    run_trial(*state,
+              &(Wish){.store = "rows4", .options = "max_steps=1 per_device_train_batch_size=1 gradient_accumulation_steps=4"},
+              &large);
+    must(small.status, &small.diagnostic);
+    must(large.status, &large.diagnostic);
+    assert_int_equal(small.outcome.memory.pieces, large.outcome.memory.pieces);
+    assert_true(small.outcome.memory.bytes[MEMORY_GRADIENTS] < large.outcome.memory.bytes[MEMORY_GRADIENTS]);
+    run_free(&small);
+    run_free(&large);
+}
+
 /* It is no part of a trial's identity: where memory is short it begins in the middle. */
 static void a_trial_goes_on_with_checkpointing_to_the_same_bytes(void **state)
 {
@@ -447,6 +463,7 @@ int main(void)
         cmocka_unit_test(checkpointing_follows_where_one_sentence_is_too_much),
         cmocka_unit_test(what_never_fits_is_refused_with_what_it_takes_and_who_allows_less),
         cmocka_unit_test(a_host_that_says_nothing_bounds_nothing),
+        cmocka_unit_test(the_rows_of_the_largest_step_are_counted),
         cmocka_unit_test(checkpointing_changes_no_bit_of_a_trial),
         cmocka_unit_test(a_trial_goes_on_with_checkpointing_to_the_same_bytes),
         cmocka_unit_test(a_trial_without_enough_memory_trains_less_at_once_or_is_refused),
