@@ -1,7 +1,7 @@
 /* Speed of a backend: GF/s of the products, milliseconds of every operation, and pieces per second of a whole training step made of them.
  *
  *     bench_kernels [--backend cpu] [--threads 2] [--steps 20] [--model minilm|bert-base] [--dropout 0.1] [--pieces N]
- *                   [--clock wall|cpu]
+ *                   [--clock wall|cpu] [--precision fp32|bf16]
  *
  * A step is the encoder's forward and backward pass over a packed block of sentences, the gradient norm and AdamW: everything but the
  * reading of data. Each layer has weights of its own, so that caches are as cold as in training. The best of all steps is printed beside the
@@ -39,6 +39,7 @@ typedef struct Bench {
     BackendStream *stream;
     Shape shape;
     float dropout;
+    DeviceType type; /* of the encoder's products */
     Timing timings[OPERATION_COUNT_MAX];
     size_t timing_count;
     bool cpu_clock;
@@ -60,7 +61,7 @@ typedef struct Norm {
 typedef struct Layer {
     Linear qkv, projection, up, down;
     Norm middle, last;
-    DeviceView in, qkv_out, log_sum_exp, context, middle_out, pre, active;
+    DeviceView in, in_product, qkv_out, log_sum_exp, context, middle_out, middle_product, pre, active;
 } Layer;
 
 static void must(Status status, const Diagnostic *diagnostic)
@@ -87,6 +88,14 @@ static DeviceView view_create(Bench *bench, size_t count, float spread)
         must(bench->backend->stream_synchronize(bench->stream, &diagnostic), &diagnostic);
         free(values);
     }
+    return view;
+}
+
+/* An operand or a result of products. */
+static DeviceView product_view(Bench *bench, size_t count)
+{
+    DeviceView view = view_create(bench, count, 0);
+    view.type = bench->type;
     return view;
 }
 
@@ -133,7 +142,7 @@ static void measure_end(Bench *bench, const char *name, double flops)
     bench->began_ns = now_ns;
 }
 
-static Linear linear_create(Bench *bench, int32_t n, int32_t k)
+static Linear linear_create(Bench *bench, int32_t n, int32_t k, DeviceType type)
 {
     Diagnostic diagnostic = {0};
     size_t count = (size_t)n * (size_t)k + (size_t)n;
@@ -142,8 +151,7 @@ static Linear linear_create(Bench *bench, int32_t n, int32_t k)
     linear.gradient = view_create(bench, count, 0);
     linear.first = view_create(bench, count, 0);
     linear.second = view_create(bench, count, 0);
-    must(bench->backend->matrix_create(&linear.matrix, bench->device, linear.parameter, n, k, DEVICE_FP32, &diagnostic),
-         &diagnostic);
+    must(bench->backend->matrix_create(&linear.matrix, bench->device, linear.parameter, n, k, type, &diagnostic), &diagnostic);
     return linear;
 }
 
@@ -168,21 +176,24 @@ static Layer layer_create(Bench *bench)
 {
     int32_t d = bench->shape.d, inner = bench->shape.inner;
     size_t rows = (size_t)bench->block.piece_count, width = (size_t)d;
-    return (Layer){
-        .qkv = linear_create(bench, 3 * d, d),
-        .projection = linear_create(bench, d, d),
-        .up = linear_create(bench, inner, d),
-        .down = linear_create(bench, d, inner),
+    Layer layer = {
+        .qkv = linear_create(bench, 3 * d, d, bench->type),
+        .projection = linear_create(bench, d, d, bench->type),
+        .up = linear_create(bench, inner, d, bench->type),
+        .down = linear_create(bench, d, inner, bench->type),
         .middle = norm_create(bench),
         .last = norm_create(bench),
         .in = view_create(bench, rows * width, 0.5f),
-        .qkv_out = view_create(bench, rows * 3 * width, 0),
+        .qkv_out = product_view(bench, rows * 3 * width),
         .log_sum_exp = view_create(bench, rows * (size_t)bench->shape.heads, 0),
-        .context = view_create(bench, rows * width, 0),
+        .context = product_view(bench, rows * width),
         .middle_out = view_create(bench, rows * width, 0),
-        .pre = view_create(bench, rows * (size_t)inner, 0),
-        .active = view_create(bench, rows * (size_t)inner, 0),
+        .pre = product_view(bench, rows * (size_t)inner),
+        .active = product_view(bench, rows * (size_t)inner),
     };
+    layer.in_product = bench->type == DEVICE_FP32 ? layer.in : product_view(bench, rows * width);
+    layer.middle_product = bench->type == DEVICE_FP32 ? layer.middle_out : product_view(bench, rows * width);
+    return layer;
 }
 
 static Dropout dropout_at(const Bench *bench, uint32_t site)
@@ -198,34 +209,36 @@ static void forward_linear(Bench *bench, const char *name, const Linear *linear,
     measure_end(bench, name, linear_flops(bench, linear));
 }
 
-static void forward_norm(Bench *bench, const Norm *norm, DeviceView x, DeviceView residual, uint32_t site, DeviceView y)
+static void forward_norm(Bench *bench, const Norm *norm, DeviceView x, DeviceView residual, uint32_t site, DeviceView y,
+                         DeviceView y_product)
 {
     DeviceView beta = device_view_floats(norm->parameter, (size_t)bench->shape.d);
     bench->backend->norm_forward(bench->stream, &bench->block, x, residual, norm->parameter, beta, 1e-12f, bench->shape.d,
-                                 dropout_at(bench, site), (Dropout){0}, norm->sum, y, device_view_none(), norm->mean, norm->rstd);
+                                 dropout_at(bench, site), (Dropout){0}, norm->sum, y, y_product, norm->mean, norm->rstd);
     measure_end(bench, "norm forward", 0);
 }
 
-static void layer_forward(Bench *bench, const Layer *layer, uint32_t site, DeviceView scratch, DeviceView out)
+static void layer_forward(Bench *bench, const Layer *layer, uint32_t site, DeviceView scratch, DeviceView out,
+                          DeviceView out_product)
 {
     const Shape *shape = &bench->shape;
     DeviceView none = device_view_none();
-    forward_linear(bench, "qkv forward", &layer->qkv, layer->in, LINEAR_PLAIN, none, layer->qkv_out);
+    forward_linear(bench, "qkv forward", &layer->qkv, layer->in_product, LINEAR_PLAIN, none, layer->qkv_out);
     bench->backend->attention_forward(bench->stream, &bench->block, layer->qkv_out, shape->heads, shape->d / shape->heads,
                                       dropout_at(bench, site), layer->context, layer->log_sum_exp);
     measure_end(bench, "attention forward", 0);
     forward_linear(bench, "projection forward", &layer->projection, layer->context, LINEAR_PLAIN, none, scratch);
-    forward_norm(bench, &layer->middle, scratch, layer->in, site + 1, layer->middle_out);
-    forward_linear(bench, "up forward + gelu", &layer->up, layer->middle_out, LINEAR_GELU, layer->pre, layer->active);
+    forward_norm(bench, &layer->middle, scratch, layer->in, site + 1, layer->middle_out, layer->middle_product);
+    forward_linear(bench, "up forward + gelu", &layer->up, layer->middle_product, LINEAR_GELU, layer->pre, layer->active);
     forward_linear(bench, "down forward", &layer->down, layer->active, LINEAR_PLAIN, none, scratch);
-    forward_norm(bench, &layer->last, scratch, layer->middle_out, site + 2, out);
+    forward_norm(bench, &layer->last, scratch, layer->middle_out, site + 2, out, out_product);
 }
 
 static void backward_linear(Bench *bench, const char *name, const Linear *linear, DeviceView x, DeviceView d_y, DeviceView pre,
                             bool add, DeviceView d_x)
 {
     int32_t rows = bench->block.piece_count;
-    bench->backend->linear_backward_weight(bench->stream, x, d_y, rows, linear->n, linear->k, true, linear->gradient,
+    bench->backend->linear_backward_weight(bench->stream, x, d_y, rows, linear->n, linear->k, false, linear->gradient,
                                            linear_bias(linear, linear->gradient));
     measure_end(bench, "weight gradients", linear_flops(bench, linear));
     bench->backend->linear_backward_input(bench->stream, linear->matrix, d_y, rows, pre, add, d_x);
@@ -240,20 +253,21 @@ static void backward_norm(Bench *bench, const Norm *norm, DeviceView d_y, uint32
     measure_end(bench, "norm backward", 0);
 }
 
-/* d_out becomes the gradient of the layer's input; d_x, d_wide: scratch [T, d], [T, max(inner, 3 d)]. */
-static void layer_backward(Bench *bench, const Layer *layer, uint32_t site, DeviceView d_out, DeviceView d_x, DeviceView d_wide)
+/* d_out becomes the gradient of the layer's input; d_x, d_wide, d_context: scratch [T, d], [T, max(inner, 3 d)], [T, d]. */
+static void layer_backward(Bench *bench, const Layer *layer, uint32_t site, DeviceView d_out, DeviceView d_x, DeviceView d_wide,
+                           DeviceView d_context)
 {
     const Shape *shape = &bench->shape;
     DeviceView none = device_view_none();
     backward_norm(bench, &layer->last, d_out, site + 2, d_out, d_x);
     backward_linear(bench, "down d_x * gelu'", &layer->down, layer->active, d_x, layer->pre, false, d_wide);
-    backward_linear(bench, "up d_x", &layer->up, layer->middle_out, d_wide, none, true, d_out);
+    backward_linear(bench, "up d_x", &layer->up, layer->middle_product, d_wide, none, true, d_out);
     backward_norm(bench, &layer->middle, d_out, site + 1, d_out, d_x);
-    backward_linear(bench, "projection d_x", &layer->projection, layer->context, d_x, none, false, layer->middle.sum);
-    bench->backend->attention_backward(bench->stream, &bench->block, layer->qkv_out, layer->context, layer->log_sum_exp,
-                                       layer->middle.sum, shape->heads, shape->d / shape->heads, dropout_at(bench, site), d_wide);
+    backward_linear(bench, "projection d_x", &layer->projection, layer->context, d_x, none, false, d_context);
+    bench->backend->attention_backward(bench->stream, &bench->block, layer->qkv_out, layer->context, layer->log_sum_exp, d_context,
+                                       shape->heads, shape->d / shape->heads, dropout_at(bench, site), d_wide);
     measure_end(bench, "attention backward", 0);
-    backward_linear(bench, "qkv d_x", &layer->qkv, layer->in, d_wide, none, true, d_out);
+    backward_linear(bench, "qkv d_x", &layer->qkv, layer->in_product, d_wide, none, true, d_out);
 }
 
 static void linear_update(Bench *bench, const Linear *linear, DeviceView sum, int64_t t)
@@ -264,8 +278,6 @@ static void linear_update(Bench *bench, const Linear *linear, DeviceView sum, in
     measure_end(bench, "sum of squares", 0);
     bench->backend->adamw(bench->stream, linear->parameter, linear->gradient, linear->first, linear->second, count, &step);
     measure_end(bench, "adamw", 0);
-    bench->backend->fill_zero(bench->stream, linear->gradient, count * sizeof(float));
-    measure_end(bench, "gradients to zero", 0);
     bench->backend->matrix_refresh(bench->stream, linear->matrix);
     measure_end(bench, "matrix refresh", 0);
 }
@@ -275,7 +287,7 @@ typedef struct Network {
     Norm embedding_norm;
     Linear head;
     DeviceView word, position, type, d_word, d_position, d_type, scratch, out, logits, labels, weights, d_out, d_x, d_wide,
-        d_logits, loss;
+        d_context, d_logits, loss;
 } Network;
 
 static void network_create(Bench *bench, Network *network)
@@ -289,7 +301,7 @@ static void network_create(Bench *bench, Network *network)
         network->layers[l] = layer_create(bench);
     }
     network->embedding_norm = norm_create(bench);
-    network->head = linear_create(bench, LABELS, bench->shape.d);
+    network->head = linear_create(bench, LABELS, bench->shape.d, DEVICE_FP32);
     network->word = view_create(bench, VOCABULARY * d, 0.02f);
     network->position = view_create(bench, 512 * d, 0.02f);
     network->type = view_create(bench, d, 0.02f);
@@ -303,8 +315,9 @@ static void network_create(Bench *bench, Network *network)
     network->labels = view_integers(bench, labels, rows);
     network->weights = view_create(bench, rows, 1.0f);
     network->d_out = view_create(bench, rows * d, 0);
-    network->d_x = view_create(bench, rows * d, 0);
-    network->d_wide = view_create(bench, rows * (inner > 3 * d ? inner : 3 * d), 0);
+    network->d_x = product_view(bench, rows * d);
+    network->d_wide = product_view(bench, rows * (inner > 3 * d ? inner : 3 * d));
+    network->d_context = product_view(bench, rows * d);
     network->loss = view_create(bench, 2, 0);
     free(labels);
 }
@@ -318,10 +331,11 @@ static void network_step(Bench *bench, Network *network, int64_t t)
     measure_begin(bench);
     backend->embedding_forward(stream, &bench->block, network->word, network->position, network->type, d, network->scratch);
     measure_end(bench, "embedding forward", 0);
-    forward_norm(bench, &network->embedding_norm, network->scratch, device_view_none(), 0, layers[0].in);
+    forward_norm(bench, &network->embedding_norm, network->scratch, device_view_none(), 0, layers[0].in, layers[0].in_product);
     for (int32_t l = 0; l < bench->shape.layers; l++) {
-        layer_forward(bench, &layers[l], 3 * (uint32_t)l + 1, network->scratch,
-                      l + 1 < bench->shape.layers ? layers[l + 1].in : network->out);
+        bool last = l + 1 == bench->shape.layers;
+        layer_forward(bench, &layers[l], 3 * (uint32_t)l + 1, network->scratch, last ? network->out : layers[l + 1].in,
+                      last ? device_view_none() : layers[l + 1].in_product);
     }
     forward_linear(bench, "head forward", &network->head, network->out, LINEAR_PLAIN, device_view_none(), network->logits);
     backend->cross_entropy(stream, network->logits, network->labels, network->weights, device_view_none(), 0.0f, 1.0f / (float)rows,
@@ -329,7 +343,7 @@ static void network_step(Bench *bench, Network *network, int64_t t)
     measure_end(bench, "cross entropy", 0);
     backward_linear(bench, "head d_x", &network->head, network->out, network->d_logits, device_view_none(), false, network->d_out);
     for (int32_t l = bench->shape.layers - 1; l >= 0; l--) {
-        layer_backward(bench, &layers[l], 3 * (uint32_t)l + 1, network->d_out, network->d_x, network->d_wide);
+        layer_backward(bench, &layers[l], 3 * (uint32_t)l + 1, network->d_out, network->d_x, network->d_wide, network->d_context);
     }
     backward_norm(bench, &network->embedding_norm, network->d_out, 0, network->d_out, device_view_none());
     backend->embedding_backward(stream, &bench->block, network->d_out, d, network->d_word, network->d_position, network->d_type);
@@ -424,7 +438,7 @@ static int usage(void)
 {
     fprintf(stderr,
             "usage: bench_kernels [--backend NAME] [--threads N] [--steps N] [--model minilm|bert-base] [--dropout P] [--pieces N] "
-            "[--clock wall|cpu]\n");
+            "[--clock wall|cpu] [--precision fp32|bf16]\n");
     return 2;
 }
 
@@ -454,6 +468,8 @@ int main(int argc, char **argv)
             pieces = atoi(value);
         } else if (strcmp(argv[i], "--clock") == 0) {
             bench.cpu_clock = strcmp(value, "cpu") == 0;
+        } else if (strcmp(argv[i], "--precision") == 0) {
+            bench.type = strcmp(value, "bf16") == 0 ? DEVICE_BF16 : DEVICE_FP32;
         } else {
             return usage();
         }

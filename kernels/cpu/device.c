@@ -317,10 +317,12 @@ static size_t workspace_bytes(const BackendDevice *device, const BackendShape *s
     size_t rows = (size_t)shape->rows, d = (size_t)shape->d, f = (size_t)shape->f, width = d / (size_t)shape->heads;
     const size_t matrices[][2] = {{3 * d, d}, {d, d}, {f, d}, {d, f}};
     const Level *level = device->level;
-    size_t shared = cpu_norm_shared_bytes(rows, d), scratch = linear_scratch_bytes(device, shape->product_type);
+    size_t shared = cpu_norm_shared_bytes(rows, d), scratch = 0;
     for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) {
         size_t bytes = linear_shared_bytes(device, rows, matrices[i][0], matrices[i][1], shape->product_type);
         shared = bytes > shared ? bytes : shared;
+        bytes = linear_scratch_bytes(device, matrices[i][0], matrices[i][1], shape->product_type);
+        scratch = bytes > scratch ? bytes : scratch;
     }
     const size_t scratches[] = {level->norm_scratch(d), level->attention_scratch((size_t)shape->longest, width)};
     for (size_t i = 0; i < sizeof scratches / sizeof *scratches; i++) {

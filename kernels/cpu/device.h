@@ -48,7 +48,7 @@ size_t panels_bytes(const BackendDevice *device, const Products *products, size_
 /* Bytes for all threads that the products of a linear layer with a [n, k] matrix want over so many rows. */
 size_t linear_shared_bytes(const BackendDevice *device, size_t rows, size_t n, size_t k, DeviceType type);
 /* Bytes for each thread that they want. */
-size_t linear_scratch_bytes(const BackendDevice *device, DeviceType type);
+size_t linear_scratch_bytes(const BackendDevice *device, size_t n, size_t k, DeviceType type);
 
 /* Every operation stands between these two. false: the stream has failed before, or fails now for lack of scratch memory (bytes for each
  * thread, bytes for all); nothing is to be done. */

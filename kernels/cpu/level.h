@@ -97,6 +97,11 @@ typedef struct WeightJob {
     bool accumulate;              /* += instead of = */
 } WeightJob;
 
+enum {
+    PRODUCT_PANELS_MAX = 8, /* that one call of product takes */
+    WEIGHT_PANELS_MAX = 32  /* of x that one call of product_weight takes */
+};
+
 typedef struct Products {
     size_t tile_rows; /* rows that a tile has of a product, outputs that it has of d_weight */
     size_t per_unit, depth_step;
@@ -104,10 +109,13 @@ typedef struct Products {
     void (*pack_transposed)(const float *weight, size_t n, size_t k, size_t column, float *panel); /* of W^T, outputs column .. */
     void (*pack_plain)(const float *weight, size_t n, size_t k, size_t column, size_t columns,
                        float *panels); /* of W, inputs column .. */
+    /* panels: from first_panel on. */
     void (*product)(const PanelJob *job, const float *panels, size_t first, size_t last, size_t first_panel, size_t last_panel);
     void (*pack_x)(const WeightJob *job, size_t first_panel, size_t last_panel);
     void (*pack_d_y)(const WeightJob *job, size_t first_panel, size_t last_panel); /* d_bias too */
-    void (*product_weight)(const WeightJob *job, size_t x_panel, size_t first_d_y_panel, size_t last_d_y_panel);
+    /* tiles: room for [tile_rows][panels of x that this call takes][tile_columns]. */
+    void (*product_weight)(const WeightJob *job, size_t first_d_y_panel, size_t last_d_y_panel, size_t first_x_panel,
+                           size_t last_x_panel, float *tiles);
 } Products;
 
 typedef struct Level {

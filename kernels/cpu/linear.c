@@ -6,7 +6,12 @@
 
 /* -- Panels, of fp32 or bf16. Sums do not depend on how rows and columns are split, so tasks may be cut to suit the number of threads. */
 
-enum { TASKS_PER_THREAD = 4, PASS_ROWS = 640, PANEL_GROUP = 4, PRODUCT_GROUP = 2, WEIGHT_GROUP = 16 };
+enum {
+    TASKS_PER_THREAD = 4,
+    PASS_ROWS = 640,
+    PANEL_GROUP = 4,
+    GROUP_BYTES = 1 << 20 /* of panels that are gone through again and again: half a second cache */
+};
 
 const Products *products_of(const BackendDevice *device, DeviceType type)
 {
@@ -37,61 +42,41 @@ size_t panels_bytes(const BackendDevice *device, const Products *products, size_
     return chunk_count(columns, tile_columns) * tile_columns * units_of(products, depth) * sizeof(float);
 }
 
-typedef struct PackTask {
+/* Panels of a matrix to be packed: of W^T, or of W. */
+typedef struct PanelPack {
     const Products *products;
     const float *weight;
     size_t n, k, tile_columns;
-    float *panels;
-} PackTask;
+    bool transposed;
+} PanelPack;
 
-/* W^T, a panel a task. */
-static void pack_transposed_task(void *context, int thread, size_t index)
-{
-    const PackTask *task = context;
-    size_t column = index * task->tile_columns;
-    (void)thread;
-    task->products->pack_transposed(task->weight, task->n, task->k, column,
-                                    task->panels + column * units_of(task->products, task->k));
-}
-
-/* W, a group of panels a task. */
-static void pack_plain_task(void *context, int thread, size_t index)
-{
-    const PackTask *task = context;
-    size_t columns = PANEL_GROUP * task->tile_columns, column = index * columns, end = chunk_end(index, columns, task->k);
-    (void)thread;
-    task->products->pack_plain(task->weight, task->n, task->k, column, end - column,
-                               task->panels + column * units_of(task->products, task->n));
-}
-
-static PackTask pack_task(const BackendDevice *device, const BackendMatrix *matrix, void *panels)
+static PanelPack panel_pack(const BackendDevice *device, const BackendMatrix *matrix, bool transposed)
 {
     size_t n = (size_t)matrix->n, k = (size_t)matrix->k;
-    return (PackTask){.products = products_of(device, matrix->type),
-                      .weight = host_floats(matrix->weight, n * k),
-                      .n = n,
-                      .k = k,
-                      .tile_columns = device->level->tile_columns,
-                      .panels = panels};
+    return (PanelPack){.products = products_of(device, matrix->type),
+                       .weight = host_floats(matrix->weight, n * k),
+                       .n = n,
+                       .k = k,
+                       .tile_columns = device->level->tile_columns,
+                       .transposed = transposed};
 }
 
-static const float *panels_transposed(BackendStream *stream, BackendMatrix *matrix)
+static size_t panel_units(const PanelPack *pack)
 {
-    PackTask pack = pack_task(stream->device, matrix, matrix->panels->bytes);
-    if (!matrix->packed) {
-        operation_run(stream, pack_transposed_task, &pack, chunk_count(pack.n, pack.tile_columns));
-        matrix->packed = true;
+    return pack->tile_columns * units_of(pack->products, pack->transposed ? pack->k : pack->n);
+}
+
+static void panels_make(const PanelPack *pack, size_t first, size_t last, float *panels)
+{
+    size_t column = first * pack->tile_columns;
+    for (size_t p = first; pack->transposed && p < last; p++) {
+        pack->products->pack_transposed(pack->weight, pack->n, pack->k, p * pack->tile_columns,
+                                        panels + (p - first) * panel_units(pack));
     }
-    return pack.panels;
-}
-
-/* Panels of W are made anew in `room` for each product: between two steps there is but one for each micro-batch, so that kept ones would save
- * nothing, and would be one more copy of all weights. */
-static const float *panels_plain(BackendStream *stream, BackendMatrix *matrix, void *room)
-{
-    PackTask pack = pack_task(stream->device, matrix, room);
-    operation_run(stream, pack_plain_task, &pack, chunk_count(pack.k, PANEL_GROUP * pack.tile_columns));
-    return pack.panels;
+    if (!pack->transposed) {
+        size_t end = last * pack->tile_columns < pack->k ? last * pack->tile_columns : pack->k;
+        pack->products->pack_plain(pack->weight, pack->n, pack->k, column, end - column, panels);
+    }
 }
 
 /* Rows whose length is no depth are copied to where they may be read up to one, with zeros. */
@@ -114,41 +99,109 @@ static const void *rows_padded(const Products *products, const void *a, size_t r
     return room;
 }
 
+/* How a product is cut: groups of panels that stay in the second cache while all rows pass by, and parts of the rows where there are fewer
+ * groups than threads. */
+typedef struct ProductCut {
+    size_t panel_count, group_panels, groups, parts;
+} ProductCut;
+
+/* As few rounds of groups as the cache allows, but two, and where some more leave fewer panels to the busiest thread, those. */
+static ProductCut product_cut(const BackendDevice *device, size_t columns, size_t panel_bytes)
+{
+    enum { ROUNDS_TRIED = 4, ROUNDS_LEAST = 2 };
+    size_t threads = (size_t)device->thread_count, limit = GROUP_BYTES / panel_bytes, least = SIZE_MAX;
+    ProductCut cut = {.panel_count = chunk_count(columns, device->level->tile_columns), .group_panels = 1};
+    limit = limit < 1 ? 1 : limit > PRODUCT_PANELS_MAX ? PRODUCT_PANELS_MAX : limit;
+    size_t rounds = chunk_count(cut.panel_count, threads * limit);
+    rounds = rounds < ROUNDS_LEAST ? ROUNDS_LEAST : rounds;
+    for (size_t end = rounds + ROUNDS_TRIED; rounds < end; rounds++) {
+        size_t group = chunk_count(cut.panel_count, threads * rounds), busiest = group * rounds;
+        if (busiest < least) {
+            least = busiest;
+            cut.group_panels = group;
+        }
+    }
+    cut.groups = chunk_count(cut.panel_count, cut.group_panels);
+    cut.parts = cut.groups >= threads ? 1 : chunk_count(threads * ROUNDS_LEAST, cut.groups);
+    return cut;
+}
+
 typedef struct ProductTask {
-    const Products *products;
+    PanelPack pack;
+    bool packs; /* each task makes the panels of its group */
     PanelJob job;
-    const float *panels;
-    size_t rows, rows_per_task, panel_count, groups; /* groups of panels */
+    float *panels;        /* of all groups, or NULL: in the scratch memory of the thread */
+    void *const *scratch; /* [thread_count] */
+    ProductCut cut;
+    size_t rows, rows_per_task;
 } ProductTask;
 
 static void product_task(void *context, int thread, size_t index)
 {
     const ProductTask *task = context;
-    size_t group = index % task->groups, part = index / task->groups;
-    (void)thread;
-    task->products->product(&task->job, task->panels, part * task->rows_per_task, chunk_end(part, task->rows_per_task, task->rows),
-                            group * PRODUCT_GROUP, chunk_end(group, PRODUCT_GROUP, task->panel_count));
+    const ProductCut *cut = &task->cut;
+    size_t group = index % cut->groups, part = index / cut->groups;
+    size_t first = group * cut->group_panels, last = chunk_end(group, cut->group_panels, cut->panel_count);
+    float *panels = task->panels == NULL ? task->scratch[thread] : task->panels + first * panel_units(&task->pack);
+    if (task->packs) {
+        panels_make(&task->pack, first, last, panels);
+    }
+    task->pack.products->product(&task->job, panels, part * task->rows_per_task, chunk_end(part, task->rows_per_task, task->rows),
+                                 first, last);
 }
 
 /* a: [rows, count], whose rows are padded into room where they must be. */
-static void product_run(BackendStream *stream, const Products *products, const void *a, size_t rows, size_t count,
-                        const ProductEnd *end, const float *panels, void *room)
+static void product_run(BackendStream *stream, ProductTask *task, const void *a, size_t rows, size_t count, void *room)
 {
-    BackendDevice *device = stream->device;
+    const Products *products = task->pack.products;
     size_t depth = depth_of(products, count);
-    ProductTask task = {.products = products, .panels = panels, .rows = rows};
-    task.job = (PanelJob){.a = rows_padded(products, a, rows, count, room), .a_row = depth, .depth = depth, .end = *end};
-    task.panel_count = chunk_count(end->out_row, device->level->tile_columns);
-    task.groups = chunk_count(task.panel_count, PRODUCT_GROUP);
-    size_t parts = chunk_count((size_t)device->thread_count * TASKS_PER_THREAD, task.groups);
-    task.rows_per_task = chunk_count(chunk_count(rows, parts), products->tile_rows) * products->tile_rows;
-    operation_run(stream, product_task, &task, task.groups * chunk_count(rows, task.rows_per_task));
+    task->job.a = rows_padded(products, a, rows, count, room);
+    task->job.a_row = task->job.depth = depth;
+    task->rows = rows;
+    task->rows_per_task = chunk_count(chunk_count(rows, task->cut.parts), products->tile_rows) * products->tile_rows;
+    task->scratch = stream->device->scratch;
+    operation_run(stream, product_task, task, task->cut.groups * chunk_count(rows, task->rows_per_task));
+}
+
+static void panels_task(void *context, int thread, size_t index)
+{
+    const ProductTask *task = context;
+    size_t first = index * PANEL_GROUP;
+    (void)thread;
+    panels_make(&task->pack, first, chunk_end(index, PANEL_GROUP, task->cut.panel_count),
+                task->panels + first * panel_units(&task->pack));
+}
+
+/* Panels of W^T are kept for evaluation and for further micro-batches: made by the tasks that multiply by them first, who have them in their
+ * caches then, unless several parts of the rows need the same ones. */
+static void product_forward(BackendStream *stream, BackendMatrix *matrix, const void *x, size_t rows, const ProductEnd *end)
+{
+    ProductTask task = {
+        .pack = panel_pack(stream->device, matrix, true), .job.end = *end, .panels = (float *)(void *)matrix->panels->bytes};
+    task.cut = product_cut(stream->device, task.pack.n, panel_units(&task.pack) * sizeof(float));
+    task.packs = !matrix->packed && task.cut.parts == 1;
+    if (!matrix->packed && !task.packs) {
+        operation_run(stream, panels_task, &task, chunk_count(task.cut.panel_count, PANEL_GROUP));
+    }
+    product_run(stream, &task, x, rows, task.pack.k, stream->device->shared);
+    matrix->packed = true;
+}
+
+/* Panels of W are made anew for each product: between two steps there is but one for each micro-batch, so that kept ones would save nothing,
+ * and would be one more copy of all weights. */
+static void product_backward(BackendStream *stream, const BackendMatrix *matrix, const void *d_y, size_t rows,
+                             const ProductEnd *end)
+{
+    ProductTask task = {.pack = panel_pack(stream->device, matrix, false), .packs = true, .job.end = *end};
+    task.cut = product_cut(stream->device, task.pack.k, panel_units(&task.pack) * sizeof(float));
+    product_run(stream, &task, d_y, rows, task.pack.n, stream->device->shared);
 }
 
 typedef struct WeightTask {
     const Products *products;
     WeightJob job;
-    size_t x_panels, d_y_panels, groups; /* groups of d_y panels */
+    void *const *scratch; /* [thread_count] */
+    size_t x_panels, x_group, d_y_panels, d_y_group, d_y_groups;
 } WeightTask;
 
 static void weight_pack_task(void *context, int thread, size_t index)
@@ -164,13 +217,13 @@ static void weight_pack_task(void *context, int thread, size_t index)
     }
 }
 
+/* Panels of x that stay in the second cache while those of d_y pass by. */
 static void weight_task(void *context, int thread, size_t index)
 {
     const WeightTask *task = context;
-    size_t group = index % task->groups;
-    (void)thread;
-    task->products->product_weight(&task->job, index / task->groups, group * WEIGHT_GROUP,
-                                   chunk_end(group, WEIGHT_GROUP, task->d_y_panels));
+    size_t d_y = index % task->d_y_groups, x = index / task->d_y_groups;
+    task->products->product_weight(&task->job, d_y * task->d_y_group, chunk_end(d_y, task->d_y_group, task->d_y_panels),
+                                   x * task->x_group, chunk_end(x, task->x_group, task->x_panels), task->scratch[thread]);
 }
 
 /* Units from one packed panel to the next: whole cache lines and an odd number of them, lest all panels start in the same sets of a cache,
@@ -193,10 +246,15 @@ static WeightTask weight_plan(const BackendDevice *device, const Products *produ
     WeightTask task = {.products = products, .job = {.n = n, .k = k, .panels_d_y = room}};
     task.x_panels = chunk_count(k, tile_columns);
     task.d_y_panels = chunk_count(n, products->tile_rows);
-    task.groups = chunk_count(task.d_y_panels, WEIGHT_GROUP);
     task.job.step_d_y = panel_step(units * products->tile_rows);
     task.job.step_x = panel_step(units * tile_columns);
     task.job.panels_x = room == NULL ? NULL : room + task.d_y_panels * task.job.step_d_y;
+    size_t limit = GROUP_BYTES / (task.job.step_x * sizeof(float));
+    limit = limit < 1 ? 1 : limit > WEIGHT_PANELS_MAX ? WEIGHT_PANELS_MAX : limit;
+    task.x_group = chunk_count(task.x_panels, chunk_count(task.x_panels, limit));
+    size_t x_groups = chunk_count(task.x_panels, task.x_group);
+    task.d_y_group = chunk_count(task.d_y_panels, chunk_count((size_t)device->thread_count * TASKS_PER_THREAD, x_groups));
+    task.d_y_groups = chunk_count(task.d_y_panels, task.d_y_group);
     return task;
 }
 
@@ -211,6 +269,7 @@ static void panels_backward_weight(BackendStream *stream, const Products *produc
 {
     WeightTask task = weight_plan(stream->device, products, rows, n, k, stream->device->shared);
     size_t pass = pass_rows(rows), size = number_bytes(products);
+    task.scratch = stream->device->scratch;
     task.job.d_weight = d_weight;
     task.job.d_bias = d_bias;
     for (size_t first = 0; first < rows; first += pass) {
@@ -221,7 +280,7 @@ static void panels_backward_weight(BackendStream *stream, const Products *produc
         task.job.accumulate = accumulate || first > 0;
         size_t packs = chunk_count(task.x_panels, PANEL_GROUP) + chunk_count(task.d_y_panels, products->d_y_group);
         operation_run(stream, weight_pack_task, &task, packs);
-        operation_run(stream, weight_task, &task, task.x_panels * task.groups);
+        operation_run(stream, weight_task, &task, chunk_count(task.x_panels, task.x_group) * task.d_y_groups);
     }
 }
 
@@ -316,7 +375,7 @@ void cpu_linear_forward(BackendStream *stream, BackendMatrix *weight, DeviceView
     ASSERT(weight->type == DEVICE_BF16 || y.type == DEVICE_FP32);
     ASSERT(!host_reals_given(end.pre) || pre.type == y.type);
     if (products != NULL) {
-        product_run(stream, products, in, row_count, k, &end, panels_transposed(stream, weight), stream->device->shared);
+        product_forward(stream, weight, in, row_count, &end);
     } else {
         const float *w = host_floats(weight->weight, n * k);
         BlasTask task = {
@@ -324,12 +383,6 @@ void cpu_linear_forward(BackendStream *stream, BackendMatrix *weight, DeviceView
         blas_run(stream, &task);
     }
     operation_end(stream);
-}
-
-/* Panels of W, and behind them padded rows of d_y. */
-static size_t backward_input_room_bytes(const BackendDevice *device, const Products *products, size_t rows, size_t n, size_t k)
-{
-    return panels_bytes(device, products, k, n) + padded_bytes(products, rows, n);
 }
 
 static size_t larger(size_t a, size_t b)
@@ -343,13 +396,30 @@ size_t linear_shared_bytes(const BackendDevice *device, size_t rows, size_t n, s
     if (products == NULL) {
         return 0;
     }
-    return larger(larger(padded_bytes(products, rows, k), backward_input_room_bytes(device, products, rows, n, k)),
+    return larger(larger(padded_bytes(products, rows, k), padded_bytes(products, rows, n)),
                   weight_room_bytes(device, products, rows, n, k));
 }
 
-size_t linear_scratch_bytes(const BackendDevice *device, DeviceType type)
+/* Of each thread, for panels of W. */
+static size_t backward_input_scratch_bytes(const BackendDevice *device, const Products *products, size_t n, size_t k)
 {
-    return products_of(device, type) == NULL ? BLAS_ROWS * BLAS_COLUMNS * sizeof(float) : 0;
+    size_t panel_bytes = panels_bytes(device, products, 1, n);
+    return product_cut(device, k, panel_bytes).group_panels * panel_bytes;
+}
+
+/* Of each thread, for sums that are not yet stored. */
+static size_t weight_scratch_bytes(const BackendDevice *device, const Products *products)
+{
+    return products->tile_rows * WEIGHT_PANELS_MAX * device->level->tile_columns * sizeof(float);
+}
+
+size_t linear_scratch_bytes(const BackendDevice *device, size_t n, size_t k, DeviceType type)
+{
+    const Products *products = products_of(device, type);
+    if (products == NULL) {
+        return BLAS_ROWS * BLAS_COLUMNS * sizeof(float);
+    }
+    return larger(backward_input_scratch_bytes(device, products, n, k), weight_scratch_bytes(device, products));
 }
 
 void cpu_linear_backward_input(BackendStream *stream, BackendMatrix *weight, DeviceView d_y, int32_t rows, DeviceView pre,
@@ -358,8 +428,8 @@ void cpu_linear_backward_input(BackendStream *stream, BackendMatrix *weight, Dev
     size_t n = (size_t)weight->n, k = (size_t)weight->k, row_count = (size_t)rows;
     BackendDevice *device = stream->device;
     const Products *products = products_of(device, weight->type);
-    size_t shared = products == NULL ? 0 : backward_input_room_bytes(device, products, row_count, n, k);
-    if (row_count == 0 || !operation_begin(stream, linear_scratch_bytes(device, weight->type), shared)) {
+    size_t shared = products == NULL ? 0 : padded_bytes(products, row_count, n);
+    if (row_count == 0 || !operation_begin(stream, linear_scratch_bytes(device, n, k, weight->type), shared)) {
         return;
     }
     const void *in = operand(d_y, weight->type, row_count * n);
@@ -372,8 +442,7 @@ void cpu_linear_backward_input(BackendStream *stream, BackendMatrix *weight, Dev
     ASSERT(weight->type == DEVICE_BF16 || d_x.type == DEVICE_FP32);
     ASSERT(!host_reals_given(end.slope_pre) || pre.type == d_x.type);
     if (products != NULL) {
-        unsigned char *rows_room = (unsigned char *)device->shared + panels_bytes(device, products, k, n);
-        product_run(stream, products, in, row_count, n, &end, panels_plain(stream, weight, device->shared), rows_room);
+        product_backward(stream, weight, in, row_count, &end);
     } else {
         const float *w = host_floats(weight->weight, n * k);
         BlasTask task = {.a = in, .b = w, .rows = row_count, .columns = k, .depth = n, .a_row = n, .b_row = k, .end = end};
@@ -429,7 +498,8 @@ void cpu_linear_backward_weight(BackendStream *stream, DeviceView x, DeviceView 
         }
         return;
     }
-    if (!operation_begin(stream, 0, products == NULL ? 0 : weight_room_bytes(device, products, row_count, outputs, inputs))) {
+    size_t shared = products == NULL ? 0 : weight_room_bytes(device, products, row_count, outputs, inputs);
+    if (!operation_begin(stream, products == NULL ? 0 : weight_scratch_bytes(device, products), shared)) {
         return;
     }
     const void *in = operand(x, x.type, row_count * inputs), *d_out = operand(d_y, x.type, row_count * outputs);

@@ -208,6 +208,11 @@ static inline void floats_store_bf16(uint16_t *p, Floats v)
     __m128i packed = _mm_packus_epi32(_mm256_castsi256_si128(rounded), _mm256_extracti128_si256(rounded, 1));
     _mm_storeu_si128((__m128i *)(void *)p, packed);
 }
+static inline void floats_store_bf16_two(uint16_t *p, Floats first, Floats second)
+{
+    floats_store_bf16(p, first);
+    floats_store_bf16(p + LANES, second);
+}
 static inline Floats pairs_multiply_add(Floats sum, Words a, Words b)
 {
     const Words high = words_set(0xFFFF0000u);

@@ -214,6 +214,16 @@ static inline void floats_store_bf16(uint16_t *p, Floats v)
     _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
 #endif
 }
+/* Two vectors as neighbours. */
+static inline void floats_store_bf16_two(uint16_t *p, Floats first, Floats second)
+{
+#ifdef __AVX512BF16__
+    _mm512_storeu_si512(p, (__m512i)_mm512_cvtne2ps_pbh(second, first));
+#else
+    floats_store_bf16(p, first);
+    floats_store_bf16(p + LANES, second);
+#endif
+}
 /* sum + a's lower b's lower + a's upper b's upper, of bf16 numbers in words */
 static inline Floats pairs_multiply_add(Floats sum, Words a, Words b)
 {

@@ -64,7 +64,7 @@ static inline uint32_t first_bits(size_t remaining)
 /* Polynomials are long chains of operations that wait for each other, so vectors are taken BATCH at a time: the steps of one fill the
  * waiting of the others. */
 enum { BATCH = 4 };
-#define FOR_BATCH(i) _Pragma("GCC unroll 4") for (int i = 0; i < BATCH; i++)
+#define FOR_BATCH(i) _Pragma("GCC unroll 4") for (size_t i = 0; i < BATCH; i++)
 
 /* x[i] = exp(x[i]) for x <= 80, about 1 ulp; below -87 it stays at 1.6e-38. x = n ln 2 + r with |r| <= ln 2 / 2, where Taylor's polynomial of
  * degree 7 is off by less than 6e-9 of the value. ln 2 in two parts, the first exact in a product with n. */
@@ -127,6 +127,36 @@ static inline __attribute__((always_inline)) void batch_load(Floats v[BATCH], co
     FOR_BATCH(i) v[i] = floats_load(at + i * LANES);
 }
 
+/* Numbers i and on of reals of either type; whole: there is all of a batch, else `remaining` numbers, and the other lanes are anything. */
+static inline __attribute__((always_inline)) void batch_load_reals(const bool whole, Floats v[BATCH], HostReals reals, size_t i,
+                                                                   size_t remaining)
+{
+    if (!whole) {
+        for (size_t j = 0; j < BATCH; j++) {
+            v[j] = j * LANES < remaining ? reals_load_upto(reals, i + j * LANES, remaining - j * LANES) : floats_zero();
+        }
+    } else if (reals.bf16 != NULL) {
+        FOR_BATCH(j) v[j] = floats_load_bf16(reals.bf16 + i + j * LANES);
+    } else {
+        batch_load(v, reals.floats + i);
+    }
+}
+
+static inline __attribute__((always_inline)) void batch_store_reals(const bool whole, const Floats v[BATCH], HostReals reals,
+                                                                    size_t i, size_t remaining)
+{
+    if (!whole) {
+        for (size_t j = 0; j < BATCH && j * LANES < remaining; j++) {
+            reals_store_upto(reals, i + j * LANES, v[j], remaining - j * LANES);
+        }
+    } else if (reals.bf16 != NULL) {
+        floats_store_bf16_two(reals.bf16 + i, v[0], v[1]);
+        floats_store_bf16_two(reals.bf16 + i + 2 * LANES, v[2], v[3]);
+    } else {
+        FOR_BATCH(j) floats_store(reals.floats + i + j * LANES, v[j]);
+    }
+}
+
 /* Of count values in place, count a multiple of BATCH * LANES. */
 static void values_exp(float *values, size_t count)
 {
@@ -134,56 +164,45 @@ static void values_exp(float *values, size_t count)
         Floats v[BATCH];
         batch_load(v, values + j);
         batch_exp(v);
-        FOR_BATCH(i) floats_store(values + j + (size_t)i * LANES, v[i]);
+        FOR_BATCH(i) floats_store(values + j + i * LANES, v[i]);
     }
 }
 
-/* GELU and its derivative for results that are kept as bf16, whose rounding is 2e-3 of the value. The normal distribution's cumulative
- * function is a minimax polynomial off by 4e-6, and 3e-5 beyond its limit; the derivative's is off by 5e-5 (2e-4 with rounding), 7e-5 beyond. */
-static void values_gelu_coarse(float *values, size_t count)
+/* GELU and its derivative of x in place. */
+static inline __attribute__((always_inline)) void batch_gelu(Floats x[BATCH])
+{
+    Floats below[BATCH], bell[BATCH];
+    batch_normal(x, below, bell);
+    FOR_BATCH(i) x[i] = floats_multiply(x[i], below[i]);
+}
+
+static inline __attribute__((always_inline)) void batch_gelu_derivative(Floats x[BATCH])
+{
+    Floats below[BATCH], bell[BATCH];
+    batch_normal(x, below, bell);
+    FOR_BATCH(i) x[i] = floats_multiply(x[i], floats_set(0.39894228040f));
+    FOR_BATCH(i) x[i] = floats_multiply_add(x[i], bell[i], below[i]);
+}
+
+/* The same for results that are kept as bf16, whose rounding is 2e-3 of the value. The normal distribution's cumulative function is a
+ * minimax polynomial off by 4e-6, and 3e-5 beyond its limit; the derivative's is off by 5e-5 (2e-4 with rounding), 7e-5 beyond. */
+static inline __attribute__((always_inline)) void batch_gelu_coarse(Floats x[BATCH])
 {
     static const float fit[] = {8.063385934e-11f,  -7.003446364e-09f, 2.716150964e-07f,  -6.294992340e-06f, 9.890802348e-05f,
                                 -1.133921884e-03f, 9.877476427e-03f,  -6.641059478e-02f, 3.989227095e-01f};
-    for (size_t j = 0; j < count; j += BATCH * LANES) {
-        Floats x[BATCH], held[BATCH], below[BATCH];
-        batch_load(x, values + j);
-        FOR_BATCH(i) held[i] = x[i];
-        batch_half_plus_odd(held, fit, 9, 4.0f, below);
-        FOR_BATCH(i) floats_store(values + j + (size_t)i * LANES, floats_multiply(x[i], below[i]));
-    }
+    Floats held[BATCH], below[BATCH];
+    FOR_BATCH(i) held[i] = x[i];
+    batch_half_plus_odd(held, fit, 9, 4.0f, below);
+    FOR_BATCH(i) x[i] = floats_multiply(x[i], below[i]);
 }
 
-static void values_gelu_derivative_coarse(float *values, size_t count)
+static inline __attribute__((always_inline)) void batch_gelu_derivative_coarse(Floats x[BATCH])
 {
     static const float fit[] = {-2.210805110e-11f, 2.521320872e-09f,  -1.268054220e-07f, 3.721935391e-06f,  -7.122194326e-05f,
                                 9.405415224e-04f,  -8.815855346e-03f, 5.860928915e-02f,  -2.649256573e-01f, 7.976261335e-01f};
-    for (size_t j = 0; j < count; j += BATCH * LANES) {
-        Floats x[BATCH], slope[BATCH];
-        batch_load(x, values + j);
-        batch_half_plus_odd(x, fit, 10, 4.5f, slope);
-        FOR_BATCH(i) floats_store(values + j + (size_t)i * LANES, slope[i]);
-    }
-}
-
-static void values_gelu(float *values, size_t count)
-{
-    for (size_t j = 0; j < count; j += BATCH * LANES) {
-        Floats x[BATCH], below[BATCH], bell[BATCH];
-        batch_load(x, values + j);
-        batch_normal(x, below, bell);
-        FOR_BATCH(i) floats_store(values + j + (size_t)i * LANES, floats_multiply(x[i], below[i]));
-    }
-}
-
-static void values_gelu_derivative(float *values, size_t count)
-{
-    for (size_t j = 0; j < count; j += BATCH * LANES) {
-        Floats x[BATCH], below[BATCH], bell[BATCH];
-        batch_load(x, values + j);
-        batch_normal(x, below, bell);
-        FOR_BATCH(i) x[i] = floats_multiply(x[i], floats_set(0.39894228040f));
-        FOR_BATCH(i) floats_store(values + j + (size_t)i * LANES, floats_multiply_add(x[i], bell[i], below[i]));
-    }
+    Floats slope[BATCH];
+    batch_half_plus_odd(x, fit, 10, 4.5f, slope);
+    FOR_BATCH(i) x[i] = slope[i];
 }
 
 static inline Floats floats_exp(Floats x)

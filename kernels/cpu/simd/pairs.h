@@ -138,9 +138,14 @@ static void pairs_pack_d_y(const WeightJob *job, size_t first_panel, size_t last
     }
 }
 
-static void pairs_product_weight(const WeightJob *job, size_t x_panel, size_t first_d_y_panel, size_t last_d_y_panel)
+static void pairs_product_weight(const WeightJob *job, size_t first_d_y_panel, size_t last_d_y_panel, size_t first_x_panel,
+                                 size_t last_x_panel, float *tiles)
 {
-    weight_tiles(true, job, x_panel, first_d_y_panel, last_d_y_panel);
+    for (size_t p = first_d_y_panel; p < last_d_y_panel; p++) {
+        for (size_t x = first_x_panel; x < last_x_panel; x++) {
+            weight_tile(true, job, p, x, tiles);
+        }
+    }
 }
 
 #endif

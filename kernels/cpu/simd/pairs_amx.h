@@ -73,17 +73,6 @@ static inline void tiles_store(float *to, size_t to_row, bool both)
     }
 }
 
-static inline void tiles_load(const float *from, size_t from_row, bool both)
-{
-    size_t row_bytes = from_row * sizeof *from;
-    _tile_loadd(0, from, row_bytes);
-    _tile_loadd(1, from + LANES, row_bytes);
-    if (both) {
-        _tile_loadd(2, from + HALF_ROWS * from_row, row_bytes);
-        _tile_loadd(3, from + HALF_ROWS * from_row + LANES, row_bytes);
-    }
-}
-
 static inline void tiles_multiply(size_t rows, size_t steps, const void *a, size_t a_row, size_t a_step, size_t a_lower,
                                   const float *b)
 {
@@ -94,36 +83,29 @@ static inline void tiles_multiply(size_t rows, size_t steps, const void *a, size
     }
 }
 
-/* The end of a product takes no more rows at once than TILE_ROWS. */
-static inline void tiles_end(const ProductEnd *end, float *sums, size_t first, size_t rows, size_t column)
-{
-    enum { SOME = 8 };
-    size_t columns = end->out_row - column < TILE_COLUMNS ? end->out_row - column : TILE_COLUMNS;
-    for (size_t r = 0; r < rows; r += SOME) {
-        tile_end(end, sums + r * TILE_COLUMNS, first + r, rows - r < SOME ? rows - r : SOME, column, columns);
-    }
-}
-
 static void pairs_product(const PanelJob *job, const float *panels, size_t first, size_t last, size_t first_panel,
                           size_t last_panel)
 {
-    float sums[PAIR_ROWS * TILE_COLUMNS] __attribute__((aligned(64))) = {0};
+    float sums[PAIR_ROWS * PRODUCT_PANELS_MAX * TILE_COLUMNS] __attribute__((aligned(64)));
     const uint16_t *a = job->a;
+    const size_t sums_row = (last_panel - first_panel) * TILE_COLUMNS, column = first_panel * TILE_COLUMNS;
+    const size_t columns = job->end.out_row - column < sums_row ? job->end.out_row - column : sums_row;
     size_t row_bytes = job->a_row * sizeof *a, shaped = 0;
+    ASSERT(last_panel - first_panel <= PRODUCT_PANELS_MAX);
     for (size_t r = first; r < last; r += PAIR_ROWS) {
         size_t rows = last - r < PAIR_ROWS ? last - r : PAIR_ROWS;
         if (rows != shaped) {
             tiles_shape(rows);
             shaped = rows;
         }
-        for (size_t p = first_panel; p < last_panel; p++) {
-            end_prefetch(&job->end, r, rows, p * TILE_COLUMNS);
+        for (size_t j = 0; j < sums_row; j += TILE_COLUMNS) {
+            end_prefetch(&job->end, r, rows, column + j, TILE_COLUMNS);
             tiles_zero();
             tiles_multiply(rows, job->depth / PAIR_DEPTH, a + r * job->a_row, row_bytes, TILE_BYTES_A_ROW, HALF_ROWS * row_bytes,
-                           panels + p * TILE_COLUMNS * (job->depth / 2));
-            tiles_store(sums, TILE_COLUMNS, rows > HALF_ROWS);
-            tiles_end(&job->end, sums, r, rows, p * TILE_COLUMNS);
+                           panels + j * (job->depth / 2));
+            tiles_store(sums + j, sums_row, rows > HALF_ROWS);
         }
+        product_end(&job->end, sums, sums_row, r, r + rows, column, columns);
     }
     _tile_release();
 }
@@ -170,29 +152,24 @@ static void pairs_pack_d_y(const WeightJob *job, size_t first_panel, size_t last
     }
 }
 
-static void pairs_product_weight(const WeightJob *job, size_t x_panel, size_t first_d_y_panel, size_t last_d_y_panel)
+/* Tiles of a stretch of rows first, then the rows one after another: what goes to memory goes there in whole rows, which hardware foresees,
+ * while lines asked for ahead would hold up the tiles' own loads. */
+static void pairs_product_weight(const WeightJob *job, size_t first_d_y_panel, size_t last_d_y_panel, size_t first_x_panel,
+                                 size_t last_x_panel, float *tiles)
 {
-    float sums[PAIR_ROWS * TILE_COLUMNS] __attribute__((aligned(64)));
-    const float *b = job->panels_x + x_panel * job->step_x;
-    size_t column = x_panel * TILE_COLUMNS, columns = job->k - column < TILE_COLUMNS ? job->k - column : TILE_COLUMNS;
     size_t steps = job->depth / PAIR_DEPTH, lower = steps * BLOCK_WORDS * sizeof(float);
+    size_t column = first_x_panel * TILE_COLUMNS, tiles_row = (last_x_panel - first_x_panel) * TILE_COLUMNS;
+    size_t columns = job->k - column < tiles_row ? job->k - column : tiles_row;
     tiles_shape(PAIR_ROWS);
     for (size_t p = first_d_y_panel; p < last_d_y_panel; p++) {
         size_t row = p * PAIR_ROWS, rows = job->n - row < PAIR_ROWS ? job->n - row : PAIR_ROWS;
         const float *a = job->panels_d_y + p * job->step_d_y;
-        float *to = job->d_weight + row * job->k + column;
-        bool whole = rows == PAIR_ROWS && columns == TILE_COLUMNS;
-        lines_prefetch(to, job->k * sizeof *to, rows, TILE_COLUMNS * sizeof *to, true);
-        if (whole && job->accumulate) {
-            tiles_load(to, job->k, true);
-        } else {
+        for (size_t x = first_x_panel; x < last_x_panel; x++) {
             tiles_zero();
+            tiles_multiply(PAIR_ROWS, steps, a, TILE_BYTES_A_ROW, BLOCK_WORDS * sizeof *a, lower, job->panels_x + x * job->step_x);
+            tiles_store(tiles + (x - first_x_panel) * TILE_COLUMNS, tiles_row, true);
         }
-        tiles_multiply(PAIR_ROWS, steps, a, TILE_BYTES_A_ROW, BLOCK_WORDS * sizeof *a, lower, b);
-        tiles_store(whole ? to : sums, whole ? job->k : TILE_COLUMNS, true);
-        if (!whole) {
-            tile_store(sums, (HostReals){.floats = to}, 0, job->k, rows, columns, job->accumulate);
-        }
+        tile_store(tiles, tiles_row, job->d_weight + row * job->k + column, job->k, rows, columns, job->accumulate);
     }
     _tile_release();
 }

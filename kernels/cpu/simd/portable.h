@@ -211,6 +211,11 @@ static inline void floats_store_bf16(uint16_t *p, Floats v)
         p[i] = bf16_from_float(v[i]);
     }
 }
+static inline void floats_store_bf16_two(uint16_t *p, Floats first, Floats second)
+{
+    floats_store_bf16(p, first);
+    floats_store_bf16(p + LANES, second);
+}
 static inline Floats pairs_multiply_add(Floats sum, Words a, Words b)
 {
     const Words high = words_set(0xFFFF0000u);
