@@ -257,13 +257,13 @@ static void fill_zero(BackendStream *stream, DeviceView to, size_t size_bytes)
 static void matrix_refresh(BackendStream *stream, BackendMatrix *matrix)
 {
     (void)stream;
-    matrix->packed = false; /* packed by the next product that wants it, whose threads then have it in their caches */
+    matrix->fresh = false;
 }
 
 static void matrix_destroy(BackendMatrix **matrix)
 {
     if (*matrix != NULL) {
-        cpu_buffer_destroy(&(*matrix)->panels);
+        cpu_buffer_destroy(&(*matrix)->bf16);
         free(*matrix);
     }
     *matrix = NULL;
@@ -275,11 +275,10 @@ static Status matrix_create(BackendMatrix **matrix, BackendDevice *device, Devic
     Status status = STATUS_OK;
     BackendMatrix *made = memory_allocate(1, sizeof *made);
     size_t outputs = (size_t)n, inputs = (size_t)k;
-    const Products *products = products_of(device, type);
     (void)host_floats(weight, outputs * inputs);
     *made = (BackendMatrix){.weight = weight, .type = type, .n = n, .k = k};
-    if (products != NULL) {
-        TRY(cpu_buffer_create(&made->panels, device, panels_bytes(device, products, outputs, inputs), diagnostic));
+    if (type == DEVICE_BF16) {
+        TRY(cpu_buffer_create(&made->bf16, device, outputs * inputs * device_type_bytes(type), diagnostic));
     }
     *matrix = made;
     made = NULL;
@@ -307,9 +306,8 @@ static size_t touched_bytes(size_t size_bytes)
 
 static size_t matrix_bytes(const BackendDevice *device, int32_t n, int32_t k, DeviceType type)
 {
-    const Products *products = products_of(device, type);
-    size_t outputs = (size_t)n, inputs = (size_t)k;
-    return products == NULL ? 0 : touched_bytes(panels_bytes(device, products, outputs, inputs));
+    (void)device;
+    return type == DEVICE_BF16 ? touched_bytes((size_t)n * (size_t)k * device_type_bytes(type)) : 0;
 }
 
 static size_t workspace_bytes(const BackendDevice *device, const BackendShape *shape)

@@ -30,20 +30,16 @@ struct BackendStream {
     unsigned mode;      /* the caller's floating-point mode while an operation runs */
 };
 
-/* panels: W^T in panels, [n / tile_columns][k][tile_columns], made when the first product after a refresh needs it; bf16 in pairs along the
- * sum. */
 struct BackendMatrix {
     DeviceView weight; /* [n, k] */
     DeviceType type;
     int32_t n, k;
-    BackendBuffer *panels; /* NULL: products by the BLAS, which packs for itself */
-    bool packed;
+    BackendBuffer *bf16; /* [n, k] a copy, where products are of bf16 numbers; made by the first product after a refresh */
+    bool fresh;          /* the copy is of the weight as it is */
 };
 
 /* How the device multiplies numbers of this type; NULL: by the BLAS. */
 const Products *products_of(const BackendDevice *device, DeviceType type);
-/* Bytes of the panels of a matrix of so many columns, and rows along the sum. */
-size_t panels_bytes(const BackendDevice *device, const Products *products, size_t columns, size_t depth);
 
 /* Bytes for all threads that the products of a linear layer with a [n, k] matrix want over so many rows. */
 size_t linear_shared_bytes(const BackendDevice *device, size_t rows, size_t n, size_t k, DeviceType type);

@@ -106,9 +106,9 @@ typedef struct Products {
     size_t tile_rows; /* rows that a tile has of a product, outputs that it has of d_weight */
     size_t per_unit, depth_step;
     size_t d_y_group; /* panels of d_y that one call packs at most */
-    void (*pack_transposed)(const float *weight, size_t n, size_t k, size_t column, float *panel); /* of W^T, outputs column .. */
-    void (*pack_plain)(const float *weight, size_t n, size_t k, size_t column, size_t columns,
-                       float *panels); /* of W, inputs column .. */
+    /* weight: [n, k] numbers of the products' type. Of W^T, a panel of outputs column ..; of W, panels of inputs column .. */
+    void (*pack_transposed)(const void *weight, size_t n, size_t k, size_t column, float *panel);
+    void (*pack_plain)(const void *weight, size_t n, size_t k, size_t column, size_t columns, float *panels);
     /* panels: from first_panel on. */
     void (*product)(const PanelJob *job, const float *panels, size_t first, size_t last, size_t first_panel, size_t last_panel);
     void (*pack_x)(const WeightJob *job, size_t first_panel, size_t last_panel);

@@ -36,46 +36,55 @@ static size_t number_bytes(const Products *products)
     return sizeof(float) / products->per_unit;
 }
 
-size_t panels_bytes(const BackendDevice *device, const Products *products, size_t columns, size_t depth)
-{
-    size_t tile_columns = device->level->tile_columns;
-    return chunk_count(columns, tile_columns) * tile_columns * units_of(products, depth) * sizeof(float);
-}
-
-/* Panels of a matrix to be packed: of W^T, or of W. */
-typedef struct PanelPack {
+/* Panels of a matrix, of W^T or of W. They are made for each product by the threads that multiply by them, in whose caches they stay. */
+typedef struct PanelSource {
     const Products *products;
-    const float *weight;
-    size_t n, k, tile_columns;
+    const Level *level;
+    const float *weight; /* [n, k] */
+    uint16_t *bf16;      /* [n, k] or NULL: panels are of bf16 numbers, of this copy */
+    bool stale;          /* the copy is to be made of weight */
     bool transposed;
-} PanelPack;
+    size_t n, k;
+} PanelSource;
 
-static PanelPack panel_pack(const BackendDevice *device, const BackendMatrix *matrix, bool transposed)
+static PanelSource panel_source(const BackendDevice *device, const BackendMatrix *matrix, bool transposed)
 {
     size_t n = (size_t)matrix->n, k = (size_t)matrix->k;
-    return (PanelPack){.products = products_of(device, matrix->type),
-                       .weight = host_floats(matrix->weight, n * k),
-                       .n = n,
-                       .k = k,
-                       .tile_columns = device->level->tile_columns,
-                       .transposed = transposed};
+    return (PanelSource){.products = products_of(device, matrix->type),
+                         .level = device->level,
+                         .weight = host_floats(matrix->weight, n * k),
+                         .bf16 = matrix->bf16 == NULL ? NULL : (uint16_t *)(void *)matrix->bf16->bytes,
+                         .stale = matrix->bf16 != NULL && !matrix->fresh,
+                         .transposed = transposed,
+                         .n = n,
+                         .k = k};
 }
 
-static size_t panel_units(const PanelPack *pack)
+static size_t panel_units(const PanelSource *source)
 {
-    return pack->tile_columns * units_of(pack->products, pack->transposed ? pack->k : pack->n);
+    return source->level->tile_columns * units_of(source->products, source->transposed ? source->k : source->n);
 }
 
-static void panels_make(const PanelPack *pack, size_t first, size_t last, float *panels)
+static void copy_rows(const PanelSource *source, size_t first, size_t last)
 {
-    size_t column = first * pack->tile_columns;
-    for (size_t p = first; pack->transposed && p < last; p++) {
-        pack->products->pack_transposed(pack->weight, pack->n, pack->k, p * pack->tile_columns,
-                                        panels + (p - first) * panel_units(pack));
+    source->level->to_bf16(source->weight + first * source->k, source->bf16 + first * source->k, (last - first) * source->k);
+}
+
+/* Panels first .. last - 1, one after another. */
+static void panels_make(const PanelSource *source, size_t first, size_t last, float *panels)
+{
+    const void *numbers = source->bf16 == NULL ? (const void *)source->weight : source->bf16;
+    size_t tile_columns = source->level->tile_columns, units = panel_units(source);
+    if (!source->transposed) {
+        size_t column = first * tile_columns, end = last * tile_columns < source->k ? last * tile_columns : source->k;
+        source->products->pack_plain(numbers, source->n, source->k, column, end - column, panels);
+        return;
     }
-    if (!pack->transposed) {
-        size_t end = last * pack->tile_columns < pack->k ? last * pack->tile_columns : pack->k;
-        pack->products->pack_plain(pack->weight, pack->n, pack->k, column, end - column, panels);
+    for (size_t p = first; p < last; p++) {
+        if (source->stale) {
+            copy_rows(source, p * tile_columns, chunk_end(p, tile_columns, source->n));
+        }
+        source->products->pack_transposed(numbers, source->n, source->k, p * tile_columns, panels + (p - first) * units);
     }
 }
 
@@ -127,10 +136,8 @@ static ProductCut product_cut(const BackendDevice *device, size_t columns, size_
 }
 
 typedef struct ProductTask {
-    PanelPack pack;
-    bool packs; /* each task makes the panels of its group */
+    PanelSource source;
     PanelJob job;
-    float *panels;        /* of all groups, or NULL: in the scratch memory of the thread */
     void *const *scratch; /* [thread_count] */
     ProductCut cut;
     size_t rows, rows_per_task;
@@ -139,62 +146,41 @@ typedef struct ProductTask {
 static void product_task(void *context, int thread, size_t index)
 {
     const ProductTask *task = context;
-    const ProductCut *cut = &task->cut;
-    size_t group = index % cut->groups, part = index / cut->groups;
-    size_t first = group * cut->group_panels, last = chunk_end(group, cut->group_panels, cut->panel_count);
-    float *panels = task->panels == NULL ? task->scratch[thread] : task->panels + first * panel_units(&task->pack);
-    if (task->packs) {
-        panels_make(&task->pack, first, last, panels);
-    }
-    task->pack.products->product(&task->job, panels, part * task->rows_per_task, chunk_end(part, task->rows_per_task, task->rows),
-                                 first, last);
+    size_t group = index % task->cut.groups, part = index / task->cut.groups;
+    size_t first = group * task->cut.group_panels, last = chunk_end(group, task->cut.group_panels, task->cut.panel_count);
+    panels_make(&task->source, first, last, task->scratch[thread]);
+    task->source.products->product(&task->job, task->scratch[thread], part * task->rows_per_task,
+                                   chunk_end(part, task->rows_per_task, task->rows), first, last);
 }
 
-/* a: [rows, count], whose rows are padded into room where they must be. */
-static void product_run(BackendStream *stream, ProductTask *task, const void *a, size_t rows, size_t count, void *room)
+static void copy_task(void *context, int thread, size_t index)
 {
-    const Products *products = task->pack.products;
-    size_t depth = depth_of(products, count);
-    task->job.a = rows_padded(products, a, rows, count, room);
-    task->job.a_row = task->job.depth = depth;
-    task->rows = rows;
-    task->rows_per_task = chunk_count(chunk_count(rows, task->cut.parts), products->tile_rows) * products->tile_rows;
-    task->scratch = stream->device->scratch;
-    operation_run(stream, product_task, task, task->cut.groups * chunk_count(rows, task->rows_per_task));
-}
-
-static void panels_task(void *context, int thread, size_t index)
-{
-    const ProductTask *task = context;
-    size_t first = index * PANEL_GROUP;
+    const PanelSource *source = context;
+    size_t rows = source->level->tile_columns;
     (void)thread;
-    panels_make(&task->pack, first, chunk_end(index, PANEL_GROUP, task->cut.panel_count),
-                task->panels + first * panel_units(&task->pack));
+    copy_rows(source, index * rows, chunk_end(index, rows, source->n));
 }
 
-/* Panels of W^T are kept for evaluation and for further micro-batches: made by the tasks that multiply by them first, who have them in their
- * caches then, unless several parts of the rows need the same ones. */
-static void product_forward(BackendStream *stream, BackendMatrix *matrix, const void *x, size_t rows, const ProductEnd *end)
+/* a: [rows, count], whose rows are padded into shared memory where they must be. The first product after an update makes the bf16 copy:
+ * along with the panels where each panel of W^T is made once. */
+static void product_run(BackendStream *stream, BackendMatrix *matrix, bool transposed, const void *a, size_t rows,
+                        const ProductEnd *end)
 {
-    ProductTask task = {
-        .pack = panel_pack(stream->device, matrix, true), .job.end = *end, .panels = (float *)(void *)matrix->panels->bytes};
-    task.cut = product_cut(stream->device, task.pack.n, panel_units(&task.pack) * sizeof(float));
-    task.packs = !matrix->packed && task.cut.parts == 1;
-    if (!matrix->packed && !task.packs) {
-        operation_run(stream, panels_task, &task, chunk_count(task.cut.panel_count, PANEL_GROUP));
+    BackendDevice *device = stream->device;
+    ProductTask task = {.source = panel_source(device, matrix, transposed), .job.end = *end, .rows = rows};
+    const Products *products = task.source.products;
+    size_t count = transposed ? task.source.k : task.source.n;
+    task.cut = product_cut(device, end->out_row, panel_units(&task.source) * sizeof(float));
+    task.job.a = rows_padded(products, a, rows, count, device->shared);
+    task.job.a_row = task.job.depth = depth_of(products, count);
+    task.rows_per_task = chunk_count(chunk_count(rows, task.cut.parts), products->tile_rows) * products->tile_rows;
+    task.scratch = device->scratch;
+    if (task.source.stale && (!transposed || task.cut.parts > 1)) {
+        operation_run(stream, copy_task, &task.source, chunk_count(task.source.n, device->level->tile_columns));
+        task.source.stale = false;
     }
-    product_run(stream, &task, x, rows, task.pack.k, stream->device->shared);
-    matrix->packed = true;
-}
-
-/* Panels of W are made anew for each product: between two steps there is but one for each micro-batch, so that kept ones would save nothing,
- * and would be one more copy of all weights. */
-static void product_backward(BackendStream *stream, const BackendMatrix *matrix, const void *d_y, size_t rows,
-                             const ProductEnd *end)
-{
-    ProductTask task = {.pack = panel_pack(stream->device, matrix, false), .packs = true, .job.end = *end};
-    task.cut = product_cut(stream->device, task.pack.k, panel_units(&task.pack) * sizeof(float));
-    product_run(stream, &task, d_y, rows, task.pack.n, stream->device->shared);
+    operation_run(stream, product_task, &task, task.cut.groups * chunk_count(rows, task.rows_per_task));
+    matrix->fresh = true;
 }
 
 typedef struct WeightTask {
@@ -361,7 +347,8 @@ void cpu_linear_forward(BackendStream *stream, BackendMatrix *weight, DeviceView
 {
     size_t n = (size_t)weight->n, k = (size_t)weight->k, row_count = (size_t)rows;
     const Products *products = products_of(stream->device, weight->type);
-    if (row_count == 0 || !operation_begin(stream, 0, products == NULL ? 0 : padded_bytes(products, row_count, k))) {
+    size_t scratch = linear_scratch_bytes(stream->device, n, k, weight->type);
+    if (row_count == 0 || !operation_begin(stream, scratch, products == NULL ? 0 : padded_bytes(products, row_count, k))) {
         return;
     }
     const void *in = operand(x, weight->type, row_count * k);
@@ -375,7 +362,7 @@ void cpu_linear_forward(BackendStream *stream, BackendMatrix *weight, DeviceView
     ASSERT(weight->type == DEVICE_BF16 || y.type == DEVICE_FP32);
     ASSERT(!host_reals_given(end.pre) || pre.type == y.type);
     if (products != NULL) {
-        product_forward(stream, weight, in, row_count, &end);
+        product_run(stream, weight, true, in, row_count, &end);
     } else {
         const float *w = host_floats(weight->weight, n * k);
         BlasTask task = {
@@ -400,11 +387,11 @@ size_t linear_shared_bytes(const BackendDevice *device, size_t rows, size_t n, s
                   weight_room_bytes(device, products, rows, n, k));
 }
 
-/* Of each thread, for panels of W. */
-static size_t backward_input_scratch_bytes(const BackendDevice *device, const Products *products, size_t n, size_t k)
+/* Of each thread, for a group of panels that are `depth` deep. */
+static size_t product_scratch_bytes(const BackendDevice *device, const Products *products, size_t columns, size_t depth)
 {
-    size_t panel_bytes = panels_bytes(device, products, 1, n);
-    return product_cut(device, k, panel_bytes).group_panels * panel_bytes;
+    size_t panel_bytes = device->level->tile_columns * units_of(products, depth) * sizeof(float);
+    return product_cut(device, columns, panel_bytes).group_panels * panel_bytes;
 }
 
 /* Of each thread, for sums that are not yet stored. */
@@ -419,7 +406,8 @@ size_t linear_scratch_bytes(const BackendDevice *device, size_t n, size_t k, Dev
     if (products == NULL) {
         return BLAS_ROWS * BLAS_COLUMNS * sizeof(float);
     }
-    return larger(backward_input_scratch_bytes(device, products, n, k), weight_scratch_bytes(device, products));
+    return larger(larger(product_scratch_bytes(device, products, n, k), product_scratch_bytes(device, products, k, n)),
+                  weight_scratch_bytes(device, products));
 }
 
 void cpu_linear_backward_input(BackendStream *stream, BackendMatrix *weight, DeviceView d_y, int32_t rows, DeviceView pre,
@@ -442,7 +430,7 @@ void cpu_linear_backward_input(BackendStream *stream, BackendMatrix *weight, Dev
     ASSERT(weight->type == DEVICE_BF16 || d_x.type == DEVICE_FP32);
     ASSERT(!host_reals_given(end.slope_pre) || pre.type == d_x.type);
     if (products != NULL) {
-        product_backward(stream, weight, in, row_count, &end);
+        product_run(stream, weight, false, in, row_count, &end);
     } else {
         const float *w = host_floats(weight->weight, n * k);
         BlasTask task = {.a = in, .b = w, .rows = row_count, .columns = k, .depth = n, .a_row = n, .b_row = k, .end = end};

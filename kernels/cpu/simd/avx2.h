@@ -39,6 +39,15 @@ static inline void floats_store(float *p, Floats v)
 {
     _mm256_storeu_ps(p, v);
 }
+/* Past the caches, to p at a whole vector: for what is not read again soon. floats_stream_end comes before anybody else reads it. */
+static inline void floats_stream(float *p, Floats v)
+{
+    _mm256_stream_ps(p, v);
+}
+static inline void floats_stream_end(void)
+{
+    _mm_sfence();
+}
 static inline Floats floats_load_first(const float *p, size_t n)
 {
     return _mm256_maskload_ps(p, first_lanes(n));

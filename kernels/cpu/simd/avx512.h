@@ -31,6 +31,15 @@ static inline void floats_store(float *p, Floats v)
 {
     _mm512_storeu_ps(p, v);
 }
+/* Past the caches, to p at a whole vector: for what is not read again soon. floats_stream_end comes before anybody else reads it. */
+static inline void floats_stream(float *p, Floats v)
+{
+    _mm512_stream_ps(p, v);
+}
+static inline void floats_stream_end(void)
+{
+    _mm_sfence();
+}
 /* The first n lanes, 1 <= n < LANES; the others are zero, and untouched in memory. */
 static inline Floats floats_load_first(const float *p, size_t n)
 {

@@ -14,13 +14,15 @@ static size_t pairs_of(size_t depth) /* units of a panel's column */
     return (depth + PAIR_DEPTH - 1) / PAIR_DEPTH * (PAIR_DEPTH / 2);
 }
 
-/* LANES pairs out of 2 LANES neighbours at p, of which `remaining` are there. */
-static inline Words pairs_load_floats(const float *p, size_t remaining)
+/* LANES pairs out of 2 LANES neighbours at p, of which `remaining` are there; the others are zero. */
+static inline Words pairs_load_upto(const uint16_t *p, size_t remaining)
 {
-    uint16_t pairs[2 * LANES];
-    floats_store_bf16(pairs, floats_load_upto(p, remaining));
-    floats_store_bf16(pairs + LANES, remaining > LANES ? floats_load_upto(p + LANES, remaining - LANES) : floats_zero());
-    return words_load(pairs);
+    uint16_t first[2 * LANES] = {0};
+    if (remaining >= 2 * LANES) {
+        return words_load(p);
+    }
+    memcpy(first, p, remaining * sizeof *p);
+    return words_load(first);
 }
 
 /* LANES pairs of two rows: the lower halves from even, the upper ones from odd. */
@@ -30,73 +32,69 @@ static inline Words pairs_of_rows(const uint16_t *even, const uint16_t *odd)
 }
 
 /* W^T: [pairs_of(k)][TILE_COLUMNS], outputs column .. */
-static void pairs_pack_transposed(const float *weight, size_t n, size_t k, size_t column, float *panel)
+static void pairs_pack_transposed(const void *weight, size_t n, size_t k, size_t column, float *panel)
 {
+    const uint16_t *rows = (const uint16_t *)weight + column * k;
     size_t outputs = n - column < TILE_COLUMNS ? n - column : TILE_COLUMNS, words = pairs_of(k);
-    for (size_t i = 0; i < words; i += LANES) {
-        for (size_t j = 0; j < TILE_COLUMNS; j += LANES) {
+    for (size_t j = 0; j < TILE_COLUMNS; j += LANES) {
+        for (size_t i = 0; i < words; i += LANES) {
             Floats block[LANES];
 #pragma GCC unroll 16
             for (size_t r = 0; r < LANES; r++) {
                 bool there = j + r < outputs && 2 * i < k;
-                block[r] =
-                    there ? floats_of_words(pairs_load_floats(weight + (column + j + r) * k + 2 * i, k - 2 * i)) : floats_zero();
+                block[r] = there ? floats_of_words(pairs_load_upto(rows + (j + r) * k + 2 * i, k - 2 * i)) : floats_zero();
             }
             floats_transpose(block);
-            size_t rows = words - i < LANES ? words - i : LANES;
-            for (size_t r = 0; r < rows; r++) {
+            size_t taken = words - i < LANES ? words - i : LANES;
+            for (size_t r = 0; r < taken; r++) {
                 words_store(panel + (i + r) * TILE_COLUMNS + j, words_of_floats(block[r]));
             }
         }
     }
 }
 
-/* Panels of W, inputs column ..: pairs of rows. */
-static void pairs_pack_plain(const float *weight, size_t n, size_t k, size_t column, size_t columns, float *panels)
+/* Pairs of rows of bf16 numbers, row_count of them and zeros up to 2 words: [words][TILE_COLUMNS] a panel, panels panel_step units apart. */
+static void pairs_pack_rows(const uint16_t *from, size_t from_row, size_t row_count, size_t columns, size_t words, float *panels,
+                            size_t panel_step)
 {
-    size_t words = pairs_of(n);
+    static const uint16_t zeros[TILE_COLUMNS];
     for (size_t i = 0; i < words; i++) {
+        const uint16_t *row = from + 2 * i * from_row;
         for (size_t j = 0; j < columns; j += LANES) {
-            const float *row = weight + 2 * i * k + column + j;
-            size_t left = columns - j;
-            uint16_t even[LANES], odd[LANES];
-            __builtin_prefetch(row + 4 * k);
-            __builtin_prefetch(row + 5 * k);
-            floats_store_bf16(even, 2 * i < n ? floats_load_upto(row, left) : floats_zero());
-            floats_store_bf16(odd, 2 * i + 1 < n ? floats_load_upto(row + k, left) : floats_zero());
-            float *panel = panels + j / TILE_COLUMNS * TILE_COLUMNS * words;
-            words_store(panel + i * TILE_COLUMNS + j % TILE_COLUMNS, pairs_of_rows(even, odd));
+            float *to = panels + j / TILE_COLUMNS * panel_step + i * TILE_COLUMNS + j % TILE_COLUMNS;
+            const uint16_t *upper = 2 * i < row_count ? row + j : zeros,
+                           *lower = 2 * i + 1 < row_count ? row + from_row + j : zeros;
+            if (j % TILE_COLUMNS == 0) {
+                __builtin_prefetch(row + AHEAD_ROWS * from_row + j);
+                __builtin_prefetch(row + (AHEAD_ROWS + 1) * from_row + j);
+            }
+            if (columns - j >= LANES) {
+                words_store(to, pairs_of_rows(upper, lower));
+            } else {
+                uint16_t even[LANES] = {0}, odd[LANES] = {0};
+                memcpy(even, upper, (columns - j) * sizeof *even);
+                memcpy(odd, lower, (columns - j) * sizeof *odd);
+                words_store(to, pairs_of_rows(even, odd));
+            }
             if (j + LANES >= columns && j % TILE_COLUMNS == 0) {
-                words_store(panel + i * TILE_COLUMNS + LANES, words_set(0));
+                words_store(to + LANES, words_set(0));
             }
         }
     }
 }
 
-/* x: [depth / 2][TILE_COLUMNS] a panel. */
+/* Panels of W, inputs column .. */
+static void pairs_pack_plain(const void *weight, size_t n, size_t k, size_t column, size_t columns, float *panels)
+{
+    size_t words = pairs_of(n);
+    pairs_pack_rows((const uint16_t *)weight + column, k, n, columns, words, panels, words * TILE_COLUMNS);
+}
+
 static void pairs_pack_x(const WeightJob *job, size_t first_panel, size_t last_panel)
 {
-    static const uint16_t zeros[TILE_COLUMNS];
-    const uint16_t *x = job->x;
     size_t first = first_panel * TILE_COLUMNS, last = last_panel * TILE_COLUMNS < job->k ? last_panel * TILE_COLUMNS : job->k;
-    for (size_t i = 0; i < job->depth / 2; i++) {
-        for (size_t j = first; j < last; j += LANES) {
-            uint16_t even[LANES] = {0}, odd[LANES] = {0};
-            const uint16_t *upper = 2 * i < job->rows ? x + 2 * i * job->k + j : zeros,
-                           *lower = 2 * i + 1 < job->rows ? x + (2 * i + 1) * job->k + j : zeros;
-            float *to = job->panels_x + j / TILE_COLUMNS * job->step_x + i * TILE_COLUMNS + j % TILE_COLUMNS;
-            if (last - j >= LANES) {
-                words_store(to, pairs_of_rows(upper, lower));
-            } else {
-                memcpy(even, upper, (last - j) * sizeof *even);
-                memcpy(odd, lower, (last - j) * sizeof *odd);
-                words_store(to, pairs_of_rows(even, odd));
-            }
-            if (j + LANES >= last && j % TILE_COLUMNS == 0) {
-                words_store(to + LANES, words_set(0));
-            }
-        }
-    }
+    pairs_pack_rows((const uint16_t *)job->x + first, job->k, job->rows, last - first, job->depth / 2,
+                    job->panels_x + first_panel * job->step_x, job->step_x);
 }
 
 #ifdef LEVEL_AMX
@@ -141,11 +139,7 @@ static void pairs_pack_d_y(const WeightJob *job, size_t first_panel, size_t last
 static void pairs_product_weight(const WeightJob *job, size_t first_d_y_panel, size_t last_d_y_panel, size_t first_x_panel,
                                  size_t last_x_panel, float *tiles)
 {
-    for (size_t p = first_d_y_panel; p < last_d_y_panel; p++) {
-        for (size_t x = first_x_panel; x < last_x_panel; x++) {
-            weight_tile(true, job, p, x, tiles);
-        }
-    }
+    weight_tiles(true, job, first_d_y_panel, last_d_y_panel, first_x_panel, last_x_panel, tiles);
 }
 
 #endif

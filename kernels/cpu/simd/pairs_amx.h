@@ -152,26 +152,25 @@ static void pairs_pack_d_y(const WeightJob *job, size_t first_panel, size_t last
     }
 }
 
-/* Tiles of a stretch of rows first, then the rows one after another: what goes to memory goes there in whole rows, which hardware foresees,
- * while lines asked for ahead would hold up the tiles' own loads. */
 static void pairs_product_weight(const WeightJob *job, size_t first_d_y_panel, size_t last_d_y_panel, size_t first_x_panel,
                                  size_t last_x_panel, float *tiles)
 {
-    size_t steps = job->depth / PAIR_DEPTH, lower = steps * BLOCK_WORDS * sizeof(float);
-    size_t column = first_x_panel * TILE_COLUMNS, tiles_row = (last_x_panel - first_x_panel) * TILE_COLUMNS;
-    size_t columns = job->k - column < tiles_row ? job->k - column : tiles_row;
+    const size_t steps = job->depth / PAIR_DEPTH, lower = steps * BLOCK_WORDS * sizeof(float);
+    const size_t column = first_x_panel * TILE_COLUMNS, tiles_row = (last_x_panel - first_x_panel) * TILE_COLUMNS;
+    const size_t columns = job->k - column < tiles_row ? job->k - column : tiles_row;
     tiles_shape(PAIR_ROWS);
     for (size_t p = first_d_y_panel; p < last_d_y_panel; p++) {
-        size_t row = p * PAIR_ROWS, rows = job->n - row < PAIR_ROWS ? job->n - row : PAIR_ROWS;
+        size_t row = p * PAIR_ROWS;
         const float *a = job->panels_d_y + p * job->step_d_y;
         for (size_t x = first_x_panel; x < last_x_panel; x++) {
             tiles_zero();
             tiles_multiply(PAIR_ROWS, steps, a, TILE_BYTES_A_ROW, BLOCK_WORDS * sizeof *a, lower, job->panels_x + x * job->step_x);
             tiles_store(tiles + (x - first_x_panel) * TILE_COLUMNS, tiles_row, true);
         }
-        tile_store(tiles, tiles_row, job->d_weight + row * job->k + column, job->k, rows, columns, job->accumulate);
+        weight_store(job, row, job->n - row < PAIR_ROWS ? job->n - row : PAIR_ROWS, column, columns, tiles, tiles_row);
     }
     _tile_release();
+    floats_stream_end();
 }
 
 #endif

@@ -41,6 +41,14 @@ static inline void floats_store(float *p, Floats v)
 {
     memcpy(p, &v, sizeof v);
 }
+/* Past the caches, to p at a whole vector: for what is not read again soon. floats_stream_end comes before anybody else reads it. */
+static inline void floats_stream(float *p, Floats v)
+{
+    floats_store(p, v);
+}
+static inline void floats_stream_end(void)
+{
+}
 static inline Floats floats_load_first(const float *p, size_t n)
 {
     Floats v = floats_zero();

@@ -8,26 +8,37 @@
 
 enum { TILE_FLOATS = TILE_ROWS * TILE_COLUMNS, D_Y_GROUP = 8 };
 
-/* to[r] = tile[r] (+ to[r]), rows of tile tile_row apart and rows of `to` to_row. */
-static inline void tile_store(const float *tile, size_t tile_row, float *to, size_t to_row, size_t rows, size_t columns, bool add)
+/* Rows of a weight's gradient out of a stretch of tiles, tiles_row apart. Gradients are far more than the caches hold and are read when the
+ * step is over: they go past the caches, and no line of memory is read to be overwritten. */
+static void weight_store(const WeightJob *job, size_t row, size_t rows, size_t column, size_t columns, const float *tiles,
+                         size_t tiles_row)
 {
-    for (size_t r = 0; r < rows; r++, tile += tile_row, to += to_row) {
+    float *to = job->d_weight + row * job->k + column;
+    const size_t vector_bytes = LANES * sizeof(float);
+    bool aligned = (uintptr_t)to % vector_bytes == 0 && job->k % LANES == 0 && columns % LANES == 0;
+    for (size_t r = 0; r < rows; r++, tiles += tiles_row, to += job->k) {
         for (size_t j = 0; j < columns; j += LANES) {
-            Floats v = floats_load_upto(tile + j, columns - j);
-            floats_store_upto(to + j, add ? floats_add(v, floats_load_upto(to + j, columns - j)) : v, columns - j);
+            size_t left = columns - j;
+            if (job->accumulate) {
+                floats_store_upto(to + j, floats_add(floats_load(tiles + j), floats_load_upto(to + j, left)), left);
+            } else if (aligned) {
+                floats_stream(to + j, floats_load(tiles + j));
+            } else {
+                floats_store_upto(to + j, floats_load(tiles + j), left);
+            }
         }
     }
 }
 
-static void pack_transposed(const float *weight, size_t n, size_t k, size_t column, float *panel)
+static void pack_transposed(const void *weight, size_t n, size_t k, size_t column, float *panel)
 {
     size_t outputs = n - column < TILE_COLUMNS ? n - column : TILE_COLUMNS;
-    tile_transpose(weight + column * k, k, outputs, k, panel, TILE_COLUMNS, TILE_COLUMNS);
+    tile_transpose((const float *)weight + column * k, k, outputs, k, panel, TILE_COLUMNS, TILE_COLUMNS);
 }
 
-static void pack_plain(const float *weight, size_t n, size_t k, size_t column, size_t columns, float *panels)
+static void pack_plain(const void *weight, size_t n, size_t k, size_t column, size_t columns, float *panels)
 {
-    tile_panels(weight + column, k, n, columns, panels, n * TILE_COLUMNS);
+    tile_panels((const float *)weight + column, k, n, columns, panels, n * TILE_COLUMNS);
 }
 
 /* Rows outside, panels inside: the rows of a tile are read from afar once for all panels of the group, and the end goes along whole rows of
@@ -110,33 +121,30 @@ static void pack_d_y(const WeightJob *job, size_t first_panel, size_t last_panel
     }
 }
 
-static inline __attribute__((always_inline)) void weight_tile(const bool pairs, const WeightJob *job, size_t d_y_panel,
-                                                              size_t x_panel, float *tile)
+/* Panels of d_y outside: one stays in the first cache while panels of x pass by in the second, and whole rows are stored. */
+static inline __attribute__((always_inline)) void weight_tiles(const bool pairs, const WeightJob *job, size_t first_d_y_panel,
+                                                               size_t last_d_y_panel, size_t first_x_panel, size_t last_x_panel,
+                                                               float *tiles)
 {
     const size_t a_row = sizeof(float), a_step = TILE_ROWS * sizeof(float), units = job->depth / (pairs ? 2 : 1);
-    const float *a = job->panels_d_y + d_y_panel * job->step_d_y, *b = job->panels_x + x_panel * job->step_x;
-    size_t row = d_y_panel * TILE_ROWS, rows = job->n - row < TILE_ROWS ? job->n - row : TILE_ROWS;
-    size_t column = x_panel * TILE_COLUMNS, columns = job->k - column < TILE_COLUMNS ? job->k - column : TILE_COLUMNS;
-    float *to = job->d_weight + row * job->k + column;
-    lines_prefetch(to, job->k * sizeof *to, rows, TILE_COLUMNS * sizeof *to, true);
-    if (rows < TILE_ROWS || columns < TILE_COLUMNS) {
-        tile_multiply(pairs, TILE_ROWS, false, units, a, a_row, a_step, b, TILE_COLUMNS, tile, TILE_COLUMNS);
-        tile_store(tile, TILE_COLUMNS, to, job->k, rows, columns, job->accumulate);
-    } else if (job->accumulate) {
-        tile_multiply(pairs, TILE_ROWS, true, units, a, a_row, a_step, b, TILE_COLUMNS, to, job->k);
-    } else {
-        tile_multiply(pairs, TILE_ROWS, false, units, a, a_row, a_step, b, TILE_COLUMNS, to, job->k);
+    const size_t column = first_x_panel * TILE_COLUMNS, tiles_row = (last_x_panel - first_x_panel) * TILE_COLUMNS;
+    const size_t columns = job->k - column < tiles_row ? job->k - column : tiles_row;
+    for (size_t p = first_d_y_panel; p < last_d_y_panel; p++) {
+        size_t row = p * TILE_ROWS;
+        const float *a = job->panels_d_y + p * job->step_d_y;
+        for (size_t x = first_x_panel; x < last_x_panel; x++) {
+            tile_multiply(pairs, TILE_ROWS, false, units, a, a_row, a_step, job->panels_x + x * job->step_x, TILE_COLUMNS,
+                          tiles + (x - first_x_panel) * TILE_COLUMNS, tiles_row);
+        }
+        weight_store(job, row, job->n - row < TILE_ROWS ? job->n - row : TILE_ROWS, column, columns, tiles, tiles_row);
     }
+    floats_stream_end();
 }
 
 static void product_weight(const WeightJob *job, size_t first_d_y_panel, size_t last_d_y_panel, size_t first_x_panel,
                            size_t last_x_panel, float *tiles)
 {
-    for (size_t p = first_d_y_panel; p < last_d_y_panel; p++) {
-        for (size_t x = first_x_panel; x < last_x_panel; x++) {
-            weight_tile(false, job, p, x, tiles);
-        }
-    }
+    weight_tiles(false, job, first_d_y_panel, last_d_y_panel, first_x_panel, last_x_panel, tiles);
 }
 
 #endif
