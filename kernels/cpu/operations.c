@@ -155,18 +155,38 @@ void cpu_norm_backward(BackendStream *stream, const DeviceBlock *block, DeviceVi
     operation_end(stream);
 }
 
+/* Neighbouring heads of a sequence: their numbers share cache lines, or lie in the next ones. */
+typedef struct HeadGroups {
+    AttentionJob job;
+    size_t heads, count; /* of one group; groups of one sequence */
+} HeadGroups;
+
+static HeadGroups head_groups(const BackendDevice *device, const AttentionJob *job)
+{
+    enum { TASKS_PER_THREAD = 8 };
+    size_t all = (size_t)job->pieces.sequence_count * job->heads, heads = all / ((size_t)device->thread_count * TASKS_PER_THREAD);
+    heads = heads < 1 ? 1 : heads > job->heads ? job->heads : heads;
+    return (HeadGroups){.job = *job, .heads = heads, .count = chunk_count(job->heads, heads)};
+}
+
 static void attention_forward_task(void *context, int thread, size_t index)
 {
     const Task *task = context;
-    const AttentionJob *job = task->job;
-    task->device->level->attention_forward(job, index / job->heads, index % job->heads, task->device->scratch[thread]);
+    const HeadGroups *groups = task->job;
+    size_t group = index % groups->count, end = chunk_end(group, groups->heads, groups->job.heads);
+    for (size_t head = group * groups->heads; head < end; head++) {
+        task->device->level->attention_forward(&groups->job, index / groups->count, head, task->device->scratch[thread]);
+    }
 }
 
 static void attention_backward_task(void *context, int thread, size_t index)
 {
     const Task *task = context;
-    const AttentionJob *job = task->job;
-    task->device->level->attention_backward(job, index / job->heads, index % job->heads, task->device->scratch[thread]);
+    const HeadGroups *groups = task->job;
+    size_t group = index % groups->count, end = chunk_end(group, groups->heads, groups->job.heads);
+    for (size_t head = group * groups->heads; head < end; head++) {
+        task->device->level->attention_backward(&groups->job, index / groups->count, head, task->device->scratch[thread]);
+    }
 }
 
 /* The longest sequence as it is, not as the block claims: scratch memory is sized by it. */
@@ -199,8 +219,9 @@ void cpu_attention_forward(BackendStream *stream, const DeviceBlock *block, Devi
         .context = host_reals(context, rows * d),
         .log_sum_exp = host_floats(log_sum_exp, rows * (size_t)heads),
     };
-    Task task = {.device = stream->device, .job = &job};
-    operation_run(stream, attention_forward_task, &task, (size_t)block->sequence_count * (size_t)heads);
+    HeadGroups groups = head_groups(stream->device, &job);
+    Task task = {.device = stream->device, .job = &groups};
+    operation_run(stream, attention_forward_task, &task, (size_t)block->sequence_count * groups.count);
     operation_end(stream);
 }
 
@@ -224,8 +245,9 @@ void cpu_attention_backward(BackendStream *stream, const DeviceBlock *block, Dev
         .d_context = host_reals(d_context, rows * d),
         .d_qkv = host_reals(d_qkv, rows * 3 * d),
     };
-    Task task = {.device = stream->device, .job = &job};
-    operation_run(stream, attention_backward_task, &task, (size_t)block->sequence_count * (size_t)heads);
+    HeadGroups groups = head_groups(stream->device, &job);
+    Task task = {.device = stream->device, .job = &groups};
+    operation_run(stream, attention_backward_task, &task, (size_t)block->sequence_count * groups.count);
     operation_end(stream);
 }
 

@@ -64,11 +64,12 @@ static const float *head_rows(const HeadWork *work, const float *rows, float **a
     return packed;
 }
 
-/* Rows of bf16 numbers, from_row apart, one after another as floats. */
+/* Rows of bf16 numbers, from_row apart, one after another as floats. The next head's, whose turn is next, are asked for meanwhile. */
 static const float *head_unpack(const uint16_t *from, size_t from_row, size_t rows, size_t width, float **at)
 {
     float *to = scratch_take(at, rows * width);
     for (size_t i = 0; i < rows; i++) {
+        __builtin_prefetch(from + i * from_row + width);
         for (size_t c = 0; c < width; c += LANES) {
             floats_store_upto(to + i * width + c, floats_load_bf16_upto(from + i * from_row + c, width - c), width - c);
         }
