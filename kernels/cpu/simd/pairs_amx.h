@@ -32,7 +32,7 @@ static void tiles_shape(size_t rows)
 }
 
 /* Adds `steps` steps to the sums. a: the upper rows' first tile, rows a_row bytes apart, a_step bytes from tile to tile; the lower rows' are
- * a_lower bytes further on. b: a panel. */
+ * a_lower bytes further on. b: a panel, which passes by without driving a, which is read again, out of the first cache. */
 static inline __attribute__((always_inline)) void tiles_add(const bool both, size_t steps, const void *a, size_t a_row,
                                                             size_t a_step, size_t a_lower, const float *b)
 {
@@ -40,8 +40,8 @@ static inline __attribute__((always_inline)) void tiles_add(const bool both, siz
     const size_t b_row = TILE_COLUMNS * sizeof *b;
     for (size_t i = 0; i < steps; i++) {
         _tile_loadd(4, at, a_row);
-        _tile_loadd(6, b, b_row);
-        _tile_loadd(7, b + LANES, b_row);
+        _tile_stream_loadd(6, b, b_row);
+        _tile_stream_loadd(7, b + LANES, b_row);
         _tile_dpbf16ps(0, 4, 6);
         _tile_dpbf16ps(1, 4, 7);
         if (both) {
