@@ -7,7 +7,7 @@
 
 #include "core/base/log.h"
 
-enum { FENCE_FLOATS = 24, ALLOCATION_COUNT_MAX = 128, MATRIX_COUNT_MAX = 16 };
+enum { FENCE_FLOATS = 24, LINE_FLOATS = 16, ALLOCATION_COUNT_MAX = 128, MATRIX_COUNT_MAX = 16 };
 static const float fence_value = -12345.678f;
 
 typedef struct Allocation {
@@ -245,6 +245,17 @@ DeviceView harness_random(Harness *harness, uint32_t seed, size_t count, float m
 DeviceView harness_filled(Harness *harness, size_t count, float value)
 {
     return harness_random(harness, 0, count, value, 0.0f);
+}
+
+DeviceView harness_filled_lines(Harness *harness, size_t count, float value)
+{
+    float *values = memory_allocate(count, sizeof *values);
+    for (size_t i = 0; i < count; i++) {
+        values[i] = value;
+    }
+    DeviceView view = array_create(harness, values, count * sizeof *values, LINE_FLOATS - FENCE_FLOATS % LINE_FLOATS);
+    free(values);
+    return view;
 }
 
 DeviceView harness_zeros(Harness *harness, size_t count)

@@ -36,6 +36,8 @@ const char *setting_name(const BackendSetting *setting, char *text, size_t text_
  * and depend on seed and index alone. */
 DeviceView harness_floats(Harness *harness, const float *values, size_t count);
 DeviceView harness_random(Harness *harness, uint32_t seed, size_t count, float middle, float spread);
+/* The same, but beginning a cache line: some stores want that. */
+DeviceView harness_filled_lines(Harness *harness, size_t count, float value);
 DeviceView harness_zeros(Harness *harness, size_t count);
 DeviceView harness_filled(Harness *harness, size_t count, float value);
 DeviceView harness_integers(Harness *harness, const int32_t *values, size_t count);

@@ -77,7 +77,10 @@ static void linear_backward_weight(Harness *harness, const int32_t *shape, Resul
     backend->linear_backward_weight(stream, x, d_y, rows, n, k, true, alone, device_view_none());
     DeviceView set = harness_filled(harness, weights, 7.0f), set_bias = harness_filled(harness, (size_t)n, 7.0f);
     backend->linear_backward_weight(stream, x, d_y, rows, n, k, false, set, set_bias);
+    DeviceView lines = harness_filled_lines(harness, weights, 7.0f);
+    backend->linear_backward_weight(stream, x, d_y, rows, n, k, false, lines, device_view_none());
     result_add(result, harness, "d_weight, set", set, weights, sum_error, 0);
+    result_add(result, harness, "d_weight, set in lines", lines, weights, sum_error, 0);
     result_add(result, harness, "d_bias, set", set_bias, (size_t)n, sum_error, 0);
     result_add(result, harness, "d_weight", d_weight, weights, sum_error, 0);
     result_add(result, harness, "d_bias", d_bias, (size_t)n, sum_error, 0);
@@ -313,6 +316,9 @@ static void bf16_backward_weight(Harness *harness, const int32_t *shape, Result 
     DeviceView set = harness_filled(harness, weights, 7.0f), set_bias = harness_filled(harness, (size_t)n, 7.0f);
     backend->linear_backward_weight(stream, x, d_y, rows, n, k, true, d_weight, d_bias);
     backend->linear_backward_weight(stream, x, d_y, rows, n, k, false, set, set_bias);
+    DeviceView lines = harness_filled_lines(harness, weights, 7.0f);
+    backend->linear_backward_weight(stream, x, d_y, rows, n, k, false, lines, device_view_none());
+    result_add(result, harness, "d_weight, set in lines", lines, weights, 2 * sum_error, 0);
     result_add(result, harness, "d_weight", d_weight, weights, 2 * sum_error, 0);
     result_add(result, harness, "d_bias", d_bias, (size_t)n, 2 * sum_error, 0);
     result_add(result, harness, "d_weight, set", set, weights, 2 * sum_error, 0);
