@@ -270,11 +270,11 @@ static void layer_backward(Bench *bench, const Layer *layer, uint32_t site, Devi
     backward_linear(bench, "qkv d_x", &layer->qkv, layer->in_product, d_wide, none, true, d_out);
 }
 
-static void linear_update(Bench *bench, const Linear *linear, DeviceView sum, int64_t t)
+static void linear_update(Bench *bench, const Linear *linear, DeviceView squares, int64_t t)
 {
     size_t weights = (size_t)linear->n * (size_t)linear->k, count = weights + (size_t)linear->n;
     AdamwStep step = {1e-5f, 0.9f, 0.999f, 1e-8f, 0.01f, 1.0f, t};
-    bench->backend->sum_of_squares(bench->stream, linear->gradient, count, sum);
+    bench->backend->sum_of_squares(bench->stream, linear->gradient, count, squares);
     measure_end(bench, "sum of squares", 0);
     bench->backend->adamw(bench->stream, linear->parameter, linear->gradient, linear->first, linear->second, count, &step);
     measure_end(bench, "adamw", 0);
@@ -287,7 +287,7 @@ typedef struct Network {
     Norm embedding_norm;
     Linear head;
     DeviceView word, position, type, d_word, d_position, d_type, scratch, out, logits, labels, weights, d_out, d_x, d_wide,
-        d_context, d_logits, loss;
+        d_context, d_logits, loss, squares;
 } Network;
 
 static void network_create(Bench *bench, Network *network)
@@ -319,6 +319,8 @@ static void network_create(Bench *bench, Network *network)
     network->d_wide = product_view(bench, rows * (inner > 3 * d ? inner : 3 * d));
     network->d_context = product_view(bench, rows * d);
     network->loss = view_create(bench, 2, 0);
+    size_t largest = (inner > 3 * d ? inner : 3 * d) * (d + 1); /* of a linear layer; a double for each stretch of it */
+    network->squares = view_create(bench, 2 * (largest / BACKEND_SQUARES_STRETCH + 1), 0);
     free(labels);
 }
 
@@ -349,12 +351,12 @@ static void network_step(Bench *bench, Network *network, int64_t t)
     backend->embedding_backward(stream, &bench->block, network->d_out, d, network->d_word, network->d_position, network->d_type);
     measure_end(bench, "embedding backward", 0);
     for (int32_t l = 0; l < bench->shape.layers; l++) {
-        linear_update(bench, &layers[l].qkv, network->loss, t);
-        linear_update(bench, &layers[l].projection, network->loss, t);
-        linear_update(bench, &layers[l].up, network->loss, t);
-        linear_update(bench, &layers[l].down, network->loss, t);
+        linear_update(bench, &layers[l].qkv, network->squares, t);
+        linear_update(bench, &layers[l].projection, network->squares, t);
+        linear_update(bench, &layers[l].up, network->squares, t);
+        linear_update(bench, &layers[l].down, network->squares, t);
     }
-    linear_update(bench, &network->head, network->loss, t);
+    linear_update(bench, &network->head, network->squares, t);
 }
 
 /* Sentences of 12 to 50 pieces, 31 on average. */

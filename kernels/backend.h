@@ -94,7 +94,7 @@ typedef struct BackendShape {
 
 typedef enum LinearEpilogue { LINEAR_PLAIN, LINEAR_GELU } LinearEpilogue;
 
-enum { BACKEND_VERSION = 5 };
+enum { BACKEND_VERSION = 6, BACKEND_SQUARES_STRETCH = 4096 };
 
 typedef struct Backend {
     uint32_t version; /* BACKEND_VERSION */
@@ -199,8 +199,9 @@ typedef struct Backend {
                           float label_smoothing, float gradient_scale, int32_t rows, int32_t label_count, DeviceView loss_sum,
                           DeviceView d_logits);
 
-    /* -- optimizer. sum (one double on the device) += sum of squares of x [count], added in a fixed order. */
-    void (*sum_of_squares)(BackendStream *stream, DeviceView x, size_t count, DeviceView sum);
+    /* -- optimizer. sums (doubles on the device, one for each BACKEND_SQUARES_STRETCH floats of x [count], the last of which may be fewer): each
+     * += sum of squares of its stretch, added in a fixed order that depends on nothing but the stretch. */
+    void (*sum_of_squares)(BackendStream *stream, DeviceView x, size_t count, DeviceView sums);
     /* AdamW as torch (decoupled weight decay, semantics.md section 4) over count elements. */
     void (*adamw)(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
                   DeviceView second_moment, size_t count, const AdamwStep *step);

@@ -494,10 +494,10 @@ static void add(BackendStream *stream, DeviceView to, DeviceView from, size_t co
     call_end(stream, start, (Call){.operation = PROFILE_ADD, .flop = (double)count, .bytes = 3.0 * sizeof(float) * (double)count});
 }
 
-static void sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sum)
+static void sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sums)
 {
     int64_t start = call_begin(stream);
-    stream->profile->inner->sum_of_squares(stream->inner, x, count, sum);
+    stream->profile->inner->sum_of_squares(stream->inner, x, count, sums);
     call_end(stream, start,
              (Call){.operation = PROFILE_SUM_OF_SQUARES, .flop = 2.0 * (double)count, .bytes = sizeof(float) * (double)count});
 }

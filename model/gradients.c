@@ -126,6 +126,13 @@ DeviceView model_gradient_part(const Model *model, int32_t part, size_t *count)
                        (row_space(&model->config, model->rows.limit) + layout->part_offset[part] - others) * sizeof(float));
 }
 
+DeviceView model_gradient_at(const Model *model, size_t offset)
+{
+    size_t others = model->layout->parameters[EMBEDDING_WORD + 1].offset;
+    ASSERT(model->gradients != NULL && offset >= others);
+    return device_view(model->gradients, (row_space(&model->config, model->rows.limit) + offset - others) * sizeof(float));
+}
+
 size_t model_gradient_offset(DeviceView gradient)
 {
     return gradient.offset_bytes / sizeof(float);

@@ -35,6 +35,12 @@ void model_layout_destroy(ModelLayout **layout);
 /* NULL when there is none of this name. */
 const ModelParameter *model_layout_find(const ModelLayout *layout, const char *name);
 
+/* Where the floats of a part begin that have a gradient in every step: in part 0 behind the word embeddings. */
+static inline size_t model_dense_offset(const ModelLayout *layout, int32_t part)
+{
+    return part == 0 ? layout->parameters[1].offset : layout->part_offset[part];
+}
+
 /* part_frozen: [part_count], or NULL: nothing is. */
 static inline bool model_part_trains(const bool *part_frozen, int32_t part)
 {

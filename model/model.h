@@ -59,6 +59,8 @@ const int32_t *model_gradient_rows(const Model *model, int32_t *count);
 DeviceView model_gradient_part(const Model *model, int32_t part, size_t *count);
 DeviceView model_gradient_parameter(const Model *model, int32_t index, size_t *count);
 size_t model_gradient_offset(DeviceView gradient);
+/* The gradient of what lies at an offset of the layout, in floats: of anything but the word embeddings. */
+DeviceView model_gradient_at(const Model *model, size_t offset);
 /* Takes another buffer of the same size for the gradients and gives back the one there was, as it is; and that size. */
 void model_gradients_exchange(Model *model, BackendBuffer **buffer);
 size_t model_held_gradient_bytes(const Model *model);

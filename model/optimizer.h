@@ -23,7 +23,32 @@ void freeze_parts(const FreezeSchedule *schedule, int64_t step, int64_t steps_pe
 
 /* To be destroyed before its model. */
 typedef struct Optimizer Optimizer;
-NODISCARD Status optimizer_create(Optimizer **optimizer, Model *model, const TrainingOptions *options, Diagnostic *diagnostic);
+
+/* What one of several ranks updates of a part beside the word embeddings: [offset, offset + count) of the layout. */
+typedef struct OptimizerSlice {
+    size_t offset,
+        count; /* floats; begins whole stretches of BACKEND_SQUARES_STRETCH after the part's begin, in part 0 after the word embeddings */
+    int32_t part;
+} OptimizerSlice;
+
+/* Ranks that share the optimizer out: each holds the moments and updates the weights of its own slices, and all of them the rows of the word
+ * embeddings (Rajbhandari et al. 2020, "ZeRO", stage 1). What is called is collective: also by a rank that failed. */
+typedef struct OptimizerRanks {
+    void *context;
+    const OptimizerSlice *slices; /* [slice_count] of this rank, ascending */
+    int32_t slice_count;
+    /* Adds values [count] over the ranks; of each all ranks but one know that it is 0, so the order changes no bit. own: this rank's outcome so
+     * far; returns the outcome that all agree on. */
+    Status (*add_up)(void *context, Status own, double *values, size_t count, Diagnostic *diagnostic);
+    /* This rank's slices of a part were updated (queued on the model's stream): they are sent. Then, after all parts that train: every
+     * rank has all weights. */
+    Status (*part_updated)(void *context, int32_t part, Diagnostic *diagnostic);
+    Status (*all_updated)(void *context, const bool *part_frozen, Diagnostic *diagnostic);
+} OptimizerRanks;
+
+/* ranks: NULL, or copied; what it points to must outlive the optimizer. */
+NODISCARD Status optimizer_create(Optimizer **optimizer, Model *model, const TrainingOptions *options, const OptimizerRanks *ranks,
+                                  Diagnostic *diagnostic);
 void optimizer_destroy(Optimizer **optimizer);
 
 /* Before the first block of every step: ids as model_gradient_rows_set, to which they are passed on. Their rows are brought up to date: those of
@@ -33,16 +58,19 @@ NODISCARD Status optimizer_begin_step(Optimizer *optimizer, const int32_t *ids, 
 /* Queues what brings all rows up to date. To be called before anybody reads the model's parameters or computes without a step. */
 void optimizer_settle(Optimizer *optimizer);
 
-/* Norm of all gradients of parts that train -> clip factor min(1, max_grad_norm / (norm + 1e-6)) -> AdamW -> model_refresh.
+/* Norm of all gradients of parts that train -> clip factor min(1, max_grad_norm / (norm + 1e-6)) -> AdamW -> model_refresh. Collective with
+ * ranks, who need the gradients of their slices and of the word embeddings alone.
  * base learning rate = options->learning_rate * factor; layer-wise decay as options say. Parts that thaw start with t = 1 and zero moments.
  * STATUS_DIVERGED when the norm is not finite, naming the first parameter whose gradient is not. */
 NODISCARD Status optimizer_step(Optimizer *optimizer, const bool *part_frozen, double factor, double *gradient_norm,
                                 Diagnostic *diagnostic);
 
-/* State for checkpoints: both moments in the model's layout [float_count] each, and t per part [part_count]. What is opened is settled, read before
- * the next step, and closed with host_floats_close. */
+/* State for checkpoints: both moments, and t per part [part_count]. What is opened is settled, read before the next step, and closed with
+ * host_floats_close. Alone [float_count] in the model's layout; with ranks those of the word embeddings (up to the second parameter's offset), then
+ * those of this rank's slices. */
 NODISCARD Status optimizer_state_open(Optimizer *optimizer, HostFloats *first_moment, HostFloats *second_moment, int64_t *part_t,
                                       Diagnostic *diagnostic);
+/* Moments [float_count] in the model's layout, of which a rank takes its own. */
 NODISCARD Status optimizer_state_set(Optimizer *optimizer, const float *first_moment, const float *second_moment,
                                      const int64_t *part_t, Diagnostic *diagnostic);
 

@@ -39,6 +39,9 @@ typedef struct TensorOut {
     int64_t shape[8];
     const float *values;
     size_t count;
+    /* Where values is NULL: gives the next *floats of them, in order, at least one and no more than are left. */
+    void (*next)(void *context, const float **values, size_t *floats);
+    void *context;
 } TensorOut;
 /* Writes durably, tensors in the order given, header padded with spaces to a multiple of 8; metadata: pairs key, value (string_count even).
  * Equal input gives equal bytes. */

@@ -47,6 +47,21 @@ static void make_header(Text *text, const TensorOut *tensors, size_t tensor_coun
     json_destroy(&header);
 }
 
+static Status append_values(FileWriter *writer, const TensorOut *tensor, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    const float *values = tensor->values;
+    size_t floats = tensor->count;
+    for (size_t done = 0; done < tensor->count; done += floats) {
+        if (!tensor->values)
+            tensor->next(tensor->context, &values, &floats);
+        ASSERT(floats > 0 && floats <= tensor->count - done);
+        TRY(file_writer_append(writer, values, floats * sizeof *values, diagnostic));
+    }
+out:
+    return status;
+}
+
 Status safetensors_write(const char *path, const TensorOut *tensors, size_t tensor_count, const char *const *metadata,
                          size_t string_count, const FileSystem *fs, Diagnostic *diagnostic)
 {
@@ -60,7 +75,7 @@ Status safetensors_write(const char *path, const TensorOut *tensors, size_t tens
     TRY(file_writer_append(writer, &header_bytes, sizeof header_bytes, diagnostic));
     TRY(file_writer_append(writer, header.bytes, header.size, diagnostic));
     for (size_t i = 0; i < tensor_count; i++)
-        TRY(file_writer_append(writer, tensors[i].values, tensors[i].count * sizeof(float), diagnostic));
+        TRY(append_values(writer, &tensors[i], diagnostic));
     TRY(file_writer_commit(&writer, diagnostic));
 out:
     if (writer)

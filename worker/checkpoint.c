@@ -126,19 +126,24 @@ static Json *state_json(const CheckpointKind *kind, const TrialState *state, con
     return json;
 }
 
-static Status write_moments(const CheckpointKind *kind, const ModelLayout *layout, const float *first, const float *second,
-                            StoreManifest *manifest, Diagnostic *diagnostic)
+static void next_moments(void *context, const float **values, size_t *floats)
+{
+    moments_next(context, values, floats);
+}
+
+static Status write_moments(const CheckpointKind *kind, const ModelLayout *layout, MomentStream *moments, StoreManifest *manifest,
+                            Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     char *path = path_join(kind->work_folder, "optimizer.safetensors");
-    const TensorOut tensors[] = {
-        {.name = "first_moment", .rank = 1, .shape = {(int64_t)layout->float_count}, .values = first, .count = layout->float_count},
-        {.name = "second_moment",
-         .rank = 1,
-         .shape = {(int64_t)layout->float_count},
-         .values = second,
-         .count = layout->float_count},
-    };
+    TensorOut tensors[2] = {{.name = "first_moment"}, {.name = "second_moment"}};
+    for (size_t i = 0; i < 2; i++) {
+        tensors[i].rank = 1;
+        tensors[i].shape[0] = (int64_t)layout->float_count;
+        tensors[i].count = layout->float_count;
+        tensors[i].next = next_moments;
+        tensors[i].context = moments;
+    }
     TRY(safetensors_write(path, tensors, 2, NULL, 0, file_system_posix(), diagnostic));
     TRY(manifest_add_file(kind->store, manifest, kind->work_folder, "optimizer.safetensors", diagnostic));
 out:
@@ -148,20 +153,17 @@ out:
     return status;
 }
 
-static Status write_state(const CheckpointKind *kind, const char *name, Model *model, Optimizer *optimizer, const TrialState *state,
-                          const StoreFile *model_file, Diagnostic *diagnostic)
+static Status write_state(const CheckpointKind *kind, const char *name, Model *model, MomentStream *moments,
+                          const TrialState *state, const StoreFile *model_file, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     const ModelLayout *layout = model_layout(model);
     StoreManifest manifest = {0};
-    HostFloats first = {0}, second = {0};
     Json *json = NULL;
     char *text = NULL, *state_name = memory_format("%s%s", name, state_suffix);
-    int64_t *part_t = memory_allocate((size_t)layout->part_count, sizeof *part_t);
-    TRY(optimizer_state_open(optimizer, &first, &second, part_t, diagnostic));
     array_push(&manifest.files, *model_file);
-    TRY(write_moments(kind, layout, first.values, second.values, &manifest, diagnostic));
-    json = state_json(kind, state, part_t, layout->part_count);
+    TRY(write_moments(kind, layout, moments, &manifest, diagnostic));
+    json = state_json(kind, state, moments_part_t(moments), layout->part_count);
     text = json_text(json, JSON_CANONICAL);
     TRY(manifest_add_bytes(kind->store, &manifest, "trainer_state.json", text, strlen(text), diagnostic));
     TRY(put_manifest(kind, state_name, state, &manifest, diagnostic));
@@ -170,13 +172,10 @@ out:
     json_destroy(&json);
     free(text);
     free(state_name);
-    host_floats_close(&first);
-    host_floats_close(&second);
-    free(part_t);
     return status;
 }
 
-Status checkpoint_write(const CheckpointKind *kind, Model *model, Optimizer *optimizer, const TrialState *state,
+Status checkpoint_write(const CheckpointKind *kind, Model *model, MomentStream *moments, const TrialState *state,
                         Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
@@ -185,7 +184,7 @@ Status checkpoint_write(const CheckpointKind *kind, Model *model, Optimizer *opt
     if (fault_point("worker.before_checkpoint"))
         TRY_FAIL(diagnostic, STATUS_IO, "injected failure before the checkpoint");
     TRY(write_model(kind, name, model, state, &model_file, diagnostic));
-    TRY(write_state(kind, name, model, optimizer, state, &model_file, diagnostic));
+    TRY(write_state(kind, name, model, moments, state, &model_file, diagnostic));
     if (fault_point("worker.checkpoint_written"))
         TRY_FAIL(diagnostic, STATUS_IO, "injected failure after the checkpoint");
 out:

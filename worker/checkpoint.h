@@ -11,6 +11,7 @@
 #include "model/model.h"
 #include "model/optimizer.h"
 #include "proto/messages.h"
+#include "worker/shares.h"
 #include "worker/trial_state.h"
 
 /* What a trial's checkpoints have in common. Borrowed pointers. */
@@ -31,9 +32,9 @@ void checkpoint_name(AssignmentId id, int64_t step, char name[CHECKPOINT_NAME_SI
 /* Whether name is a checkpoint (or its state) of the trial; its fence and step (any may be NULL). */
 bool checkpoint_name_parse(const char *name, uint32_t trial, uint64_t *fence, int64_t *step, bool *is_state);
 
-/* By rank 0: the model and the state of training under the name of state's last evaluation. Durable when it returns.
- * Fault points: worker.before_checkpoint, worker.checkpoint_written. */
-NODISCARD Status checkpoint_write(const CheckpointKind *kind, Model *model, Optimizer *optimizer, const TrialState *state,
+/* By rank 0, while the others are in moments_close: the model and the state of training under the name of state's last evaluation. Durable when it
+ * returns. Fault points: worker.before_checkpoint, worker.checkpoint_written. */
+NODISCARD Status checkpoint_write(const CheckpointKind *kind, Model *model, MomentStream *moments, const TrialState *state,
                                   Diagnostic *diagnostic);
 
 /* By every rank: model, optimizer and state as they were. Errors: STATUS_NOT_FOUND, STATUS_CORRUPT (a file's bytes are not what the manifest

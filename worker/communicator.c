@@ -11,23 +11,32 @@
 
 enum { FLOATS_AT_ONCE = 1 << 28, IDLE_SLEEP_NS = 5000000, LINGER_NS = 300000000 };
 /* A segment's halves stay in a core's cache between being received and being added; several under way keep the network busy meanwhile. */
-enum { SEGMENT_FLOATS = 1 << 18, SEGMENT_LIMIT = 8, SEGMENT_TAGS = 256, LEVEL_LIMIT = 30 };
+enum { SEGMENT_FLOATS = 1 << 18, SEGMENT_LIMIT = 8, SEGMENT_TAGS = 256, SHARE_TAG = SEGMENT_TAGS, LEVEL_LIMIT = 30 };
 
-/* One segment of a sum on its way through the tree. Up: at level l it is exchanged with the rank that differs in bit l; each of the two keeps
- * and adds one half of what it had, so that after the last level everything has been added once, in the tree's order, and each rank has its
- * share of the sums. Down: the same exchanges backwards give every rank the whole (Rabenseifner 2004, with neighbours first). */
+/* What is done with a stretch of floats. */
+typedef enum Exchange {
+    EXCHANGE_SUM,     /* up and down: all sums on every rank */
+    EXCHANGE_SCATTER, /* up: on every rank the sums of its share */
+    EXCHANGE_GATHER,  /* down: every rank's share to all */
+} Exchange;
+
+/* One segment on its way through the tree. Up: at level l it is exchanged with the rank that differs in bit l; each of the two keeps and adds
+ * one half of what it had, so that after the last level everything has been added once, in the tree's order, and each rank has its share of
+ * the sums. Down: the same exchanges backwards give every rank the whole (Rabenseifner 2004, with neighbours first). */
 typedef struct SegmentSum {
+    Exchange exchange;
     float *values;                 /* NULL: this place is free */
     size_t begin[LEVEL_LIMIT + 1]; /* of what is ours at each level */
     size_t end[LEVEL_LIMIT + 1];
     int32_t level;
     bool down;
     int32_t tag;
-    float *received;       /* [SEGMENT_FLOATS / 2 + 1], kept for the next segment */
+    float *received;       /* [SEGMENT_FLOATS / 2 + COMMUNICATOR_CELL_FLOATS], kept for the next segment */
     MPI_Request *requests; /* [2] of the communicator's, so that all can be waited for at once */
 } SegmentSum;
 
 typedef struct WaitingSum {
+    Exchange exchange;
     float *values;
     size_t count;
 } WaitingSum;
@@ -211,12 +220,53 @@ void communicator_gather_int64(Communicator *communicator, int64_t value, int64_
         values[0] = value;
 }
 
+/* Where [begin, end) is cut: halves are whole cells. */
+static size_t middle_of(size_t begin, size_t end)
+{
+    size_t cells = ((end - begin) / 2 + COMMUNICATOR_CELL_FLOATS / 2) / COMMUNICATOR_CELL_FLOATS;
+    return begin + (cells * COMMUNICATOR_CELL_FLOATS < end - begin ? cells * COMMUNICATOR_CELL_FLOATS : 0);
+}
+
 /* The half of level `level` that a rank with bit `level` set or not set keeps. */
 static void keep_half(SegmentSum *segment, int32_t level, bool upper)
 {
-    size_t middle = segment->begin[level] + (segment->end[level] - segment->begin[level]) / 2;
+    size_t middle = middle_of(segment->begin[level], segment->end[level]);
     segment->begin[level + 1] = upper ? middle : segment->begin[level];
     segment->end[level + 1] = upper ? segment->end[level] : middle;
+}
+
+size_t communicator_share_count(const Communicator *communicator, size_t count)
+{
+    if (communicator->size == 1 || communicator->levels < 0)
+        return count > 0;
+    return (count + SEGMENT_FLOATS - 1) / SEGMENT_FLOATS;
+}
+
+/* Ranks that are no power of two: runs of cells one after another. */
+static size_t cell_run_begin(const Communicator *communicator, int32_t rank, size_t count)
+{
+    size_t cells = (count + COMMUNICATOR_CELL_FLOATS - 1) / COMMUNICATOR_CELL_FLOATS;
+    size_t begin = cells * (size_t)rank / (size_t)communicator->size * COMMUNICATOR_CELL_FLOATS;
+    return begin < count ? begin : count;
+}
+
+void communicator_share(const Communicator *communicator, int32_t rank, size_t count, size_t index, size_t *begin, size_t *end)
+{
+    ASSERT(index < communicator_share_count(communicator, count));
+    if (communicator->levels < 0) {
+        *begin = cell_run_begin(communicator, rank, count);
+        *end = cell_run_begin(communicator, rank + 1, count);
+        return;
+    }
+    *begin = communicator->size == 1 ? 0 : index * SEGMENT_FLOATS;
+    *end = communicator->size == 1 || count - *begin < SEGMENT_FLOATS ? count : *begin + SEGMENT_FLOATS;
+    for (int32_t level = 0; level < communicator->levels; level++) {
+        size_t middle = middle_of(*begin, *end);
+        if (rank & (1 << level))
+            *begin = middle;
+        else
+            *end = middle;
+    }
 }
 
 /* Exchanges the segment's present level with its partner. */
@@ -238,6 +288,7 @@ static void segment_post(const Communicator *communicator, SegmentSum *segment)
 /* After an exchange: the next one, or the place is free. */
 static void segment_advance(Communicator *communicator, SegmentSum *segment)
 {
+    bool done = false;
     if (!segment->down) {
         float *values = segment->values + segment->begin[segment->level + 1];
         size_t count = segment->end[segment->level + 1] - segment->begin[segment->level + 1];
@@ -245,16 +296,21 @@ static void segment_advance(Communicator *communicator, SegmentSum *segment)
             values[i] += segment->received[i];
         if (segment->level + 1 < communicator->levels)
             segment->level++;
-        else
+        else if (segment->exchange == EXCHANGE_SUM)
             segment->down = true;
+        else
+            done = true;
     } else if (segment->level > 0) {
         segment->level--;
     } else {
+        done = true;
+    }
+    if (done) {
         segment->values = NULL;
         communicator->floats_left -= segment->end[0];
-        return;
+    } else {
+        segment_post(communicator, segment);
     }
-    segment_post(communicator, segment);
 }
 
 /* Makes a segment of what waits. False: nothing does. */
@@ -267,12 +323,15 @@ static bool segment_begin(Communicator *communicator, SegmentSum *segment)
     WaitingSum *sum = &communicator->waiting.items[communicator->waiting_first];
     size_t count = sum->count < SEGMENT_FLOATS ? sum->count : SEGMENT_FLOATS;
     if (!segment->received)
-        segment->received = memory_allocate(SEGMENT_FLOATS / 2 + 1, sizeof *segment->received);
+        segment->received = memory_allocate(SEGMENT_FLOATS / 2 + COMMUNICATOR_CELL_FLOATS, sizeof *segment->received);
+    segment->exchange = sum->exchange;
     segment->values = sum->values;
     segment->begin[0] = 0;
     segment->end[0] = count;
     segment->level = 0;
-    segment->down = false;
+    segment->down = sum->exchange == EXCHANGE_GATHER;
+    for (; segment->down && segment->level + 1 < communicator->levels; segment->level++)
+        keep_half(segment, segment->level, communicator->rank & (1 << segment->level));
     segment->tag = communicator->next_tag; /* segments are made in the same order everywhere */
     communicator->next_tag = (communicator->next_tag + 1) % SEGMENT_TAGS;
     sum->values += count;
@@ -282,23 +341,74 @@ static bool segment_begin(Communicator *communicator, SegmentSum *segment)
     return true;
 }
 
-void communicator_sum_float_start(Communicator *communicator, float *values, size_t count)
+/* Among ranks that are no power of two: MPI's own sum, and each rank's share from it to all. */
+static void exchange_by_library(Communicator *communicator, Exchange exchange, float *values, size_t count)
 {
-    if (communicator->size == 1 || count == 0)
-        return;
-    communicator->floats_left += count;
-    if (communicator->levels >= 0) {
-        array_push(&communicator->waiting, ((WaitingSum){values, count}));
-        communicator_progress(communicator);
+    MPI_Request request;
+    if (exchange == EXCHANGE_GATHER) {
+        for (int32_t rank = 0; rank < communicator->size; rank++) {
+            size_t begin = cell_run_begin(communicator, rank, count), end = cell_run_begin(communicator, rank + 1, count);
+            ASSERT(end - begin <= INT_MAX);
+            MPI_Ibcast(values + begin, (int)(end - begin), MPI_FLOAT, rank, MPI_COMM_WORLD, &request);
+            array_push(&communicator->requests, request);
+        }
         return;
     }
     for (size_t done = 0; done < count; done += FLOATS_AT_ONCE) {
         size_t now = count - done < FLOATS_AT_ONCE ? count - done : FLOATS_AT_ONCE;
-        MPI_Request request;
         MPI_Iallreduce(MPI_IN_PLACE, values + done, (int)now, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD, &request);
         array_push(&communicator->requests, request);
     }
+}
+
+static void exchange_start(Communicator *communicator, Exchange exchange, float *values, size_t count)
+{
+    if (communicator->size == 1 || count == 0)
+        return;
+    communicator->floats_left += count;
+    if (communicator->levels >= 0)
+        array_push(&communicator->waiting, ((WaitingSum){exchange, values, count}));
+    else
+        exchange_by_library(communicator, exchange, values, count);
     communicator_progress(communicator);
+}
+
+void communicator_sum_float_start(Communicator *communicator, float *values, size_t count)
+{
+    exchange_start(communicator, EXCHANGE_SUM, values, count);
+}
+
+void communicator_scatter_sum_start(Communicator *communicator, float *values, size_t count)
+{
+    exchange_start(communicator, EXCHANGE_SCATTER, values, count);
+}
+
+void communicator_gather_start(Communicator *communicator, float *values, size_t count)
+{
+    exchange_start(communicator, EXCHANGE_GATHER, values, count);
+}
+
+size_t communicator_piece_floats(const Communicator *communicator, size_t count)
+{
+    return communicator->levels >= 0 && communicator->size > 1 && count > SEGMENT_FLOATS ? SEGMENT_FLOATS : count;
+}
+
+void communicator_collect_piece(Communicator *communicator, const float *own, size_t count, size_t index, float *piece)
+{
+    size_t start, begin, end;
+    communicator_share(communicator, communicator->rank, count, index, &begin, &end);
+    ASSERT(end - begin <= INT_MAX);
+    if (communicator->rank != 0) {
+        MPI_Send(own, (int)(end - begin), MPI_FLOAT, 0, SHARE_TAG, MPI_COMM_WORLD);
+        return;
+    }
+    start = communicator->levels >= 0 ? index * SEGMENT_FLOATS : 0;
+    memcpy(piece + (begin - start), own, (end - begin) * sizeof *own);
+    for (int32_t rank = 1; rank < communicator->size; rank++) {
+        communicator_share(communicator, rank, count, index, &begin, &end);
+        ASSERT(end - begin <= INT_MAX);
+        MPI_Recv(piece + (begin - start), (int)(end - begin), MPI_FLOAT, rank, SHARE_TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+    }
 }
 
 void communicator_progress(Communicator *communicator)

@@ -45,7 +45,22 @@ void communicator_gather_int64(Communicator *communicator, int64_t value, int64_
  * the same order on all ranks. Where there are 2^n ranks they are added pairwise by their numbers, (0 + 1) + (2 + 3) ..., on any network and with
  * any library; otherwise in the library's order. */
 void communicator_sum_float_start(Communicator *communicator, float *values, size_t count);
-void communicator_progress(Communicator *communicator); /* lets started sums get on */
+/* The same, but each rank gets the sums of its share alone; the rest of values is of no meaning then. Half the messages. */
+void communicator_scatter_sum_start(Communicator *communicator, float *values, size_t count);
+/* Every rank's share of values goes to all, as a sum is started and waited for: the other half. */
+void communicator_gather_start(Communicator *communicator, float *values, size_t count);
+
+/* How count floats are shared out: piece by piece, of which there are communicator_share_count with communicator_piece_floats each (the last may be
+ * shorter), and of each piece every rank has one stretch [*begin, *end) of the whole, maybe an empty one. Stretches begin at multiples of
+ * COMMUNICATOR_CELL_FLOATS. All depends on count and the number of ranks alone. */
+enum { COMMUNICATOR_CELL_FLOATS = 4096 };
+size_t communicator_share_count(const Communicator *communicator, size_t count);
+size_t communicator_piece_floats(const Communicator *communicator, size_t count);
+void communicator_share(const Communicator *communicator, int32_t rank, size_t count, size_t index, size_t *begin, size_t *end);
+/* Every rank's stretch of one piece to rank 0. own: this rank's stretch; piece: [communicator_piece_floats], on rank 0. */
+void communicator_collect_piece(Communicator *communicator, const float *own, size_t count, size_t index, float *piece);
+
+void communicator_progress(Communicator *communicator); /* lets what was started get on */
 void communicator_wait(Communicator *communicator);     /* for all that were started */
 /* How many of the started numbers are not summed yet. */
 size_t communicator_floats_left(const Communicator *communicator);

@@ -10,6 +10,7 @@
 #include "model/optimizer.h"
 #include "worker/chunks.h"
 #include "worker/score.h"
+#include "worker/shares.h"
 
 #define MEGABYTE 1048576.0
 
@@ -226,14 +227,17 @@ Status memory_plan_begin(MemoryPlan *plan, const MemorySetup *setup, Diagnostic 
     TRY(communicator_agree(setup->communicator, status, &(int64_t){0}, diagnostic));
     uint64_t parameters = (uint64_t)layout->float_count * sizeof(float);
     bool first = communicator_rank(setup->communicator) == 0;
+    size_t moment_floats = shares_moment_floats(setup->communicator, communicator_rank(setup->communicator), layout, NULL);
     plan->mapped_bytes = shard_store_mapped_bytes(setup->shards);
     plan->bytes[MEMORY_PARAMETERS] = parameters;
     plan->waiting_gradients = chunks_waiting_limit(&chunks);
     if (setup->options->freeze_schedule.phase_count == 0) /* else it is known with the number of steps */
-        memory_plan_set_trained(plan, layout->float_count);
+        memory_plan_set_trained(plan, layout->float_count, moment_floats);
     plan->bytes[MEMORY_MATRICES] = model_matrix_bytes(setup->config, setup->backend, setup->device, setup->product_type);
     bool in_place = setup->backend->buffer_host_pointer != NULL; /* what the host reads where it lies it need not copy */
-    plan->bytes[MEMORY_STAGING] = in_place ? 0 : first ? 2 * parameters : ranks > 1 ? parameters : 0;
+    plan->bytes[MEMORY_STAGING] = in_place ? 0 : 2 * parameters;
+    if (!in_place && ranks > 1) /* gradients and weights on their way, and a checkpoint's moments or weights */
+        plan->bytes[MEMORY_STAGING] += at_least(parameters, 2 * moment_floats * sizeof(float));
     if (first && is_memory(setup->work_folder))
         plan->bytes[MEMORY_STAGING] += 2 * parameters; /* the files themselves */
     set_step(plan, setup, &(StepSize){1, 1, 1}, setup->options->gradient_checkpointing != CHECKPOINTING_OFF);
@@ -244,10 +248,10 @@ out:
     return status;
 }
 
-void memory_plan_set_trained(MemoryPlan *plan, size_t float_count)
+void memory_plan_set_trained(MemoryPlan *plan, size_t float_count, size_t moment_floats)
 {
     plan->trained_bytes = (uint64_t)float_count * sizeof(float);
-    plan->bytes[MEMORY_MOMENTS] = 2 * plan->trained_bytes;
+    plan->bytes[MEMORY_MOMENTS] = 2 * (uint64_t)moment_floats * sizeof(float);
 }
 
 static void warn(const MemoryPlan *plan, const MemorySetup *setup)

@@ -62,8 +62,9 @@ typedef struct MemorySetup {
  * much. */
 NODISCARD Status memory_plan_begin(MemoryPlan *plan, const MemorySetup *setup, Diagnostic *diagnostic);
 
-/* Of the parameters only so many ever train: the others take neither gradients nor moments, where memory is taken when it is written to. */
-void memory_plan_set_trained(MemoryPlan *plan, size_t float_count);
+/* Of the parameters only so many ever train, and this rank holds so many of each moment: others take neither gradients nor moments, where memory is
+ * taken when it is written to. */
+void memory_plan_set_trained(MemoryPlan *plan, size_t float_count, size_t moment_floats);
 
 /* Of steps whose micro-batches have so many sentences over all ranks. */
 typedef Status (*MemoryMeasure)(void *context, int64_t micro_batch, StepSize *size, Diagnostic *diagnostic);

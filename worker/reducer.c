@@ -118,6 +118,14 @@ void reducer_keep_chunk(Reducer *reducer, int32_t index)
     model_gradients_exchange(reducer->model, &reducer->waiting[reducer->waiting_count++]);
 }
 
+/* Of the step's rows of the word embeddings, which come first in part 0. */
+static size_t word_floats(const Reducer *reducer)
+{
+    size_t count;
+    model_gradient_parameter(reducer->model, 0, &count);
+    return count;
+}
+
 Status reducer_part_ready(Reducer *reducer, int32_t part, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
@@ -134,12 +142,14 @@ Status reducer_part_ready(Reducer *reducer, int32_t part, Diagnostic *diagnostic
         return STATUS_OK;
     DeviceView gradient = model_gradient_part(reducer->model, part, &count);
     float *values = reducer->staged ? reducer->staged + model_gradient_offset(gradient) : host_gradient(reducer, gradient);
+    size_t rows = part == 0 ? word_floats(reducer) : 0;
     if (reducer->staged)
         backend->copy_to_host(stream, values, gradient, count * sizeof *values);
     if (reducer->staged || reducer->waiting_count > 0)
         status = backend->stream_synchronize(stream, diagnostic);
     /* Also after a failed copy: the other ranks wait for this one's share. */
-    communicator_sum_float_start(reducer->communicator, values, count);
+    communicator_sum_float_start(reducer->communicator, values, rows);
+    communicator_scatter_sum_start(reducer->communicator, values + rows, count - rows);
     return status;
 }
 

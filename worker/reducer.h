@@ -1,5 +1,5 @@
 /* Gradients summed over the chunks of a step: first over those of this rank, then over ranks while backward goes on: the sum of a part
- * starts as soon as the model says that the part is ready.
+ * starts as soon as the model says that the part is ready. A rank gets the sums that it updates weights by (worker/shares.h).
  *
  * Both by the tree of worker/chunks.h. The chunks of a rank are added as a binary counter counts: gradients of chunk c are added to the
  * subtrees that it completes, and what waits for its neighbour is kept in a buffer of its own, log2(chunks) of them at most. */
@@ -29,7 +29,8 @@ NODISCARD Status reducer_part_ready(Reducer *reducer, int32_t part, Diagnostic *
 /* Lets sums over ranks get on. */
 void reducer_progress(Reducer *reducer);
 /* Starts the parts that were not announced (this rank had nothing to do, or failed) and waits for all. Every rank must come here: the sums
- * are collective. Afterwards the device's gradients are the sums. */
+ * are collective. Afterwards the device's gradients of the word embeddings and of this rank's share of each part (communicator_share, from
+ * model_dense_offset on) are the sums; the others are of no meaning. */
 NODISCARD Status reducer_finish(Reducer *reducer, Diagnostic *diagnostic);
 /* Of the last step: parts whose sums were begun before reducer_finish. */
 int32_t reducer_early_parts(const Reducer *reducer);

@@ -8,6 +8,7 @@
 
 #include "core/base/fault.h"
 #include "core/base/log.h"
+#include "worker/shares.h"
 #include "worker/train_step.h"
 #include "worker/work_section.h"
 
@@ -17,6 +18,7 @@ typedef struct Trainer {
     const TrainerSetup *setup;
     TrainerResult *result;
     TrialState *state; /* of the result */
+    Shares *shares;
     Optimizer *optimizer;
     TrainStepper *stepper;
     BatchPlan *plan; /* of the epoch in training */
@@ -122,16 +124,18 @@ out:
 }
 
 /* Parts that the last step trains: what thawed never freezes again. */
-static size_t trained_floats(const Trainer *trainer)
+static void plan_trained(const Trainer *trainer)
 {
     const TrainerSetup *setup = trainer->setup;
     const ModelLayout *layout = model_layout(setup->model);
     size_t count = 0;
+    int32_t rank = communicator_rank(setup->communicator);
     freeze_parts(&setup->options->freeze_schedule, trainer->state->total_steps - 1, trainer->steps_per_epoch, layout->part_count,
                  trainer->part_frozen);
     for (int32_t part = 0; part < layout->part_count; part++)
         count += trainer->part_frozen[part] ? 0 : layout->part_offset[part + 1] - layout->part_offset[part];
-    return count;
+    memory_plan_set_trained(setup->memory_plan, count,
+                            shares_moment_floats(setup->communicator, rank, layout, trainer->part_frozen));
 }
 
 static Status plan_memory(Trainer *trainer, Diagnostic *diagnostic)
@@ -144,7 +148,7 @@ static Status plan_memory(Trainer *trainer, Diagnostic *diagnostic)
                             setup->options->gradient_checkpointing == CHECKPOINTING_ON);
         return STATUS_OK;
     }
-    memory_plan_set_trained(plan, trained_floats(trainer));
+    plan_trained(trainer);
     TRY(memory_plan_choose(plan, setup->memory, measure_micro_batch, trainer, diagnostic));
     train_stepper_begin(trainer->stepper, plan->micro_batch, plan->checkpointed);
     json_set(setup->machine, "micro_batch", json_integer(plan->micro_batch));
@@ -182,7 +186,9 @@ static Status prepare(Trainer *trainer, Diagnostic *diagnostic)
     trainer->schedule = schedule_make(setup->options, trainer->steps_per_epoch);
     trainer->part_frozen = memory_allocate((size_t)model_layout(setup->model)->part_count, sizeof *trainer->part_frozen);
     trial_state_init(trainer->state, trainer->schedule.total_steps);
-    status = optimizer_create(&trainer->optimizer, setup->model, setup->options, diagnostic);
+    status = shares_create(&trainer->shares, setup->communicator, setup->model, setup->profile, diagnostic);
+    if (status == STATUS_OK)
+        status = optimizer_create(&trainer->optimizer, setup->model, setup->options, shares_ranks(trainer->shares), diagnostic);
     if (status == STATUS_OK)
         status =
             train_stepper_create(&trainer->stepper, setup->communicator, setup->model, trainer->optimizer, setup->shards,
@@ -279,7 +285,7 @@ out:
     return status;
 }
 
-/* Every rank steps its own copy with the same gradients; should the copies part, something beneath is broken and every further number void. */
+/* Every rank has its own copy of what all update together; should the copies part, something beneath is broken and every further number void. */
 static Status check_ranks_equal(Trainer *trainer, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
@@ -297,7 +303,7 @@ static Status check_ranks_equal(Trainer *trainer, Diagnostic *diagnostic)
     communicator_max_int64(trainer->setup->communicator, sums, 2);
     if (sums[0] != -sums[1])
         TRY_FAIL(diagnostic, STATUS_INTERNAL,
-                 "the ranks' weights differ after step %" PRId64 ": the sums of gradients are not to be relied on here",
+                 "the ranks' weights differ after step %" PRId64 ": sums and copies over ranks are not to be relied on here",
                  trainer->state->step);
 out:
     host_floats_close(&values);
@@ -359,13 +365,13 @@ static uint64_t acknowledged(const Trainer *trainer)
 }
 
 /* By rank 0: the checkpoint, then the report of it, never the other way round. */
-static Status save_and_report(Trainer *trainer, Diagnostic *diagnostic)
+static Status save_and_report(Trainer *trainer, MomentStream *moments, Diagnostic *diagnostic)
 {
     const TrainerHooks *hooks = &trainer->setup->hooks;
     Status status = STATUS_OK;
     int64_t start_ns = now_ns(trainer);
     int32_t section = profile_enter(trainer->setup->profile, WORK_CHECKPOINT);
-    TRY(checkpoint_write(&trainer->setup->checkpoints, trainer->setup->model, trainer->optimizer, trainer->state, diagnostic));
+    TRY(checkpoint_write(&trainer->setup->checkpoints, trainer->setup->model, moments, trainer->state, diagnostic));
     if (fault_point("worker.before_report"))
         TRY_FAIL(diagnostic, STATUS_INTERNAL, "injected failure before the report");
     if (hooks->on_evaluation)
@@ -383,6 +389,7 @@ static Status evaluate_and_save(Trainer *trainer, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     TrialState *state = trainer->state;
+    MomentStream *moments = NULL;
     TrialEvaluation evaluation = {
         .step = state->step,
         .epoch = (double)state->step / (double)trainer->steps_per_epoch,
@@ -398,10 +405,12 @@ static Status evaluate_and_save(Trainer *trainer, Diagnostic *diagnostic)
     evaluation.datasets = NULL; /* the state's now */
     trainer->loss_sum = 0;
     trainer->loss_steps = 0;
+    TRY(moments_open(&moments, trainer->setup->communicator, trainer->setup->model, trainer->optimizer, diagnostic));
     if (is_first_rank(trainer)) {
         log_evaluation(trial_state_last(state));
-        status = save_and_report(trainer, diagnostic);
+        status = save_and_report(trainer, moments, diagnostic);
     }
+    moments_close(&moments);
     TRY(agree(trainer, status, 0, diagnostic));
 out:
     free(evaluation.datasets);
@@ -443,6 +452,7 @@ out:
     batch_plan_destroy(&trainer.plan);
     train_stepper_destroy(&trainer.stepper);
     optimizer_destroy(&trainer.optimizer);
+    shares_destroy(&trainer.shares);
     free(trainer.part_frozen);
     return status;
 }

@@ -100,7 +100,7 @@ void cpu_cross_entropy(BackendStream *stream, DeviceView logits, DeviceView labe
                        float label_smoothing, float gradient_scale, int32_t rows, int32_t label_count, DeviceView loss_sum,
                        DeviceView d_logits);
 void cpu_add(BackendStream *stream, DeviceView to, DeviceView from, size_t count);
-void cpu_sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sum);
+void cpu_sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sums);
 void cpu_adamw(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment, DeviceView second_moment,
                size_t count, const AdamwStep *step);
 void cpu_adamw_rows(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,

@@ -426,20 +426,24 @@ static void sum_of_squares_task(void *context, int thread, size_t index)
 {
     const Task *task = context;
     const float *x = task->job;
-    size_t first = index * ELEMENT_CHUNK;
+    size_t end = chunk_end(index, ELEMENT_CHUNK, task->count);
     (void)thread;
-    task->sums[index] = task->device->level->sum_of_squares(x + first, chunk_end(index, ELEMENT_CHUNK, task->count) - first);
+    for (size_t first = index * ELEMENT_CHUNK; first < end; first += BACKEND_SQUARES_STRETCH) {
+        size_t count = end - first < BACKEND_SQUARES_STRETCH ? end - first : BACKEND_SQUARES_STRETCH;
+        task->sums[first / BACKEND_SQUARES_STRETCH] += task->device->level->sum_of_squares(x + first, count);
+    }
 }
 
-void cpu_sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sum)
+void cpu_sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sums)
 {
-    size_t chunks = chunk_count(count, ELEMENT_CHUNK);
-    if (!operation_begin(stream, 0, (chunks + 1) * sizeof(double))) {
+    if (!operation_begin(stream, 0, 0)) {
         return;
     }
-    Task task = {.device = stream->device, .job = host_floats(x, count), .count = count, .sums = stream->device->shared};
-    operation_run(stream, sum_of_squares_task, &task, chunks);
-    *host_double(sum) += sum_in_order(task.sums, chunks);
+    Task task = {.device = stream->device,
+                 .job = host_floats(x, count),
+                 .count = count,
+                 .sums = host_view(sums, chunk_count(count, BACKEND_SQUARES_STRETCH), sizeof(double))};
+    operation_run(stream, sum_of_squares_task, &task, chunk_count(count, ELEMENT_CHUNK));
     operation_end(stream);
 }
 

@@ -308,10 +308,10 @@ static void add(BackendStream *stream, DeviceView to, DeviceView from, size_t co
     access_end(&access);
 }
 
-static void sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sum)
+static void sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sums)
 {
-    Access access = ACCESS(x, sum);
-    reference_sum_of_squares(stream, x, count, sum);
+    Access access = ACCESS(x, sums);
+    reference_sum_of_squares(stream, x, count, sums);
     access_end(&access);
 }
 

@@ -110,7 +110,7 @@ static Training begin(const Backend *backend, const TrainingOptions *options)
     Diagnostic diagnostic = {0};
     training.tiny = support_model(backend, &training.config, 3);
     training.block = support_block(&training.config, LENGTHS, SEQUENCES, 0, 2);
-    ASSERT_OK(optimizer_create(&training.optimizer, training.tiny.model, options, &diagnostic), &diagnostic);
+    ASSERT_OK(optimizer_create(&training.optimizer, training.tiny.model, options, NULL, &diagnostic), &diagnostic);
     return training;
 }
 

@@ -117,7 +117,7 @@ static void take_steps(const Golden *golden, const Json *variant, Model *model, 
     assert_int_equal(schedule.total_steps, STEPS);
     assert_int_equal(json_count(golden->batches), STEPS);
     ASSERT_OK(model_plan(model, 64, 4, true, &diagnostic), &diagnostic);
-    ASSERT_OK(optimizer_create(&optimizer, model, &options, &diagnostic), &diagnostic);
+    ASSERT_OK(optimizer_create(&optimizer, model, &options, NULL, &diagnostic), &diagnostic);
     for (int64_t i = 0; i < STEPS; i++) {
         read_batch(block, json_at(golden->batches, (size_t)i));
         freeze_parts(&options.freeze_schedule, i, STEPS, model_layout(model)->part_count, frozen);

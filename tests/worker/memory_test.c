@@ -93,7 +93,7 @@ static Status plan(Planning *planning)
 {
     Status status = memory_plan_begin(&planning->plan, &planning->setup, &planning->diagnostic);
     if (status == STATUS_OK && planning->options.freeze_schedule.phase_count > 0)
-        memory_plan_set_trained(&planning->plan, 1 << 20);
+        memory_plan_set_trained(&planning->plan, 1 << 20, 1 << 20);
     if (status == STATUS_OK)
         status = memory_plan_choose(&planning->plan, &planning->setup, measure, NULL, &planning->diagnostic);
     return status;

@@ -13,15 +13,18 @@ void reference_add(BackendStream *stream, DeviceView to, DeviceView from, size_t
     }
 }
 
-void reference_sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sum)
+void reference_sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sums)
 {
     const float *values = host_floats(x, count);
-    double total = 0.0;
+    double *totals = host_view(sums, (count + BACKEND_SQUARES_STRETCH - 1) / BACKEND_SQUARES_STRETCH, sizeof(double));
     (void)stream;
-    for (size_t i = 0; i < count; i++) {
-        total += (double)values[i] * (double)values[i];
+    for (size_t first = 0; first < count; first += BACKEND_SQUARES_STRETCH) {
+        double total = 0.0;
+        for (size_t i = first; i < count && i < first + BACKEND_SQUARES_STRETCH; i++) {
+            total += (double)values[i] * (double)values[i];
+        }
+        totals[first / BACKEND_SQUARES_STRETCH] += total;
     }
-    *host_double(sum) += total;
 }
 
 typedef struct Adamw {

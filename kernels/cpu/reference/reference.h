@@ -62,7 +62,7 @@ void reference_cross_entropy(BackendStream *stream, DeviceView logits, DeviceVie
                              DeviceView class_weights, float label_smoothing, float gradient_scale, int32_t rows,
                              int32_t label_count, DeviceView loss_sum, DeviceView d_logits);
 void reference_add(BackendStream *stream, DeviceView to, DeviceView from, size_t count);
-void reference_sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sum);
+void reference_sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sums);
 void reference_adamw(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
                      DeviceView second_moment, size_t count, const AdamwStep *step);
 void reference_adamw_rows(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,

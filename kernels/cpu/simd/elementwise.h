@@ -76,27 +76,22 @@ static void adamw_late(const AdamwJob *job, const AdamwFactors *steps, size_t st
     }
 }
 
-/* In float over stretches of 4096 elements (at most 256 in one lane's sum), in double over the stretches. */
+/* Of one stretch, in float: at most 256 elements in one lane's sum. */
 static double sum_of_squares(const float *x, size_t count)
 {
-    enum { STRETCH = 4096 };
-    double total = 0.0;
-    for (size_t begin = 0; begin < count; begin += STRETCH) {
-        size_t end = count - begin < STRETCH ? count : begin + STRETCH, i = begin;
-        Floats sums[4] = {floats_zero(), floats_zero(), floats_zero(), floats_zero()};
-        for (; end - i >= 4 * LANES; i += 4 * LANES) {
-            for (size_t part = 0; part < 4; part++) {
-                Floats v = floats_load(x + i + part * LANES);
-                sums[part] = floats_multiply_add(v, v, sums[part]);
-            }
+    Floats sums[4] = {floats_zero(), floats_zero(), floats_zero(), floats_zero()};
+    size_t i = 0;
+    for (; count - i >= 4 * LANES; i += 4 * LANES) {
+        for (size_t part = 0; part < 4; part++) {
+            Floats v = floats_load(x + i + part * LANES);
+            sums[part] = floats_multiply_add(v, v, sums[part]);
         }
-        for (; i < end; i += LANES) {
-            Floats v = floats_load_upto(x + i, end - i);
-            sums[0] = floats_multiply_add(v, v, sums[0]);
-        }
-        total += (double)floats_sum(floats_add(floats_add(sums[0], sums[1]), floats_add(sums[2], sums[3])));
     }
-    return total;
+    for (; i < count; i += LANES) {
+        Floats v = floats_load_upto(x + i, count - i);
+        sums[0] = floats_multiply_add(v, v, sums[0]);
+    }
+    return (double)floats_sum(floats_add(floats_add(sums[0], sums[1]), floats_add(sums[2], sums[3])));
 }
 
 static void to_bf16(const float *from, uint16_t *to, size_t count)
