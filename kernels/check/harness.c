@@ -273,6 +273,14 @@ DeviceView harness_double(Harness *harness, double value)
     return array_create(harness, &value, sizeof value, 0);
 }
 
+DeviceView harness_doubles(Harness *harness, size_t count)
+{
+    double *zeros = memory_allocate(count, sizeof *zeros);
+    DeviceView view = array_create(harness, zeros, count * sizeof *zeros, 0);
+    free(zeros);
+    return view;
+}
+
 DeviceView harness_bf16(Harness *harness, DeviceView floats, size_t count)
 {
     static const uint32_t nothing[1];

@@ -42,6 +42,7 @@ DeviceView harness_zeros(Harness *harness, size_t count);
 DeviceView harness_filled(Harness *harness, size_t count, float value);
 DeviceView harness_integers(Harness *harness, const int32_t *values, size_t count);
 DeviceView harness_double(Harness *harness, double value);
+DeviceView harness_doubles(Harness *harness, size_t count); /* zeros */
 /* The same numbers as bf16, in an array of its own. */
 DeviceView harness_bf16(Harness *harness, DeviceView floats, size_t count);
 BackendMatrix *harness_matrix(Harness *harness, DeviceView weight, int32_t n, int32_t k);

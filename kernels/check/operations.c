@@ -414,7 +414,7 @@ static void add(Harness *harness, const int32_t *shape, Result *result)
 static void sum_of_squares(Harness *harness, const int32_t *shape, Result *result)
 {
     size_t count = (size_t)shape[0], stretches = (count + BACKEND_SQUARES_STRETCH - 1) / BACKEND_SQUARES_STRETCH;
-    DeviceView x = harness_random(harness, 1, count, 0.1f, 1.0f), sums = harness_zeros(harness, 2 * (stretches + 1)); /* doubles */
+    DeviceView x = harness_random(harness, 1, count, 0.1f, 1.0f), sums = harness_doubles(harness, stretches + 1);
     for (int times = 0; times < 2; times++) /* it adds to what is there */
         harness_backend(harness)->sum_of_squares(harness_stream(harness), x, count, sums);
     for (size_t i = 0; i <= stretches; i++)

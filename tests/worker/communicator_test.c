@@ -97,6 +97,100 @@ static void nothing_to_sum_is_nothing_to_wait_for(void **state)
     communicator_close(&alone);
 }
 
+/* A rank's shares of count floats marked: how many ranks own each one. */
+static void mark_shares(const Communicator *world, int32_t rank, size_t count, uint8_t *owners)
+{
+    size_t pieces = communicator_share_count(world, count), most = communicator_piece_floats(world, count), behind = 0;
+    for (size_t i = 0; i < pieces; i++) {
+        size_t begin, end;
+        communicator_share(world, rank, count, i, &begin, &end);
+        assert_true(behind <= begin && i * most <= begin && begin <= end && end <= count && end <= (i + 1) * most);
+        assert_true(begin == count || begin == end || begin % COMMUNICATOR_CELL_FLOATS == 0);
+        for (size_t at = begin; at < end; at++)
+            owners[at]++;
+        behind = end;
+    }
+}
+
+static void shares_of_all_ranks_are_the_whole_and_of_one_size(void **state)
+{
+    const Communicator *world = *state;
+    uint8_t *owners = memory_allocate(COUNT_LIMIT, 1);
+    for (uint32_t sum = 0; sum < COUNTS; sum++) {
+        size_t least = SIZE_MAX, most = 0;
+        memset(owners, 0, COUNT_LIMIT);
+        for (int32_t rank = 0; rank < communicator_size(world); rank++) {
+            size_t before = 0, after = 0;
+            for (size_t at = 0; at < counts[sum]; at++)
+                before += owners[at];
+            mark_shares(world, rank, counts[sum], owners);
+            for (size_t at = 0; at < counts[sum]; at++)
+                after += owners[at];
+            least = after - before < least ? after - before : least;
+            most = after - before > most ? after - before : most;
+        }
+        for (size_t at = 0; at < counts[sum]; at++)
+            assert_int_equal(owners[at], 1);
+        assert_true(most - least <= 4 * COMMUNICATOR_CELL_FLOATS);
+    }
+    free(owners);
+}
+
+/* Half of a sum, and the other half: in between a rank has the sums of its own share. */
+static void what_is_scattered_and_gathered_is_the_sum(void **state)
+{
+    Communicator *world = *state;
+    float *values[COUNTS], *piece = memory_allocate(COUNT_LIMIT, sizeof *piece);
+    for (uint32_t sum = 0; sum < COUNTS; sum++) {
+        values[sum] = memory_allocate(counts[sum] + 1, sizeof(float));
+        for (uint32_t i = 0; i < counts[sum]; i++)
+            values[sum][i] = number_of(communicator_rank(world), sum, i);
+        values[sum][counts[sum]] = 42.0f;
+        communicator_scatter_sum_start(world, values[sum], counts[sum]);
+    }
+    communicator_wait(world);
+    assert_int_equal(communicator_floats_left(world), 0);
+    for (uint32_t sum = 0; sum < COUNTS; sum++) {
+        for (uint32_t i = 0; i < counts[sum]; i++)
+            piece[i] = NAN;
+        for (size_t i = 0; i < communicator_share_count(world, counts[sum]); i++) {
+            size_t begin, end;
+            communicator_share(world, communicator_rank(world), counts[sum], i, &begin, &end);
+            memcpy(piece + begin, values[sum] + begin, (end - begin) * sizeof *piece);
+        }
+        memcpy(values[sum], piece, counts[sum] * sizeof *piece); /* what others own is not to be used */
+        communicator_gather_start(world, values[sum], counts[sum]);
+    }
+    communicator_wait(world);
+    assert_int_equal(communicator_floats_left(world), 0);
+    for (uint32_t sum = 0; sum < COUNTS; sum++) {
+        assert_sum(world, values[sum], sum);
+        assert_true(values[sum][counts[sum]] == 42.0f);
+        free(values[sum]);
+    }
+    free(piece);
+}
+
+static void pieces_are_collected_from_all_ranks(void **state)
+{
+    Communicator *world = *state;
+    float *piece = memory_allocate(COUNT_LIMIT, sizeof *piece), *own = memory_allocate(COUNT_LIMIT, sizeof *own);
+    for (uint32_t sum = 0; sum < COUNTS; sum++) {
+        size_t most = communicator_piece_floats(world, counts[sum]);
+        for (size_t i = 0; i < communicator_share_count(world, counts[sum]); i++) {
+            size_t begin, end, first = i * most, last = counts[sum] - first < most ? counts[sum] : first + most;
+            communicator_share(world, communicator_rank(world), counts[sum], i, &begin, &end);
+            for (size_t at = begin; at < end; at++)
+                own[at - begin] = number_of(0, sum, (uint32_t)at);
+            communicator_collect_piece(world, own, counts[sum], i, piece);
+            for (size_t at = first; communicator_rank(world) == 0 && at < last; at++)
+                assert_true(piece[at - first] == number_of(0, sum, (uint32_t)at));
+        }
+    }
+    free(piece);
+    free(own);
+}
+
 static int world_setup(void **state)
 {
     Diagnostic diagnostic = {0};
@@ -119,6 +213,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_started_together_are_each_the_trees),
         cmocka_unit_test(every_rank_has_the_same_bits_round_after_round),
+        cmocka_unit_test(shares_of_all_ranks_are_the_whole_and_of_one_size),
+        cmocka_unit_test(what_is_scattered_and_gathered_is_the_sum),
+        cmocka_unit_test(pieces_are_collected_from_all_ranks),
         cmocka_unit_test(nothing_to_sum_is_nothing_to_wait_for),
     };
     return cmocka_run_group_tests(tests, world_setup, world_teardown);
