@@ -10,8 +10,16 @@
 #include "core/base/memory.h"
 
 enum { FLOATS_AT_ONCE = 1 << 28, IDLE_SLEEP_NS = 5000000, LINGER_NS = 300000000 };
-/* A segment's halves stay in a core's cache between being received and being added; several under way keep the network busy meanwhile. */
-enum { SEGMENT_FLOATS = 1 << 18, SEGMENT_LIMIT = 8, SEGMENT_TAGS = 256, SHARE_TAG = SEGMENT_TAGS, LEVEL_LIMIT = 30 };
+/* A segment's halves stay in a core's cache between being received and being added; several under way keep the network busy meanwhile. Of many
+ * ranks each has SEGMENT_CELLS cells of a segment at least, so that their shares are of one size. */
+enum {
+    SEGMENT_FLOATS = 1 << 18,
+    SEGMENT_CELLS = 4,
+    SEGMENT_LIMIT = 8,
+    SEGMENT_TAGS = 256,
+    SHARE_TAG = SEGMENT_TAGS,
+    LEVEL_LIMIT = 30
+};
 
 /* What is done with a stretch of floats. */
 typedef enum Exchange {
@@ -31,7 +39,7 @@ typedef struct SegmentSum {
     int32_t level;
     bool down;
     int32_t tag;
-    float *received;       /* [SEGMENT_FLOATS / 2 + COMMUNICATOR_CELL_FLOATS], kept for the next segment */
+    float *received;       /* [segment_floats / 2 + COMMUNICATOR_CELL_FLOATS], kept for the next segment */
     MPI_Request *requests; /* [2] of the communicator's, so that all can be waited for at once */
 } SegmentSum;
 
@@ -46,6 +54,7 @@ struct Communicator {
     int32_t rank, size;
     ARRAY(MPI_Request) requests;
     int32_t levels;            /* log2 of size, -1 where size is not a power of two */
+    size_t segment_floats;     /* of one segment */
     ARRAY(WaitingSum) waiting; /* what no segment was made of yet, from waiting_first on */
     size_t waiting_first;
     SegmentSum segments[SEGMENT_LIMIT];
@@ -115,6 +124,9 @@ Status communicator_open(Communicator **communicator, int32_t ranks_wanted, Diag
     (*communicator)->rank = rank;
     (*communicator)->size = size;
     (*communicator)->levels = levels_of(size);
+    (*communicator)->segment_floats = (size_t)size * SEGMENT_CELLS * COMMUNICATOR_CELL_FLOATS;
+    if ((*communicator)->segment_floats < SEGMENT_FLOATS)
+        (*communicator)->segment_floats = SEGMENT_FLOATS;
     for (size_t i = 0; i < 2 * SEGMENT_LIMIT; i++)
         (*communicator)->segment_requests[i] = MPI_REQUEST_NULL;
     for (size_t i = 0; i < SEGMENT_LIMIT; i++)
@@ -239,7 +251,7 @@ size_t communicator_share_count(const Communicator *communicator, size_t count)
 {
     if (communicator->size == 1 || communicator->levels < 0)
         return count > 0;
-    return (count + SEGMENT_FLOATS - 1) / SEGMENT_FLOATS;
+    return (count + communicator->segment_floats - 1) / communicator->segment_floats;
 }
 
 /* Ranks that are no power of two: runs of cells one after another. */
@@ -258,8 +270,8 @@ void communicator_share(const Communicator *communicator, int32_t rank, size_t c
         *end = cell_run_begin(communicator, rank + 1, count);
         return;
     }
-    *begin = communicator->size == 1 ? 0 : index * SEGMENT_FLOATS;
-    *end = communicator->size == 1 || count - *begin < SEGMENT_FLOATS ? count : *begin + SEGMENT_FLOATS;
+    *begin = communicator->size == 1 ? 0 : index * communicator->segment_floats;
+    *end = communicator->size == 1 || count - *begin < communicator->segment_floats ? count : *begin + communicator->segment_floats;
     for (int32_t level = 0; level < communicator->levels; level++) {
         size_t middle = middle_of(*begin, *end);
         if (rank & (1 << level))
@@ -321,9 +333,9 @@ static bool segment_begin(Communicator *communicator, SegmentSum *segment)
         return false;
     }
     WaitingSum *sum = &communicator->waiting.items[communicator->waiting_first];
-    size_t count = sum->count < SEGMENT_FLOATS ? sum->count : SEGMENT_FLOATS;
+    size_t count = sum->count < communicator->segment_floats ? sum->count : communicator->segment_floats;
     if (!segment->received)
-        segment->received = memory_allocate(SEGMENT_FLOATS / 2 + COMMUNICATOR_CELL_FLOATS, sizeof *segment->received);
+        segment->received = memory_allocate(communicator->segment_floats / 2 + COMMUNICATOR_CELL_FLOATS, sizeof *segment->received);
     segment->exchange = sum->exchange;
     segment->values = sum->values;
     segment->begin[0] = 0;
@@ -390,7 +402,9 @@ void communicator_gather_start(Communicator *communicator, float *values, size_t
 
 size_t communicator_piece_floats(const Communicator *communicator, size_t count)
 {
-    return communicator->levels >= 0 && communicator->size > 1 && count > SEGMENT_FLOATS ? SEGMENT_FLOATS : count;
+    return communicator->levels >= 0 && communicator->size > 1 && count > communicator->segment_floats
+               ? communicator->segment_floats
+               : count;
 }
 
 void communicator_collect_piece(Communicator *communicator, const float *own, size_t count, size_t index, float *piece)
@@ -402,7 +416,7 @@ void communicator_collect_piece(Communicator *communicator, const float *own, si
         MPI_Send(own, (int)(end - begin), MPI_FLOAT, 0, SHARE_TAG, MPI_COMM_WORLD);
         return;
     }
-    start = communicator->levels >= 0 ? index * SEGMENT_FLOATS : 0;
+    start = communicator->levels >= 0 ? index * communicator->segment_floats : 0;
     memcpy(piece + (begin - start), own, (end - begin) * sizeof *own);
     for (int32_t rank = 1; rank < communicator->size; rank++) {
         communicator_share(communicator, rank, count, index, &begin, &end);

@@ -78,17 +78,18 @@ static int32_t write_vocabulary(const char *path)
     return count;
 }
 
-static void write_model(Ground *ground)
+void ground_write_model(const Ground *ground, int32_t hidden_size, int32_t intermediate_size)
 {
     Diagnostic diagnostic = {0};
+    must(folder_remove_tree(ground->model, &diagnostic), &diagnostic);
     must(folder_create(file_system_posix(), ground->model, &diagnostic), &diagnostic);
     char *vocab = path_join(ground->model, "vocab.txt"), *config = path_join(ground->model, "config.json");
     int32_t vocab_size = write_vocabulary(vocab);
-    char *text = memory_format("{\"model_type\": \"bert\", \"vocab_size\": %d, \"hidden_size\": 16, \"num_hidden_layers\": 2, "
-                               "\"num_attention_heads\": 2, \"intermediate_size\": 32, \"max_position_embeddings\": 256, "
+    char *text = memory_format("{\"model_type\": \"bert\", \"vocab_size\": %d, \"hidden_size\": %d, \"num_hidden_layers\": 2, "
+                               "\"num_attention_heads\": 2, \"intermediate_size\": %d, \"max_position_embeddings\": 256, "
                                "\"type_vocab_size\": 2, \"hidden_act\": \"gelu\", \"hidden_dropout_prob\": 0.1, "
                                "\"attention_probs_dropout_prob\": 0.1, \"layer_norm_eps\": 1e-12, \"initializer_range\": 0.02}",
-                               vocab_size);
+                               vocab_size, hidden_size, intermediate_size);
     write_text(config, text);
     free(text);
     free(vocab);
@@ -146,7 +147,7 @@ int ground_setup(void **state)
     assert_non_null(mkdtemp(template));
     ground->folder = memory_copy_string(template);
     ground->model = path_join(ground->folder, "model");
-    write_model(ground);
+    ground_write_model(ground, 16, 32);
     ground->shards = ground_make_shards(ground, "shards", 200);
     *state = ground;
     return 0;

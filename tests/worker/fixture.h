@@ -25,6 +25,9 @@ typedef struct Ground {
     char *shards; /* FOLDER/shards: train, dev:dev, dev:other, test */
 } Ground;
 
+/* The model's folder, made anew: two layers of random weights. */
+void ground_write_model(const Ground *ground, int32_t hidden_size, int32_t intermediate_size);
+
 /* cmocka: *state becomes a Ground. */
 int ground_setup(void **state);
 int ground_teardown(void **state);

@@ -108,6 +108,40 @@ static void a_job_goes_on_in_a_world_of_another_size_with_the_same_bytes(void **
     assert_same_bytes(ground, "moved", "undisturbed");
 }
 
+/* Layers of a dozen cells: each rank updates some of every layer, and a checkpoint's moments come from all. */
+static void also_where_each_rank_updates_a_share_of_every_layer(void **state)
+{
+    static const World worlds[] = {{"1", "2", "cpu", NULL}, {"2", "1", "cpu", NULL}, {"4", "1", "cpu", NULL}};
+    static const World begun = {"4", "1", "cpu", "NERSWEEP_FAULT=worker.mid_step:8"};
+    static const World gone_on = {"2", "1", "cpu", "NERSWEEP_FAULT=worker.mid_step:9"};
+    static const char options[] = "deterministic=world weight_decay=0.01 layerwise_lr_decay=0.9 num_train_epochs=3";
+    const Ground *ground = *state;
+    ground_write_model(ground, 64, 256);
+    assert_same_in_worlds(ground, "wide", "weight_decay=0.01 layerwise_lr_decay=0.9 num_train_epochs=3", worlds, 3);
+    free(ground_write_job(ground, "wide_moved", options, true, true));
+    assert_int_not_equal(world_run(ground, "wide_moved", &begun), 0);
+    assert_int_not_equal(world_run(ground, "wide_moved", &gone_on), 0);
+    world_must(ground, "wide_moved", &worlds[0]);
+    assert_same_bytes(ground, "wide_moved", "wide_0");
+    ground_write_model(ground, 16, 32);
+}
+
+/* Sums in the library's order, shares one after another. */
+static void three_ranks_resumed_give_the_same_bytes(void **state)
+{
+    static const World whole = {"3", "1", "cpu", NULL}, begun = {"3", "1", "cpu", "NERSWEEP_FAULT=worker.mid_step:8"};
+    static const char options[] = "freeze_schedule=embeddings+1@1 num_train_epochs=3";
+    const Ground *ground = *state;
+    ground_write_model(ground, 64, 256);
+    free(ground_write_job(ground, "three", options, true, true));
+    free(ground_write_job(ground, "three_resumed", options, true, true));
+    world_must(ground, "three", &whole);
+    assert_int_not_equal(world_run(ground, "three_resumed", &begun), 0);
+    world_must(ground, "three_resumed", &whole);
+    assert_same_bytes(ground, "three_resumed", "three");
+    ground_write_model(ground, 16, 32);
+}
+
 static void ranks_that_do_not_divide_the_virtual_ranks_are_refused(void **state)
 {
     static const World three = {"3", "1", "reference", NULL};
@@ -153,6 +187,8 @@ int main(void)
         cmocka_unit_test(also_with_fewer_sentences_than_virtual_ranks),
         cmocka_unit_test(also_on_the_fast_backend_whatever_the_number_of_threads),
         cmocka_unit_test(a_job_goes_on_in_a_world_of_another_size_with_the_same_bytes),
+        cmocka_unit_test(also_where_each_rank_updates_a_share_of_every_layer),
+        cmocka_unit_test(three_ranks_resumed_give_the_same_bytes),
         cmocka_unit_test(ranks_that_do_not_divide_the_virtual_ranks_are_refused),
         cmocka_unit_test(the_parts_of_a_step_belong_to_the_trial),
     };

@@ -1,0 +1,258 @@
+/* The optimizer shared out over as many ranks as mpirun starts, and Hugging Face's 20 steps taken together. */
+#include "tests/model/golden.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/worker/fixture.h"
+#include "worker/reducer.h"
+#include "worker/shares.h"
+
+typedef struct Group {
+    Communicator *world;
+    Reducer *reducer;
+} Group;
+
+static void begin(void *context, const bool *part_frozen)
+{
+    Group *group = context;
+    reducer_begin(group->reducer, part_frozen);
+}
+
+static Status part_ready(void *context, int32_t part, Diagnostic *diagnostic)
+{
+    Group *group = context;
+    return reducer_part_ready(group->reducer, part, diagnostic);
+}
+
+static void finish(void *context)
+{
+    Group *group = context;
+    Diagnostic diagnostic = {0};
+    must(reducer_finish(group->reducer, &diagnostic), &diagnostic);
+}
+
+static double add(void *context, double value)
+{
+    Group *group = context;
+    communicator_sum_double(group->world, &value, 1);
+    return value;
+}
+
+/* A whole training of one variant; the model that it ended with. */
+static TinyModel train(Communicator *world, const Golden *golden, const char *variant, const Backend *backend, DeviceType type,
+                       Deviation *seen)
+{
+    Diagnostic diagnostic = {0};
+    Group group = {.world = world};
+    Shares *shares = NULL;
+    int32_t rank = communicator_rank(world), size = communicator_size(world);
+    TinyModel tiny = golden_model(golden, backend, type, 1);
+    must(shares_create(&shares, world, tiny.model, NULL, &diagnostic), &diagnostic);
+    must(reducer_create(&group.reducer, world, tiny.model, &(Chunks){size, rank, 1}, &diagnostic), &diagnostic);
+    GoldenRanks ranks = {.context = &group,
+                         .rank = rank,
+                         .size = size,
+                         .optimizer = shares_ranks(shares),
+                         .begin = begin,
+                         .part_ready = part_ready,
+                         .finish = finish,
+                         .add = add};
+    assert_true(size > 1 && ranks.optimizer != NULL);
+    golden_take_steps(golden, golden_variant(golden, variant), tiny.model, &ranks, seen);
+    reducer_destroy(&group.reducer);
+    shares_destroy(&shares);
+    return tiny;
+}
+
+static void train_as_hugging_face(Communicator *world, const char *variant)
+{
+    Golden golden = golden_open();
+    for (size_t b = 0; b < SUPPORT_BACKEND_COUNT; b++) {
+        Deviation seen = {0};
+        TinyModel tiny = train(world, &golden, variant, support_backend(SUPPORT_BACKENDS[b]), DEVICE_FP32, &seen);
+        golden_compare(&golden, variant, tiny.model, SUPPORT_BACKENDS[b], &seen);
+        support_model_free(&tiny);
+    }
+    golden_close(&golden);
+}
+
+static void ranks_give_the_losses_and_weights_of_hugging_face(void **state)
+{
+    train_as_hugging_face(*state, "plain");
+}
+
+static void also_with_a_cosine_schedule_and_label_smoothing(void **state)
+{
+    train_as_hugging_face(*state, "cosine");
+}
+
+static void also_where_parts_thaw(void **state)
+{
+    train_as_hugging_face(*state, "freezing");
+}
+
+static void bf16_products_give_the_losses_of_hugging_face_within_two_percent(void **state)
+{
+    static const char *const variants[] = {"plain", "cosine", "freezing"};
+    Golden golden = golden_open();
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
+        Deviation seen = {0};
+        TinyModel tiny = train(*state, &golden, variants[i], support_backend("cpu"), DEVICE_BF16, &seen);
+        printf("bf16      %-8s largest differences: loss %.1e (relative), norm %.1e (relative)\n", variants[i], seen.loss_share,
+               seen.norm);
+        assert_true(seen.loss_share < GOLDEN_BF16_TOLERANCE);
+        assert_true(seen.loss > 0); /* it was not fp32 after all */
+        support_model_free(&tiny);
+    }
+    golden_close(&golden);
+}
+
+/* A step on random sentences up to the sums; rank 0 puts a number into a gradient before they are added. */
+static Status step_with(Communicator *world, const char *name, float value, Diagnostic *diagnostic)
+{
+    Group group = {.world = world};
+    Shares *shares = NULL;
+    Optimizer *optimizer = NULL;
+    Golden golden = golden_open();
+    int32_t rank = communicator_rank(world), size = communicator_size(world), lengths[] = {5};
+    TinyModel tiny = golden_model(&golden, support_backend("reference"), DEVICE_FP32, 1);
+    Model *model = tiny.model;
+    const ModelLayout *layout = model_layout(model);
+    TrainingOptions options = support_options();
+    TokenBlock *block = support_block(&golden.config, lengths, 1, 0, 7);
+    Int32Array ids = support_ids(block);
+    ModelStep step = support_step(0, 4);
+    bool frozen[8] = {false};
+    double loss, norm = 0;
+    size_t count;
+    must(shares_create(&shares, world, model, NULL, diagnostic), diagnostic);
+    must(reducer_create(&group.reducer, world, model, &(Chunks){size, rank, 1}, diagnostic), diagnostic);
+    must(optimizer_create(&optimizer, model, &options, shares_ranks(shares), diagnostic), diagnostic);
+    must(optimizer_begin_step(optimizer, ids.items, (int32_t)ids.count, diagnostic), diagnostic);
+    must(model_train_block(model, block, &step, &loss, diagnostic), diagnostic);
+    int32_t index = (int32_t)(model_layout_find(layout, name) - layout->parameters);
+    if (rank == 0)
+        model_backend(model)->copy_to_device(model_stream(model), model_gradient_parameter(model, index, &count), &value,
+                                             sizeof value);
+    begin(&group, frozen);
+    finish(&group);
+    float *before = support_parameters(model);
+    Status status = optimizer_step(optimizer, frozen, 1, &norm, diagnostic);
+    optimizer_settle(optimizer);
+    float *after = support_parameters(model);
+    assert_int_equal(memcmp(before, after, layout->float_count * sizeof *before) == 0, status != STATUS_OK);
+    free(before);
+    free(after);
+    array_free(&ids);
+    token_block_destroy(&block);
+    optimizer_destroy(&optimizer);
+    reducer_destroy(&group.reducer);
+    shares_destroy(&shares);
+    support_model_free(&tiny);
+    golden_close(&golden);
+    return status;
+}
+
+/* Whoever of the ranks updates it. */
+static void a_gradient_that_is_not_finite_is_named_by_all_ranks_and_changes_nothing(void **state)
+{
+    static const char *const names[] = {"bert.embeddings.word_embeddings.weight", "bert.embeddings.position_embeddings.weight",
+                                        "bert.encoder.layer.0.attention.self.query.weight",
+                                        "bert.encoder.layer.1.output.dense.weight", "classifier.bias"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        Diagnostic diagnostic = {0};
+        assert_int_equal(step_with(*state, names[i], NAN, &diagnostic), STATUS_DIVERGED);
+        if (!strstr(diagnostic.message, names[i]))
+            fail_msg("%s is not named: %s", names[i], diagnostic.message);
+        assert_int_equal(step_with(*state, names[i], 1.0f, &diagnostic), STATUS_OK);
+    }
+}
+
+/* Moments are held once, but for those of the word embeddings. */
+static void moments_are_shared_out(void **state)
+{
+    Communicator *world = *state;
+    Golden golden = golden_open();
+    TinyModel tiny = golden_model(&golden, support_backend("reference"), DEVICE_FP32, 1);
+    const ModelLayout *layout = model_layout(tiny.model);
+    static const bool frozen[8] = {true, true};
+    size_t words = model_dense_offset(layout, 0), all = 0, upper = 0;
+    for (int32_t rank = 0; rank < communicator_size(world); rank++) {
+        all += shares_moment_floats(world, rank, layout, NULL);
+        upper += shares_moment_floats(world, rank, layout, frozen);
+    }
+    assert_int_equal(all, (size_t)communicator_size(world) * words + layout->float_count - words);
+    assert_int_equal(upper, layout->float_count - layout->part_offset[2]);
+    support_model_free(&tiny);
+    golden_close(&golden);
+}
+
+/* Rank 0 reads what a rank alone would have; it may also stop in the middle. */
+static void moments_of_all_ranks_are_read_in_the_order_of_the_layout(void **state)
+{
+    Communicator *world = *state;
+    Diagnostic diagnostic = {0};
+    Golden golden = golden_open();
+    Shares *shares = NULL;
+    Optimizer *optimizer = NULL;
+    TrainingOptions options = support_options();
+    TinyModel tiny = golden_model(&golden, support_backend("guarded"), DEVICE_FP32, 1);
+    size_t floats = model_layout(tiny.model)->float_count, count;
+    float *moments = memory_allocate(2 * floats, sizeof *moments);
+    int64_t part_t[8] = {3, 1, 4, 1};
+    for (size_t i = 0; i < 2 * floats; i++)
+        moments[i] = (float)i + 1.0f;
+    must(shares_create(&shares, world, tiny.model, NULL, &diagnostic), &diagnostic);
+    must(optimizer_create(&optimizer, tiny.model, &options, shares_ranks(shares), &diagnostic), &diagnostic);
+    must(optimizer_state_set(optimizer, moments, moments + floats, part_t, &diagnostic), &diagnostic);
+    for (size_t read_until = floats / 3; read_until <= 2 * floats; read_until += 2 * floats - floats / 3) {
+        MomentStream *stream = NULL;
+        const float *values;
+        must(moments_open(&stream, world, tiny.model, optimizer, &diagnostic), &diagnostic);
+        assert_memory_equal(moments_part_t(stream), part_t, (size_t)model_layout(tiny.model)->part_count * sizeof *part_t);
+        for (size_t at = 0; communicator_rank(world) == 0 && at < read_until; at += count) {
+            moments_next(stream, &values, &count);
+            assert_true(count > 0 && count <= (at < floats ? floats : 2 * floats) - at);
+            assert_memory_equal(values, moments + at, count * sizeof *values);
+        }
+        moments_close(&stream);
+    }
+    free(moments);
+    optimizer_destroy(&optimizer);
+    shares_destroy(&shares);
+    support_model_free(&tiny);
+    golden_close(&golden);
+}
+
+static int world_setup(void **state)
+{
+    Diagnostic diagnostic = {0};
+    Communicator *world;
+    must(communicator_open(&world, 0, &diagnostic), &diagnostic);
+    *state = world;
+    return 0;
+}
+
+static int world_teardown(void **state)
+{
+    Communicator *world = *state;
+    communicator_close(&world);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ranks_give_the_losses_and_weights_of_hugging_face),
+        cmocka_unit_test(also_with_a_cosine_schedule_and_label_smoothing),
+        cmocka_unit_test(also_where_parts_thaw),
+        cmocka_unit_test(a_gradient_that_is_not_finite_is_named_by_all_ranks_and_changes_nothing),
+        cmocka_unit_test(moments_are_shared_out),
+        cmocka_unit_test(moments_of_all_ranks_are_read_in_the_order_of_the_layout),
+        cmocka_unit_test(bf16_products_give_the_losses_of_hugging_face_within_two_percent),
+    };
+    return cmocka_run_group_tests(tests, world_setup, world_teardown);
+}
