@@ -134,7 +134,7 @@ typedef struct Backend {
     /* to[i] += from[i], [count] each; no overlap. Rounded once, so that every backend gives the same bits. */
     void (*add)(BackendStream *stream, DeviceView to, DeviceView from, size_t count);
 
-    /* -- weight matrices. weight: [n, k] fp32 master, which must outlive the matrix; matrix_refresh after the master changed. type: of the
+    /* -- weight matrices. weight: [n, k] fp32 master, which must outlive the matrix; matrix_refresh after the master changed by anything but adamw_matrix. type: of the
      * products, and so of x and d_y in them. */
     NODISCARD Status (*matrix_create)(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, int32_t n, int32_t k,
                                       DeviceType type, Diagnostic *diagnostic);
@@ -205,6 +205,9 @@ typedef struct Backend {
     /* AdamW as torch (decoupled weight decay, semantics.md section 4) over count elements. */
     void (*adamw)(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
                   DeviceView second_moment, size_t count, const AdamwStep *step);
+    /* The same of a matrix's master [n, k], whom the matrix follows: it needs no refresh. */
+    void (*adamw_matrix)(BackendStream *stream, BackendMatrix *matrix, DeviceView gradient, DeviceView first_moment,
+                         DeviceView second_moment, const AdamwStep *step);
     /* The same of some rows of a matrix [.., columns] and its moments. rows: int32 [row_count], ascending; gradient: [row_count, columns], of
      * those rows alone. A row gets the bits that adamw would give it. */
     void (*adamw_rows)(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,

@@ -296,13 +296,13 @@ static void matrix_refresh(BackendStream *stream, BackendMatrix *matrix)
     call_end(stream, start, (Call){.operation = PROFILE_MATRIX_REFRESH});
 }
 
-/* The weights of a product in their layout, and before them the master from which that is made after a refresh. */
+/* The weights of a product, and before them the master from which those of bf16 are made after a refresh. */
 static double matrix_traffic_bytes(BackendMatrix *matrix)
 {
-    double count = (double)matrix->n * (double)matrix->k, laid_out = count * (double)device_type_bytes(matrix->type);
-    double made = matrix->stale ? count * sizeof(float) + laid_out : 0.0;
+    double count = (double)matrix->n * (double)matrix->k, read = count * (double)device_type_bytes(matrix->type);
+    double made = matrix->stale && matrix->type == DEVICE_BF16 ? count * sizeof(float) + read : 0.0;
     matrix->stale = false;
-    return laid_out + made;
+    return read + made;
 }
 
 /* -- embeddings */
@@ -511,6 +511,18 @@ static void adamw(BackendStream *stream, DeviceView parameter, DeviceView gradie
              (Call){.operation = PROFILE_ADAMW, .flop = 16.0 * (double)count, .bytes = 7.0 * sizeof(float) * (double)count});
 }
 
+/* What follows of another type is written, too. */
+static void adamw_matrix(BackendStream *stream, BackendMatrix *matrix, DeviceView gradient, DeviceView first_moment,
+                         DeviceView second_moment, const AdamwStep *step)
+{
+    double count = (double)matrix->n * (double)matrix->k, copied = matrix->type == DEVICE_BF16 ? sizeof(uint16_t) : 0.0;
+    int64_t start = call_begin(stream);
+    stream->profile->inner->adamw_matrix(stream->inner, matrix->inner, gradient, first_moment, second_moment, step);
+    matrix->stale = false;
+    call_end(stream, start,
+             (Call){.operation = PROFILE_ADAMW_MATRIX, .flop = 16.0 * count, .bytes = (7.0 * sizeof(float) + copied) * count});
+}
+
 static void adamw_rows(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
                        DeviceView second_moment, DeviceView rows, int32_t row_count, int32_t columns, const AdamwStep *step)
 {
@@ -583,6 +595,7 @@ static Backend table_over(const Backend *inner)
         .add = add,
         .sum_of_squares = sum_of_squares,
         .adamw = adamw,
+        .adamw_matrix = adamw_matrix,
         .adamw_rows = adamw_rows,
         .adamw_late = adamw_late,
     };

@@ -7,7 +7,7 @@
  * What is counted. FLOP: additions and multiplications of the formulas in kernels/backend.h (of products 2 rows n k; of attention 4 d L^2
  * forward and 10 d L^2 backward for each sequence of L pieces, the probabilities once more included; of the rest a number per element, a
  * function such as exp, erf or sqrt counting as one). Bytes: every operand read once and every result written once, whatever is read again
- * or found in a cache. A matrix that was refreshed is read from its master and laid out by the first product after it (a backend may do so when
+ * or found in a cache. A matrix of bf16 numbers that was refreshed is made from its master by the first product after it (a backend may do so when
  * refreshed, or then): those bytes are that product's. */
 #ifndef NERSWEEP_KERNELS_PROFILE_H
 #define NERSWEEP_KERNELS_PROFILE_H
@@ -38,6 +38,7 @@
     X(ADD, "add")                                       \
     X(SUM_OF_SQUARES, "sum_of_squares")                 \
     X(ADAMW, "adamw")                                   \
+    X(ADAMW_MATRIX, "adamw_matrix")                     \
     X(ADAMW_ROWS, "adamw_rows")                         \
     X(ADAMW_LATE, "adamw_late")                         \
     X(SYNCHRONIZE, "stream_synchronize")

@@ -176,6 +176,34 @@ Status model_parameters_set(Model *model, const float *values, Diagnostic *diagn
     return model->backend->stream_synchronize(model->stream, diagnostic);
 }
 
+int32_t model_matrix_count(const Model *model)
+{
+    return (int32_t)(sizeof(LayerMatrices) / sizeof(BackendMatrix *)) * model->config.num_hidden_layers + 1;
+}
+
+BackendMatrix *model_matrix_at(const Model *model, size_t offset, size_t count)
+{
+    int32_t layers = model->config.num_hidden_layers, d = model->config.hidden_size, f = model->config.intermediate_size;
+    const ModelParameter *parameters = model->layout->parameters;
+    for (int32_t i = 0; i < layers; i++) {
+        const LayerMatrices *layer = &model->matrices[i];
+        const struct {
+            BackendMatrix *matrix;
+            int32_t parameter, n, k;
+        } all[] = {{layer->qkv, LAYER_QUERY_WEIGHT, 3 * d, d},
+                   {layer->output, LAYER_OUTPUT_WEIGHT, d, d},
+                   {layer->ffn_in, LAYER_FFN_IN_WEIGHT, f, d},
+                   {layer->ffn_out, LAYER_FFN_OUT_WEIGHT, d, f}};
+        for (size_t j = 0; j < sizeof all / sizeof *all; j++) {
+            bool same = parameters[layer_parameter(i, all[j].parameter)].offset == offset;
+            if (same && (size_t)all[j].n * (size_t)all[j].k == count)
+                return all[j].matrix;
+        }
+    }
+    const ModelParameter *head = &parameters[head_parameter(layers, HEAD_WEIGHT)];
+    return head->offset == offset && head->count == count ? model->classifier : NULL;
+}
+
 void model_refresh(Model *model, const bool *part_frozen)
 {
     const Backend *backend = model->backend;

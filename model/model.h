@@ -43,6 +43,9 @@ NODISCARD Status model_parameters_set(Model *model, const float *values, Diagnos
 NODISCARD Status model_parameters_open(Model *model, HostFloats *parameters, Diagnostic *diagnostic);
 /* The flat device buffer in the model's layout. */
 DeviceView model_parameters(Model *model);
+/* The matrix whose master is [offset, offset + count) floats of the layout, or NULL. It lives as long as the model. */
+BackendMatrix *model_matrix_at(const Model *model, size_t offset, size_t count);
+int32_t model_matrix_count(const Model *model);
 /* To be called after the parameters were changed on the device (the optimizer does): refreshes matrices of parts that are not frozen. */
 void model_refresh(Model *model, const bool *part_frozen /* [part_count] or NULL: refresh all */);
 

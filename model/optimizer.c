@@ -14,6 +14,7 @@ typedef struct UpdateRun {
     size_t moment;        /* where the moments of the first one lie */
     int32_t part;
     bool decays, words;
+    BackendMatrix *matrix; /* whose master this is; NULL: none, or others update some of it */
 } UpdateRun;
 
 enum { LATE_STEPS_MAX = 128 };
@@ -42,6 +43,7 @@ struct Optimizer {
     int64_t *part_t;    /* [part_count] steps since the part thawed */
     double *part_decay; /* [part_count] factor of layer-wise learning-rate decay */
     ARRAY(UpdateRun) runs;
+    bool matrices_follow; /* all of the model's: each is one run */
     LateRows late;
 };
 
@@ -65,7 +67,7 @@ static void add_run(Optimizer *optimizer, UpdateRun run)
 static void make_runs(Optimizer *optimizer, const ModelLayout *layout)
 {
     const ModelParameter *words = &layout->parameters[0];
-    array_push(&optimizer->runs, ((UpdateRun){words->offset, words->count, words->offset, words->part, words->decays, true}));
+    array_push(&optimizer->runs, ((UpdateRun){words->offset, words->count, words->offset, words->part, words->decays, true, NULL}));
     int32_t first = 1;
     optimizer->moment_count = model_dense_offset(layout, 0);
     for (int32_t s = 0; s < optimizer->ranks.slice_count; s++) {
@@ -80,10 +82,23 @@ static void make_runs(Optimizer *optimizer, const ModelLayout *layout)
                    to = parameter->offset + parameter->count;
             to = to < end ? to : end;
             add_run(optimizer, (UpdateRun){from, to - from, optimizer->moment_count + from - slice->offset, parameter->part,
-                                           parameter->decays, false});
+                                           parameter->decays, false, NULL});
         }
         optimizer->moment_count += slice->count;
     }
+}
+
+/* Alone, an update brings the matrices up to date along with their masters. */
+static void find_matrices(Optimizer *optimizer)
+{
+    int32_t found = 0;
+    for (size_t i = 0; i < optimizer->runs.count; i++) {
+        UpdateRun *run = &optimizer->runs.items[i];
+        run->matrix = model_matrix_at(optimizer->model, run->offset, run->count);
+        found += run->matrix != NULL;
+    }
+    ASSERT(found == model_matrix_count(optimizer->model));
+    optimizer->matrices_follow = true;
 }
 
 static void make_slices(Optimizer *optimizer, const ModelLayout *layout, const OptimizerRanks *ranks)
@@ -126,6 +141,8 @@ Status optimizer_create(Optimizer **optimizer, Model *model, const TrainingOptio
     made->options = *options;
     make_slices(made, layout, ranks);
     make_runs(made, layout);
+    if (!ranks)
+        find_matrices(made);
     make_part_decay(made, layout);
     size_t bytes = made->moment_count * sizeof(float);
     TRY(backend->buffer_create(&made->first_moment, device, bytes, diagnostic));
@@ -386,9 +403,13 @@ static void queue_words(Optimizer *optimizer, const UpdateRun *run, const AdamwS
 static void queue_run(Optimizer *optimizer, const UpdateRun *run, const AdamwStep *step)
 {
     Model *model = optimizer->model;
+    const Backend *backend = model_backend(model);
     Moved moved = moved_at(optimizer, run->offset, run->moment);
-    model_backend(model)->adamw(model_stream(model), moved.parameter, model_gradient_at(model, run->offset), moved.first_moment,
-                                moved.second_moment, run->count, step);
+    DeviceView gradient = model_gradient_at(model, run->offset);
+    if (run->matrix)
+        backend->adamw_matrix(model_stream(model), run->matrix, gradient, moved.first_moment, moved.second_moment, step);
+    else
+        backend->adamw(model_stream(model), moved.parameter, gradient, moved.first_moment, moved.second_moment, run->count, step);
 }
 
 static void queue_part(Optimizer *optimizer, int32_t part, double learning_rate, double gradient_scale)
@@ -447,7 +468,8 @@ Status optimizer_step(Optimizer *optimizer, const bool *part_frozen, double fact
             optimizer->part_t[part]++;
     }
     TRY(update(optimizer, part_frozen, optimizer->options.learning_rate * factor, scale, diagnostic));
-    model_refresh(optimizer->model, part_frozen);
+    if (!optimizer->matrices_follow)
+        model_refresh(optimizer->model, part_frozen);
     if (gradient_norm)
         *gradient_norm = norm;
 out:

@@ -437,6 +437,48 @@ static void adamw(Harness *harness, const int32_t *shape, Result *result)
     result_add(result, harness, "second moment", v, count, 1e-12, element_error);
 }
 
+/* The products before and after: what the matrix is made of follows its master. Rounding to bf16 may turn on the last bit of a parameter;
+ * a step moves products by a hundred times the error that is allowed. */
+static void adamw_of_matrix_type(Harness *harness, const int32_t *shape, DeviceType type, Result *result)
+{
+    const Backend *backend = harness_backend(harness);
+    BackendStream *stream = harness_stream(harness);
+    int32_t rows = shape[0], n = shape[1], k = shape[2];
+    size_t outputs = (size_t)rows * (size_t)n, inputs = (size_t)rows * (size_t)k, count = (size_t)n * (size_t)k;
+    double error = type == DEVICE_BF16 ? 5e-3 : 2 * sum_error;
+    DeviceView none = device_view_none(), x = harness_random(harness, 1, inputs, 0.0f, 1.0f),
+               d_y = harness_random(harness, 5, outputs, 0.0f, 1.0f);
+    DeviceView p = harness_random(harness, 2, count, 0.0f, 0.3f), g = harness_random(harness, 3, count, 0.0f, 1e-2f);
+    DeviceView m = harness_random(harness, 4, count, 0.0f, 1e-3f), v = harness_random(harness, 6, count, 2e-6f, 1e-6f);
+    DeviceView y[2] = {harness_zeros(harness, outputs), harness_zeros(harness, outputs)}, d_x = harness_zeros(harness, inputs);
+    BackendMatrix *weight = harness_matrix_of(harness, p, n, k, type);
+    DeviceView in = type == DEVICE_BF16 ? harness_bf16(harness, x, inputs) : x;
+    DeviceView d_out = type == DEVICE_BF16 ? harness_bf16(harness, d_y, outputs) : d_y;
+    for (int64_t t = 1; t <= 2; t++) {
+        backend->linear_forward(stream, weight, none, in, rows, LINEAR_PLAIN, none, y[0]);
+        AdamwStep step = {5e-2f, 0.9f, 0.999f, 1e-8f, 0.01f, 0.75f, t};
+        backend->adamw_matrix(stream, weight, g, m, v, &step);
+    }
+    backend->linear_backward_input(stream, weight, d_out, rows, none, false, d_x);
+    backend->linear_forward(stream, weight, none, in, rows, LINEAR_PLAIN, none, y[1]);
+    result_add(result, harness, "y after one step", y[0], outputs, error, 0);
+    result_add(result, harness, "y after two steps", y[1], outputs, error, 0);
+    result_add(result, harness, "d_x after two steps", d_x, inputs, error, 0);
+    result_add(result, harness, "parameter", p, count, 1e-6, element_error);
+    result_add(result, harness, "first moment", m, count, 1e-9, element_error);
+    result_add(result, harness, "second moment", v, count, 1e-12, element_error);
+}
+
+static void adamw_of_matrix(Harness *harness, const int32_t *shape, Result *result)
+{
+    adamw_of_matrix_type(harness, shape, DEVICE_FP32, result);
+}
+
+static void bf16_adamw_of_matrix(Harness *harness, const int32_t *shape, Result *result)
+{
+    adamw_of_matrix_type(harness, shape, DEVICE_BF16, result);
+}
+
 /* shape: rows in all, rows picked, columns. Late by 0 to 2 steps. */
 static void adamw_of_rows(Harness *harness, const int32_t *shape, Result *result)
 {
@@ -531,6 +573,8 @@ static const OperationCase cases[] = {
     {"sum_of_squares", "optimizer", sum_of_squares, {{1}, {15}, {4096}, {70000}, {200001}}},
     {"adamw", "optimizer", adamw, {{1}, {17}, {1000}, {70003}}},
     {"adamw_of_rows", "optimizer", adamw_of_rows, {{1, 1, 1}, {7, 3, 5}, {100, 60, 70}, {129, 33, 64}, {64, 64, 31}, {500, 1, 9}}},
+    {"adamw_of_matrix", "optimizer", adamw_of_matrix, {{1, 1, 1}, {3, 33, 7}, {9, 64, 96}, {5, 300, 230}}},
+    {"bf16_adamw_of_matrix", "optimizer", bf16_adamw_of_matrix, {{1, 1, 1}, {3, 33, 7}, {9, 64, 96}, {5, 300, 230}}},
     {"rows", "rows and copies", rows, {{1, 1, 1}, {7, 3, 5}, {100, 60, 13}, {129, 33, 64}, {64, 64, 31}, {500, 1, 9}}},
     {"copies", "rows and copies", copies, {{1}, {1000}, {300000}}},
     {"bf16_forward",

@@ -373,6 +373,7 @@ __attribute__((visibility("default"))) const Backend *nersweep_backend_entry(voi
         .add = cpu_add,
         .sum_of_squares = cpu_sum_of_squares,
         .adamw = cpu_adamw,
+        .adamw_matrix = cpu_adamw_matrix,
         .adamw_rows = cpu_adamw_rows,
         .adamw_late = cpu_adamw_late,
     };

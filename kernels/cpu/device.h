@@ -103,6 +103,8 @@ void cpu_add(BackendStream *stream, DeviceView to, DeviceView from, size_t count
 void cpu_sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sums);
 void cpu_adamw(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment, DeviceView second_moment,
                size_t count, const AdamwStep *step);
+void cpu_adamw_matrix(BackendStream *stream, BackendMatrix *matrix, DeviceView gradient, DeviceView first_moment,
+                      DeviceView second_moment, const AdamwStep *step);
 void cpu_adamw_rows(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
                     DeviceView second_moment, DeviceView rows, int32_t row_count, int32_t columns, const AdamwStep *step);
 void cpu_adamw_late(BackendStream *stream, DeviceView parameter, DeviceView first_moment, DeviceView second_moment, DeviceView rows,

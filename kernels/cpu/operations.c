@@ -456,6 +456,7 @@ typedef struct AdamwTask {
     const int32_t *rows, *late;
     const AdamwFactors *steps;
     size_t columns, step_count;
+    uint16_t *bf16; /* a copy of the parameters, or NULL */
 } AdamwTask;
 
 static AdamwFactors adamw_factors(const AdamwStep *step)
@@ -475,28 +476,54 @@ static AdamwFactors adamw_factors(const AdamwStep *step)
     };
 }
 
+/* A bf16 copy is made of what is still in the first cache. */
 static void adamw_task(void *context, int thread, size_t index)
 {
+    enum { COPIED_AT_ONCE = 4096 };
     const AdamwTask *task = context;
+    size_t end = chunk_end(index, ELEMENT_CHUNK, task->count), step = task->bf16 == NULL ? ELEMENT_CHUNK : COPIED_AT_ONCE;
     (void)thread;
-    task->level->adamw(&task->job, &task->factors, index * ELEMENT_CHUNK, chunk_end(index, ELEMENT_CHUNK, task->count));
+    for (size_t first = index * ELEMENT_CHUNK; first < end; first += step) {
+        size_t last = end - first < step ? end : first + step;
+        task->level->adamw(&task->job, &task->factors, first, last);
+        if (task->bf16 != NULL) {
+            task->level->to_bf16(task->job.parameter + first, task->bf16 + first, last - first);
+        }
+    }
 }
 
-void cpu_adamw(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment, DeviceView second_moment,
-               size_t count, const AdamwStep *step)
+static void adamw_run(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
+                      DeviceView second_moment, size_t count, uint16_t *bf16, const AdamwStep *step)
 {
-    if (!operation_begin(stream, 0, 0)) {
-        return;
-    }
     AdamwTask task = {
         .level = stream->device->level,
         .job = {host_floats(parameter, count), host_floats(first_moment, count), host_floats(second_moment, count),
                 host_floats(gradient, count)},
         .factors = adamw_factors(step),
         .count = count,
+        .bf16 = bf16,
     };
     operation_run(stream, adamw_task, &task, chunk_count(count, ELEMENT_CHUNK));
-    operation_end(stream);
+}
+
+void cpu_adamw(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment, DeviceView second_moment,
+               size_t count, const AdamwStep *step)
+{
+    if (operation_begin(stream, 0, 0)) {
+        adamw_run(stream, parameter, gradient, first_moment, second_moment, count, NULL, step);
+        operation_end(stream);
+    }
+}
+
+void cpu_adamw_matrix(BackendStream *stream, BackendMatrix *matrix, DeviceView gradient, DeviceView first_moment,
+                      DeviceView second_moment, const AdamwStep *step)
+{
+    if (operation_begin(stream, 0, 0)) {
+        uint16_t *bf16 = matrix->bf16 == NULL ? NULL : (uint16_t *)(void *)matrix->bf16->bytes;
+        adamw_run(stream, matrix->weight, gradient, first_moment, second_moment, (size_t)matrix->n * (size_t)matrix->k, bf16, step);
+        matrix->fresh = true;
+        operation_end(stream);
+    }
 }
 
 /* The moments and the parameter of one row. */

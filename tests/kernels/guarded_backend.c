@@ -323,6 +323,14 @@ static void adamw(BackendStream *stream, DeviceView parameter, DeviceView gradie
     access_end(&access);
 }
 
+static void adamw_matrix(BackendStream *stream, BackendMatrix *matrix, DeviceView gradient, DeviceView first_moment,
+                         DeviceView second_moment, const AdamwStep *step)
+{
+    Access access = ACCESS(matrix_view(matrix), matrix->weight, gradient, first_moment, second_moment);
+    reference_adamw_matrix(stream, matrix, gradient, first_moment, second_moment, step);
+    access_end(&access);
+}
+
 static void adamw_rows(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
                        DeviceView second_moment, DeviceView rows, int32_t row_count, int32_t columns, const AdamwStep *step)
 {
@@ -402,6 +410,7 @@ const Backend *backend_guarded(void)
         .add = add,
         .sum_of_squares = sum_of_squares,
         .adamw = adamw,
+        .adamw_matrix = adamw_matrix,
         .adamw_rows = adamw_rows,
         .adamw_late = adamw_late,
     };

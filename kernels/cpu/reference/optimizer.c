@@ -66,6 +66,13 @@ void reference_adamw(BackendStream *stream, DeviceView parameter, DeviceView gra
     }
 }
 
+void reference_adamw_matrix(BackendStream *stream, BackendMatrix *matrix, DeviceView gradient, DeviceView first_moment,
+                            DeviceView second_moment, const AdamwStep *step)
+{
+    reference_adamw(stream, matrix->weight, gradient, first_moment, second_moment, (size_t)matrix->n * (size_t)matrix->k, step);
+    reference_matrix_refresh(stream, matrix);
+}
+
 void reference_adamw_rows(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
                           DeviceView second_moment, DeviceView rows, int32_t row_count, int32_t columns, const AdamwStep *step)
 {

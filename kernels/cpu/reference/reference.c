@@ -159,7 +159,7 @@ static void convert(BackendStream *stream, DeviceView to, DeviceView from, size_
     reference_reals_close(&out, true);
 }
 
-static void matrix_refresh(BackendStream *stream, BackendMatrix *matrix)
+void reference_matrix_refresh(BackendStream *stream, BackendMatrix *matrix)
 {
     size_t count = (size_t)matrix->n * (size_t)matrix->k;
     copy(stream, device_view(matrix->copy, 0), matrix->weight, count * sizeof(float));
@@ -176,7 +176,7 @@ static Status matrix_create(BackendMatrix **matrix, BackendDevice *device, Devic
     BackendMatrix *made = memory_allocate(1, sizeof *made);
     *made = (BackendMatrix){.weight = weight, .type = type, .n = n, .k = k};
     TRY(buffer_create(&made->copy, device, (size_t)n * (size_t)k * sizeof(float), diagnostic));
-    matrix_refresh(NULL, made);
+    reference_matrix_refresh(NULL, made);
     *matrix = made;
     made = NULL;
 out:
@@ -246,7 +246,7 @@ const Backend *backend_reference(void)
         .convert = convert,
         .matrix_create = matrix_create,
         .matrix_destroy = matrix_destroy,
-        .matrix_refresh = matrix_refresh,
+        .matrix_refresh = reference_matrix_refresh,
         .embedding_forward = reference_embedding_forward,
         .embedding_backward = reference_embedding_backward,
         .norm_forward = reference_norm_forward,
@@ -262,6 +262,7 @@ const Backend *backend_reference(void)
         .add = reference_add,
         .sum_of_squares = reference_sum_of_squares,
         .adamw = reference_adamw,
+        .adamw_matrix = reference_adamw_matrix,
         .adamw_rows = reference_adamw_rows,
         .adamw_late = reference_adamw_late,
     };

@@ -20,6 +20,8 @@ static inline float *reference_matrix(const BackendMatrix *matrix)
     return host_floats(device_view(matrix->copy, 0), (size_t)matrix->n * (size_t)matrix->k);
 }
 
+void reference_matrix_refresh(BackendStream *stream, BackendMatrix *matrix);
+
 /* Reals of either type as fp32: the memory itself, or a copy that reals_close rounds and stores. The oracle computes in fp32 and double; bf16
  * is only how operands and results are kept. */
 typedef struct ReferenceReals {
@@ -65,6 +67,8 @@ void reference_add(BackendStream *stream, DeviceView to, DeviceView from, size_t
 void reference_sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sums);
 void reference_adamw(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
                      DeviceView second_moment, size_t count, const AdamwStep *step);
+void reference_adamw_matrix(BackendStream *stream, BackendMatrix *matrix, DeviceView gradient, DeviceView first_moment,
+                            DeviceView second_moment, const AdamwStep *step);
 void reference_adamw_rows(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
                           DeviceView second_moment, DeviceView rows, int32_t row_count, int32_t columns, const AdamwStep *step);
 void reference_adamw_late(BackendStream *stream, DeviceView parameter, DeviceView first_moment, DeviceView second_moment,
