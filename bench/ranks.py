@@ -9,7 +9,8 @@ A world RxT is R ranks of T threads; every one is compared with the first. Speed
 more than wall time. --world measures each world under `deterministic: world`, too. --cost-model takes, for the first precision, the time of a step from
 runs of one rank and thread at two batch sizes, and latency and time per byte of a sum from bench_ranks on two ranks; it predicts 1, 2 and 4
 ranks on this machine's cores, prints that beside what they take, and predicts 8, 16 and 64 ranks, each a core like these, on a network of
---network-gbit and --network-us for each message. Prints tables and one JSON line.
+--network-gbit and --network-us for each message. What does not grow with the batch it takes as repeated by each rank, though the ranks share AdamW out.
+Prints tables and one JSON line.
 """
 import argparse
 import json
@@ -125,7 +126,7 @@ def cost_model(precision):
                                result["real_tokens_per_s"] * step_s(result)))
     small, large = (min(runs[size]) for size in sizes)
     token_s = (large[0] - small[0]) / (large[1] - small[1])
-    fixed_s = max(0.0, small[0] - token_s * small[1])  # the optimizer, and whatever does not grow with the batch
+    fixed_s = max(0.0, small[0] - token_s * small[1])  # the optimizer, and whatever else does not grow with the batch
     on_two = sums(2)
     least, most = min(on_two), max(on_two)
     latency_s, byte_s = on_two[least] / 2, (on_two[most] - on_two[least]) / most

@@ -284,8 +284,10 @@ static void two_ranks_with_checkpointing_give_the_same_bytes(void **state)
     assert_true(again.outcome.memory.checkpointed && !kept.outcome.memory.checkpointed);
     const MemoryPlan *plan = &kept.outcome.memory;
     uint64_t own = memory_plan_total_bytes(plan);
-    int64_t sums[] = {(int64_t)own};
-    communicator_sum_int64(together->world, sums, 1);
+    int64_t sums[] = {(int64_t)own, (int64_t)plan->bytes[MEMORY_MOMENTS]}, parameters = (int64_t)plan->bytes[MEMORY_PARAMETERS];
+    communicator_sum_int64(together->world, sums, 2);
+    /* Moments are shared out, but for those of the word embeddings. */
+    assert_true(sums[1] > 2 * parameters && sums[1] < 4 * parameters);
     assert_int_equal(plan->host_ranks, 2);
     assert_int_equal(plan->host_bytes, sums[0]);
     assert_true(plan->host_bytes > own);

@@ -171,6 +171,28 @@ static void a_gradient_that_is_not_finite_is_named_by_all_ranks_and_changes_noth
     }
 }
 
+/* Else the others would wait for its weights. */
+static void a_rank_that_could_not_sum_stops_all(void **state)
+{
+    Communicator *world = *state;
+    Diagnostic diagnostic = {0};
+    Golden golden = golden_open();
+    Shares *shares = NULL;
+    TinyModel tiny = golden_model(&golden, support_backend("reference"), DEVICE_FP32, 1);
+    int32_t rank = communicator_rank(world), last = communicator_size(world) - 1;
+    double values[] = {rank == 1 ? 7.0 : 0.0, 0.0};
+    must(shares_create(&shares, world, tiny.model, NULL, &diagnostic), &diagnostic);
+    const OptimizerRanks *ranks = shares_ranks(shares);
+    must(ranks->add_up(ranks->context, STATUS_OK, values, 2, &diagnostic), &diagnostic);
+    assert_true(values[0] == 7.0 && values[1] == 0.0);
+    Status own = rank == last ? FAIL(&diagnostic, STATUS_OUT_OF_MEMORY, "no memory for sums") : STATUS_OK;
+    assert_int_equal(ranks->add_up(ranks->context, own, values, 2, &diagnostic), STATUS_OUT_OF_MEMORY);
+    assert_non_null(strstr(diagnostic.message, "no memory for sums"));
+    shares_destroy(&shares);
+    support_model_free(&tiny);
+    golden_close(&golden);
+}
+
 /* Moments are held once, but for those of the word embeddings. */
 static void moments_are_shared_out(void **state)
 {
@@ -250,6 +272,7 @@ int main(void)
         cmocka_unit_test(also_with_a_cosine_schedule_and_label_smoothing),
         cmocka_unit_test(also_where_parts_thaw),
         cmocka_unit_test(a_gradient_that_is_not_finite_is_named_by_all_ranks_and_changes_nothing),
+        cmocka_unit_test(a_rank_that_could_not_sum_stops_all),
         cmocka_unit_test(moments_are_shared_out),
         cmocka_unit_test(moments_of_all_ranks_are_read_in_the_order_of_the_layout),
         cmocka_unit_test(bf16_products_give_the_losses_of_hugging_face_within_two_percent),
