@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/process.h"
 #include "cli/sweep_place.h"
+#include "cli/sweep_plan.h"
 #include "cli/sweep_start.h"
 #include "coordinator/coordinator.h"
 #include "core/base/log.h"
@@ -35,7 +36,7 @@ static const OptionDescriptor run_descriptors[] = {
     FLAG_LIST(RunFlags, set, "KEY=VALUE over the sweep file, e.g. data.train=FILE; may be given several times"),
     FLAG_BOOLEAN(RunFlags, new, "start under another name when one of this name is there"),
     FLAG_BOOLEAN(RunFlags, take_over, "go on although another coordinator seems to hold the sweep"),
-    FLAG_BOOLEAN(RunFlags, dry_run, "show what would happen, start nothing"),
+    FLAG_BOOLEAN(RunFlags, dry_run, "show trials, disk and memory, start none; refuses what would not fit"),
     FLAG_STRING(RunFlags, listen, "address for workers and readers, e.g. tcp://127.0.0.1:5555; default: a private socket"),
     FLAG_STRING(RunFlags, feed, "address of the status feed"),
     KEY_FLAGS,
@@ -142,6 +143,15 @@ out:
     return status;
 }
 
+static Status show_plan(const Sweep *sweep, const RunFlags *flags, Diagnostic *diagnostic)
+{
+    SweepRunning running = {.groups = choose(flags->workers, sweep->concurrent_trials),
+                            .ranks = choose(flags->ranks, sweep->ranks_per_trial),
+                            .threads = choose(flags->threads, sweep->threads_per_rank),
+                            .backend = flags->backend ? flags->backend : sweep->backend};
+    return sweep_plan_show(sweep, &running, flags->json, diagnostic);
+}
+
 static int run_or_serve(const Command *command, int argc, char **argv, bool embedded)
 {
     RunFlags flags = {0};
@@ -168,8 +178,7 @@ static int run_or_serve(const Command *command, int argc, char **argv, bool embe
         puts(folder);
         free(folder);
     } else if (status == STATUS_OK)
-        status = flags.dry_run ? sweep_start_show_plan(sweep, flags.json, &diagnostic)
-                               : serve_sweep(sweep, &flags, embedded, &diagnostic);
+        status = flags.dry_run ? show_plan(sweep, &flags, &diagnostic) : serve_sweep(sweep, &flags, embedded, &diagnostic);
     if (status != STATUS_OK)
         code = command_fail(&diagnostic);
 out:

@@ -136,40 +136,21 @@ static Status write_job(const TrainFlags *flags, const TrainingOptions *training
 static Status run_worker(const TrainFlags *flags, const TrainPlaces *places, const volatile int *interrupted,
                          Diagnostic *diagnostic)
 {
-    char *worker = NULL, ranks[24], threads[24];
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    int64_t thread_count = flags->threads ? flags->threads : processors / flags->ranks;
-    Status status = process_worker_path(&worker, diagnostic);
-    if (status != STATUS_OK)
-        return status;
-    snprintf(ranks, sizeof ranks, "%lld", (long long)flags->ranks);
-    snprintf(threads, sizeof threads, "%lld", (long long)(thread_count < 1 ? 1 : thread_count));
-    const char *argv[24] = {0};
-    const char *const mpirun[] = {"mpirun", "-n", ranks, "--bind-to", "none"};
-    const char *const rest[] = {worker,
-                                "--job",
-                                places->job,
-                                "--result",
-                                places->result,
-                                "--ranks",
-                                ranks,
-                                "--threads",
-                                threads,
-                                "--backend",
-                                flags->backend ? flags->backend : "auto"};
-    size_t n = 0;
-    for (size_t i = 0; flags->ranks > 1 && i < sizeof mpirun / sizeof mpirun[0]; i++)
-        argv[n++] = mpirun[i];
-    for (size_t i = 0; i < sizeof rest / sizeof rest[0]; i++)
-        argv[n++] = rest[i];
+    int64_t threads = flags->threads ? flags->threads : processors / flags->ranks;
+    WorkerJob job = {.job = places->job,
+                     .result = places->result,
+                     .ranks = flags->ranks,
+                     .threads = threads < 1 ? 1 : threads,
+                     .backend = flags->backend ? flags->backend : "auto",
+                     .log_level = "info"};
     int exit_code = 0;
-    status = process_run(argv, interrupted, &exit_code, diagnostic);
+    Status status = process_run_worker(&job, interrupted, &exit_code, diagnostic);
     if (status == STATUS_OK && *interrupted)
         status = FAIL(diagnostic, STATUS_INTERRUPTED, "interrupted; the same command goes on from the last checkpoint");
     else if (status == STATUS_OK && exit_code != 0)
         status = FAIL(diagnostic, exit_code == 75 ? STATUS_BUSY : STATUS_INVALID_INPUT,
                       "the training ended with exit code %d; its own message stands above", exit_code);
-    free(worker);
     return status;
 }
 

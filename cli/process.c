@@ -66,3 +66,25 @@ Status process_run(const char *const *argv, const volatile int *interrupted, int
     *exit_code = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status);
     return STATUS_OK;
 }
+
+Status process_run_worker(const WorkerJob *job, const volatile int *interrupted, int *exit_code, Diagnostic *diagnostic)
+{
+    char *worker = NULL, ranks[24], threads[24];
+    Status status = process_worker_path(&worker, diagnostic);
+    if (status != STATUS_OK)
+        return status;
+    snprintf(ranks, sizeof ranks, "%lld", (long long)job->ranks);
+    snprintf(threads, sizeof threads, "%lld", (long long)job->threads);
+    const char *argv[24] = {0};
+    const char *const mpirun[] = {"mpirun", "-n", ranks, "--bind-to", "none"};
+    const char *const rest[] = {worker,      "--job", job->job,    "--result",   job->result,   "--ranks",     ranks,
+                                "--threads", threads, "--backend", job->backend, "--log-level", job->log_level};
+    size_t n = 0;
+    for (size_t i = 0; job->ranks > 1 && i < sizeof mpirun / sizeof mpirun[0]; i++)
+        argv[n++] = mpirun[i];
+    for (size_t i = 0; i < sizeof rest / sizeof rest[0]; i++)
+        argv[n++] = rest[i];
+    status = process_run(argv, interrupted, exit_code, diagnostic);
+    free(worker);
+    return status;
+}

@@ -1,16 +1,11 @@
 #include "cli/sweep_start.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/command.h"
 #include "cli/shards.h"
-#include "core/base/log.h"
 #include "core/io/file.h"
-#include "model/layout.h"
-#include "shard/corpus.h"
 
 enum { SWEEP_JSON_LIMIT = 16 << 20, NEW_NAME_LIMIT = 1000 };
 
@@ -51,6 +46,14 @@ out:
     json_destroy(&now);
     free(path);
     return status;
+}
+
+bool sweep_start_is_same(const Sweep *sweep, const char *folder)
+{
+    char *path = path_join(folder, "sweep.json");
+    bool is_same = path_exists(path) && check_same_sweep(sweep, folder, NULL) == STATUS_OK;
+    free(path);
+    return is_same;
 }
 
 static Status choose_folder(Sweep *sweep, bool start_new, char **folder, Diagnostic *diagnostic)
@@ -125,75 +128,5 @@ Status sweep_start_prepare(Sweep *sweep, bool start_new, const volatile int *int
         status = build_shards(sweep, *folder, interrupted, diagnostic);
     if (status == STATUS_OK)
         status = save_sweep_json(sweep, *folder, diagnostic);
-    return status;
-}
-
-static Status count_file(const Sweep *sweep, const char *path, bool weight_column, int64_t *sentences, Diagnostic *diagnostic)
-{
-    CorpusReader *reader = NULL;
-    const CorpusSentence *sentence = NULL;
-    CorpusOptions options;
-    Status status = corpus_options_parse(&options, sweep->data.token_column, sweep->data.label_column, diagnostic);
-    options.weight_column = weight_column;
-    if (status == STATUS_OK)
-        status = corpus_reader_open(&reader, path, options, NULL, NULL, diagnostic);
-    while (status == STATUS_OK && (status = corpus_reader_next(reader, &sentence, diagnostic)) == STATUS_OK && sentence)
-        *sentences += sweep->data.unit == UNIT_SENTENCE || sentence->document_start;
-    corpus_reader_close(&reader);
-    return status;
-}
-
-/* Files of weak labels all hold the same sentences. */
-static Status count_sentences(const Sweep *sweep, int64_t *sentences, Diagnostic *diagnostic)
-{
-    Status status = STATUS_OK;
-    for (size_t i = 0; i < sweep->train.count; i++)
-        TRY(count_file(sweep, sweep->train.items[i].path, false, sentences, diagnostic));
-    for (size_t i = 0; i < sweep->pseudo.count; i++)
-        TRY(count_file(sweep, sweep->pseudo.items[i].path, true, sentences, diagnostic));
-    if (sweep->weak.count > 0)
-        TRY(count_file(sweep, sweep->weak.items[0].path, false, sentences, diagnostic));
-out:
-    return status;
-}
-
-Status sweep_start_show_plan(const Sweep *sweep, bool as_json, Diagnostic *diagnostic)
-{
-    Status status = STATUS_OK;
-    BertConfig config = {0};
-    ModelLayout *layout = NULL;
-    char *config_path = path_join(sweep->model, "config.json");
-    int64_t sentences = 0;
-    TRY(bert_config_read(&config, config_path, diagnostic));
-    /* The labels are known only after sharding; two stand for them, they are a speck of the whole. */
-    if (config.label_count == 0)
-        bert_config_set_labels(&config, (const char *const[]){"O", "B-X"}, 2);
-    TRY(model_layout_create(&layout, &config, diagnostic));
-    TRY(count_sentences(sweep, &sentences, diagnostic));
-    int64_t configurations = sweep_configuration_count(sweep), trials = configurations * (int64_t)sweep->seeds.count;
-    double parameter_mb = (double)layout->float_count * 4 / 1e6;
-    double disk_mb = parameter_mb * (double)(sweep->save_total_limit + 3) * (double)trials;
-    /* Master weights, gradient, two moments; activations come on top and are planned by the worker. */
-    double memory_mb = parameter_mb * 4 * sweep->concurrent_trials * sweep->ranks_per_trial;
-    if (as_json) {
-        Json *json = json_object();
-        json_set(json, "name", json_string(sweep->name));
-        json_set(json, "configurations", json_integer(configurations));
-        json_set(json, "trials", json_integer(trials));
-        json_set(json, "train_sentences", json_integer(sentences));
-        json_set(json, "disk_mb", json_real(disk_mb));
-        json_set(json, "memory_mb", json_real(memory_mb));
-        command_print_json(&json, JSON_COMPACT);
-    } else {
-        printf("sweep %s: %lld configurations x %zu seeds = %lld trials, %d at once\n", sweep->name, (long long)configurations,
-               sweep->seeds.count, (long long)trials, sweep->concurrent_trials);
-        printf("%lld training sequences before oversampling\n", (long long)sentences);
-        printf("model: %.1f million parameters; at most %.0f MB of checkpoints, %.0f MB of memory for weights and optimizer\n",
-               parameter_mb / 4, disk_mb, memory_mb);
-    }
-out:
-    model_layout_destroy(&layout);
-    bert_config_free(&config);
-    free(config_path);
     return status;
 }

@@ -12,7 +12,7 @@ NODISCARD Status sweep_start_read(Sweep **sweep, const char *path, const StringA
 NODISCARD Status sweep_start_prepare(Sweep *sweep, bool start_new, const volatile int *interrupted, char **folder,
                                      Diagnostic *diagnostic);
 
-/* --dry-run: trials, steps, disk, as a table or JSON on stdout. */
-NODISCARD Status sweep_start_show_plan(const Sweep *sweep, bool as_json, Diagnostic *diagnostic);
+/* Whether folder holds this sweep, and no other of its name. */
+bool sweep_start_is_same(const Sweep *sweep, const char *folder);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_BATCH_PIECES = 4096, SHORTEST_WINDOW = 2 };
+enum { DEFAULT_BATCH_PIECES = 4096 };
 
 typedef ARRAY(ShardWindow) ShardWindowArray;
 typedef ARRAY(ShardSequence) ShardSequenceArray;
@@ -69,7 +69,7 @@ void evaluation_block(const ShardStore *store, int32_t split, int64_t batch_piec
 {
     int64_t window_count = shard_window_count(store, split);
     const ShardWindowInfo *infos = shard_window_infos(store, split);
-    int64_t longest = SHORTEST_WINDOW, total = 0;
+    int64_t longest = EVALUATION_SHORTEST_WINDOW, total = 0;
     for (int64_t w = 0; w < window_count; w++) {
         longest = infos[w].length > longest ? infos[w].length : longest;
         total += infos[w].length;
@@ -77,7 +77,7 @@ void evaluation_block(const ShardStore *store, int32_t split, int64_t batch_piec
     int64_t wanted = batch_pieces > 0 ? batch_pieces : DEFAULT_BATCH_PIECES;
     wanted = wanted < total ? wanted : total;
     *pieces = wanted > longest ? wanted : longest;
-    int64_t most = *pieces / SHORTEST_WINDOW;
+    int64_t most = *pieces / EVALUATION_SHORTEST_WINDOW;
     *sequences = (int32_t)(most < window_count ? most : window_count);
     if (*sequences < 1)
         *sequences = 1;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/base/log.h"
+#include "worker/plan.h"
 #include "worker/profile_report.h"
 
 enum { JOB_SIZE_LIMIT = 16 * 1024 * 1024, TRIAL_LIMIT = 999999 };
@@ -14,13 +15,17 @@ typedef struct Job {
     char *profile; /* file to write; NULL: none. Owned. */
 } Job;
 
-static Status job_check_keys(const Json *json, const char *path, Diagnostic *diagnostic)
+static Status job_check_keys(const Json *json, bool plan, const char *path, Diagnostic *diagnostic)
 {
-    static const char *const known[] = {"memory_limit", "kind",  "model",   "random_weights", "vocab",    "shards", "store",
-                                        "precision",    "trial", "options", "metric",         "evaluate", "test",   "profile"};
+    static const char *const of_training[] = {"memory_limit", "kind",     "model",     "random_weights", "vocab",
+                                              "shards",       "store",    "precision", "trial",          "options",
+                                              "metric",       "evaluate", "test",      "profile",        NULL};
+    static const char *const of_plan[] = {"memory_limit", "kind", "model",   "shards",    "precision", "candidates",
+                                          "evaluate",     "test", "assumed", "trainings", NULL};
+    const char *const *known = plan ? of_plan : of_training;
     for (const char *key = json_next_key(json, NULL); key; key = json_next_key(json, key)) {
         bool is_known = false;
-        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        for (size_t i = 0; known[i]; i++)
             is_known |= strcmp(key, known[i]) == 0;
         if (!is_known)
             return FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: unknown key \"%s\"", path, key);
@@ -28,18 +33,25 @@ static Status job_check_keys(const Json *json, const char *path, Diagnostic *dia
     return STATUS_OK;
 }
 
-static Status job_read(Job *job, const char *path, Diagnostic *diagnostic)
+/* *plan: the job is of kind "plan", else "train". */
+static Status job_read_json(Json **json, const char *path, bool *plan, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    Json *json = NULL;
     const char *kind;
+    TRY(json_read_file(json, path, JOB_SIZE_LIMIT, diagnostic));
+    TRY(json_require_string(*json, "kind", path, &kind, diagnostic));
+    *plan = strcmp(kind, "plan") == 0;
+    if (!*plan && strcmp(kind, "train") != 0)
+        TRY_FAIL(diagnostic, STATUS_UNSUPPORTED, "%s: a job of kind \"%s\": \"train\" and \"plan\" are known", path, kind);
+    TRY(job_check_keys(*json, *plan, path, diagnostic));
+out:
+    return status;
+}
+
+static Status job_parse(Job *job, const Json *json, const char *path, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
     int64_t trial;
-    *job = (Job){0};
-    TRY(json_read_file(&json, path, JOB_SIZE_LIMIT, diagnostic));
-    TRY(job_check_keys(json, path, diagnostic));
-    TRY(json_require_string(json, "kind", path, &kind, diagnostic));
-    if (strcmp(kind, "train") != 0)
-        TRY_FAIL(diagnostic, STATUS_UNSUPPORTED, "%s: a job of kind \"%s\": only \"train\" is known", path, kind);
     TRY(json_require_integer(json, "trial", path, 0, TRIAL_LIMIT, &trial, diagnostic));
     job->request.id.trial = (uint32_t)trial;
     TRY(training_data_parse(&job->data, json, NULL, path, diagnostic));
@@ -53,7 +65,6 @@ static Status job_read(Job *job, const char *path, Diagnostic *diagnostic)
         job->profile = path_absolute(profile);
     }
 out:
-    json_destroy(&json);
     return status;
 }
 
@@ -162,14 +173,14 @@ static Status find_resume(const Workplace *workplace, uint32_t trial, char name[
     return status;
 }
 
-Status job_run(Workplace *workplace, const JobOptions *options, Diagnostic *diagnostic)
+static Status train(Workplace *workplace, const JobOptions *options, const Json *json, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    Job job;
+    Job job = {0};
     JobOptions hooks_context = *options;
     TrialOutcome outcome = {.training.state.best = -1};
     char resume[CHECKPOINT_NAME_SIZE];
-    status = job_read(&job, options->job_path, diagnostic);
+    status = job_parse(&job, json, options->job_path, diagnostic);
     TRY(communicator_agree(workplace->communicator, status, &(int64_t){0}, diagnostic));
     if (job.profile)
         TRY(workplace_profile(workplace, options->clock, diagnostic));
@@ -187,5 +198,18 @@ out:
     trial_outcome_free(&outcome);
     training_data_free(&job.data);
     free(job.profile);
+    return status;
+}
+
+Status job_run(Workplace *workplace, const JobOptions *options, Diagnostic *diagnostic)
+{
+    Json *json = NULL;
+    bool plan = false;
+    Status status = job_read_json(&json, options->job_path, &plan, diagnostic);
+    status = communicator_agree(workplace->communicator, status, &(int64_t){0}, diagnostic);
+    if (status == STATUS_OK)
+        status = plan ? plan_run(workplace, json, options->job_path, options->result_path, diagnostic)
+                      : train(workplace, options, json, diagnostic);
+    json_destroy(&json);
     return status;
 }

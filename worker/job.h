@@ -1,4 +1,5 @@
-/* One trial without a coordinator: a job file in, a result file out (worker/README.md). The same job again goes on from its last checkpoint. */
+/* One trial without a coordinator, or a plan of its memory: a job file in, a result file out (worker/README.md). The same job again goes on from
+ * its last checkpoint. */
 #ifndef NERSWEEP_WORKER_JOB_H
 #define NERSWEEP_WORKER_JOB_H
 

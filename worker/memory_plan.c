@@ -2,10 +2,12 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
 
 #include "core/base/log.h"
+#include "core/base/memory.h"
 #include "model/model.h"
 #include "model/optimizer.h"
 #include "worker/chunks.h"
@@ -35,6 +37,11 @@ static uint64_t at_least(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+static uint64_t times(uint64_t bytes, int32_t count)
+{
+    return bytes > UINT64_MAX / (uint64_t)count ? UINT64_MAX : bytes * (uint64_t)count;
+}
+
 uint64_t memory_plan_total_bytes(const MemoryPlan *plan)
 {
     uint64_t total = 0;
@@ -54,41 +61,66 @@ static bool is_memory(const char *folder)
     return statfs(folder, &info) == 0 && ((uint32_t)info.f_type == tmpfs || (uint32_t)info.f_type == ramfs);
 }
 
+static int64_t longest_window(const MemorySetup *setup)
+{
+    return setup->shards ? shard_store_options(setup->shards)->max_seq_length : setup->assumed->max_seq_length;
+}
+
+/* Pieces of all windows to train on. */
+static uint64_t train_pieces(const MemorySetup *setup)
+{
+    if (!setup->shards)
+        return (uint64_t)setup->assumed->train_windows * (uint64_t)setup->assumed->max_seq_length;
+    int32_t split = shard_split_find(setup->shards, "train");
+    const ShardWindowInfo *infos = split < 0 ? NULL : shard_window_infos(setup->shards, split);
+    uint64_t pieces = 0;
+    for (int64_t w = 0; infos && w < shard_window_count(setup->shards, split); w++)
+        pieces += (uint64_t)infos[w].length;
+    return pieces;
+}
+
 /* Rows of frozen layers are kept in this run: at most so many bytes of them. 0: they are not. */
 static uint64_t kept_rows_bytes(const MemorySetup *setup)
 {
     const TrainingOptions *options = setup->options;
     const BertConfig *config = setup->config;
-    int32_t split = shard_split_find(setup->shards, "train");
-    const ShardWindowInfo *infos = split < 0 ? NULL : shard_window_infos(setup->shards, split);
-    uint64_t pieces = 0, limit = (uint64_t)options->frozen_cache_mb << 20;
+    uint64_t limit = (uint64_t)options->frozen_cache_mb << 20;
     bool drops = options->frozen_dropout && (config->hidden_dropout_prob > 0 || config->attention_probs_dropout_prob > 0);
     const FreezePhase *phase = freeze_schedule_at(&options->freeze_schedule, 0);
     if (!phase || !phase->embeddings || phase->layers == 0 || drops || !setup->backend->rows_independent(setup->device))
         return 0;
-    for (int64_t w = 0; infos && w < shard_window_count(setup->shards, split); w++)
-        pieces += (uint64_t)infos[w].length;
-    uint64_t wanted = pieces * (uint64_t)config->hidden_size * sizeof(float);
+    uint64_t wanted = train_pieces(setup) * (uint64_t)config->hidden_size * sizeof(float);
     return wanted < limit ? wanted : limit;
+}
+
+/* Raises *activations, and *logits, to what a block of evaluation takes. */
+static void add_block(const MemorySetup *setup, int64_t pieces, int32_t sequences, uint64_t *activations, uint64_t *logits)
+{
+    pieces = pieces < INT32_MAX ? pieces : INT32_MAX;
+    size_t bytes = model_activation_bytes(setup->config, setup->product_type, (int32_t)pieces, sequences, MODEL_INFERENCE);
+    *activations = at_least(*activations, bytes);
+    *logits = at_least(*logits, (uint64_t)pieces * (uint64_t)setup->config->label_count * sizeof(float));
 }
 
 /* Activations of the largest evaluation block, and its logits. */
 static uint64_t evaluation_bytes(const MemorySetup *setup, uint64_t *activations)
 {
     uint64_t logits = 0;
+    int64_t pieces;
+    int32_t sequences;
     *activations = 0;
-    for (int32_t split = 0; split < shard_split_count(setup->shards); split++) {
+    if (!setup->shards && (setup->evaluate || setup->test)) {
+        pieces =
+            (int64_t)at_least((uint64_t)score_block_pieces(longest_window(setup), setup->options), (uint64_t)longest_window(setup));
+        add_block(setup, pieces, (int32_t)(pieces / EVALUATION_SHORTEST_WINDOW), activations, &logits);
+    }
+    for (int32_t split = 0; setup->shards && split < shard_split_count(setup->shards); split++) {
         const char *name = shard_split_name(setup->shards, split);
         bool is_dev = strncmp(name, "dev:", 4) == 0 || strcmp(name, "dev") == 0;
         if (!(is_dev && setup->evaluate) && !(strcmp(name, "test") == 0 && setup->test))
             continue;
-        int64_t pieces;
-        int32_t sequences;
         split_score_block(setup->shards, setup->options, split, &pieces, &sequences);
-        pieces = pieces < INT32_MAX ? pieces : INT32_MAX;
-        size_t bytes = model_activation_bytes(setup->config, setup->product_type, (int32_t)pieces, sequences, MODEL_INFERENCE);
-        *activations = at_least(*activations, bytes);
-        logits = at_least(logits, (uint64_t)pieces * (uint64_t)setup->config->label_count * sizeof(float));
+        add_block(setup, pieces, sequences, activations, &logits);
     }
     return logits;
 }
@@ -101,7 +133,7 @@ static void set_step(MemoryPlan *plan, const MemorySetup *setup, const StepSize 
     ModelPass pass = checkpointed ? MODEL_TRAINING_CHECKPOINTED : MODEL_TRAINING;
     int32_t pieces = size->pieces, sequences = size->sequences;
     BackendShape shape = {.rows = pieces,
-                          .longest = (int32_t)shard_store_options(setup->shards)->max_seq_length,
+                          .longest = (int32_t)longest_window(setup),
                           .d = config->hidden_size,
                           .heads = config->num_attention_heads,
                           .f = config->intermediate_size,
@@ -147,12 +179,13 @@ typedef struct Shortage {
 static bool is_short(const MemoryPlan *plan, Shortage *shortage)
 {
     const HostMemory *host = &plan->host;
+    uint64_t all_bytes = times(plan->host_bytes, plan->trainings), more_bytes = times(plan->host_more_bytes, plan->trainings);
     const Shortage bounds[] = {
         {STATUS_LIMIT, plan->host_bytes, plan->limit_bytes ? plan->limit_bytes : UINT64_MAX, "memory_limit allows"},
-        {STATUS_LIMIT, plan->host_bytes, host->total_bytes, "this host has"},
-        {STATUS_LIMIT, plan->host_bytes, host->group_limit_bytes, host->group_file},
-        {STATUS_OUT_OF_MEMORY, plan->host_more_bytes, host->available_bytes, "available on this host (MemAvailable) are only"},
-        {STATUS_OUT_OF_MEMORY, plan->host_more_bytes, host->group_available_bytes, "left by the control group are only"},
+        {STATUS_LIMIT, all_bytes, host->total_bytes, "this host has"},
+        {STATUS_LIMIT, all_bytes, host->group_limit_bytes, host->group_file},
+        {STATUS_OUT_OF_MEMORY, more_bytes, host->available_bytes, "available on this host (MemAvailable) are only"},
+        {STATUS_OUT_OF_MEMORY, more_bytes, host->group_available_bytes, "left by the control group are only"},
     };
     for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
         *shortage = bounds[i];
@@ -190,23 +223,32 @@ static Status refuse(const MemoryPlan *plan, const MemorySetup *setup, Diagnosti
 {
     Status status = STATUS_OK;
     Shortage shortage;
-    Text uses = {0};
+    Text uses = {0}, who = {0};
     if (is_short(plan, &shortage)) {
-        bool several = plan->host_ranks > 1;
+        bool several = plan->host_ranks > 1, together = plan->trainings > 1;
         describe_uses(plan, &uses);
         if (plan->pieces > 1)
             text_format(&uses, ", with %" PRId64 " sentence%s of up to %d pieces at a time", plan->micro_batch,
                         plan->micro_batch == 1 ? "" : "s", plan->pieces);
+        if (!setup->shards)
+            text_format(&uses, "; there are no shards yet: every sentence counts as one of max_seq_length, %" PRId64 " pieces",
+                        longest_window(setup));
+        if (together)
+            text_format(&who, "%d trainings at once take", plan->trainings);
+        else
+            text_append_string(&who, "training takes");
         bool group = shortage.by == plan->host.group_file;
         status =
             FAIL(diagnostic, shortage.status,
-                 "training takes %.0f MB on this host (%d rank%s%s %s), but %s%s %.0f MB: %s%stake a shorter max_seq_length or a "
+                 "%s %.0f MB on this host (%s%d rank%s%s %s), but %s%s %.0f MB: %s%s%stake a shorter max_seq_length or a "
                  "smaller model, or give it more memory",
-                 (double)shortage.wanted / MEGABYTE, plan->host_ranks, several ? "s" : "", several ? "; of one:" : ":", uses.bytes,
-                 shortage.by, group ? " allows" : "", (double)shortage.allowed / MEGABYTE,
+                 who.bytes, (double)shortage.wanted / MEGABYTE, together ? "each " : "", plan->host_ranks, several ? "s" : "",
+                 several ? "; of one:" : ":", uses.bytes, shortage.by, group ? " allows" : "", (double)shortage.allowed / MEGABYTE,
                  setup->options->gradient_checkpointing == CHECKPOINTING_OFF ? "set gradient_checkpointing to auto, " : "",
+                 together ? "run fewer at once, give each a memory_limit that it makes do with, " : "",
                  several ? "start fewer ranks on a host, " : "");
         text_free(&uses);
+        text_free(&who);
     }
     return communicator_agree(setup->communicator, status, &(int64_t){0}, diagnostic);
 }
@@ -216,7 +258,7 @@ Status memory_plan_begin(MemoryPlan *plan, const MemorySetup *setup, Diagnostic 
     Status status = STATUS_OK;
     ModelLayout *layout = NULL;
     int32_t ranks = communicator_size(setup->communicator);
-    *plan = (MemoryPlan){.limit_bytes = setup->limit_bytes, .micro_batch = 1};
+    *plan = (MemoryPlan){.limit_bytes = setup->limit_bytes, .micro_batch = 1, .trainings = 1};
     host_memory_read(setup->files, &plan->host);
     if (!host_process_anonymous_bytes(setup->files, &plan->bytes[MEMORY_PROGRAM]))
         plan->bytes[MEMORY_PROGRAM] = 0;
@@ -228,7 +270,7 @@ Status memory_plan_begin(MemoryPlan *plan, const MemorySetup *setup, Diagnostic 
     uint64_t parameters = (uint64_t)layout->float_count * sizeof(float);
     bool first = communicator_rank(setup->communicator) == 0;
     size_t moment_floats = shares_moment_floats(setup->communicator, communicator_rank(setup->communicator), layout, NULL);
-    plan->mapped_bytes = shard_store_mapped_bytes(setup->shards);
+    plan->mapped_bytes = setup->shards ? shard_store_mapped_bytes(setup->shards) : 0;
     plan->bytes[MEMORY_PARAMETERS] = parameters;
     plan->waiting_gradients = chunks_waiting_limit(&chunks);
     if (setup->options->freeze_schedule.phase_count == 0) /* else it is known with the number of steps */
@@ -252,6 +294,19 @@ void memory_plan_set_trained(MemoryPlan *plan, size_t float_count, size_t moment
 {
     plan->trained_bytes = (uint64_t)float_count * sizeof(float);
     plan->bytes[MEMORY_MOMENTS] = 2 * (uint64_t)moment_floats * sizeof(float);
+}
+
+void memory_plan_set_schedule(MemoryPlan *plan, const MemorySetup *setup, const ModelLayout *layout, int64_t total_steps,
+                              int64_t steps_per_epoch)
+{
+    size_t count = 0;
+    bool *frozen = memory_allocate((size_t)layout->part_count, sizeof *frozen);
+    freeze_parts(&setup->options->freeze_schedule, total_steps - 1, steps_per_epoch, layout->part_count, frozen);
+    for (int32_t part = 0; part < layout->part_count; part++)
+        count += frozen[part] ? 0 : layout->part_offset[part + 1] - layout->part_offset[part];
+    memory_plan_set_trained(plan, count,
+                            shares_moment_floats(setup->communicator, communicator_rank(setup->communicator), layout, frozen));
+    free(frozen);
 }
 
 static void warn(const MemoryPlan *plan, const MemorySetup *setup)
@@ -305,6 +360,15 @@ out:
     return status;
 }
 
+Status memory_plan_multiply(MemoryPlan *plan, const MemorySetup *setup, int32_t trainings, Diagnostic *diagnostic)
+{
+    Shortage shortage;
+    plan->trainings = trainings;
+    int64_t too_large = is_short(plan, &shortage);
+    communicator_max_int64(setup->communicator, &too_large, 1);
+    return too_large ? refuse(plan, setup, diagnostic) : STATUS_OK;
+}
+
 static void log_bound(const char *text, uint64_t bytes)
 {
     if (bytes != UINT64_MAX)
@@ -344,6 +408,8 @@ Json *memory_plan_json(const MemoryPlan *plan)
     json_set(json, "total_bytes", bound_json(memory_plan_total_bytes(plan)));
     json_set(json, "host_ranks", json_integer(plan->host_ranks));
     json_set(json, "host_bytes", bound_json(plan->host_bytes));
+    json_set(json, "trainings", json_integer(plan->trainings));
+    json_set(json, "trainings_bytes", bound_json(times(plan->host_bytes, plan->trainings)));
     json_set(json, "available_bytes", bound_json(plan->host.available_bytes));
     json_set(json, "group_available_bytes", bound_json(plan->host.group_available_bytes));
     json_set(json, "limit_bytes", bound_json(plan->limit_bytes ? plan->limit_bytes : UINT64_MAX));

@@ -10,7 +10,7 @@
 #include "model/config.h"
 #include "shard/shard_store.h"
 #include "worker/communicator.h"
-#include "worker/train_step.h"
+#include "worker/step_size.h"
 
 /* Memory of the process's own, that is not given back until the trial ends; staging is taken for each checkpoint. */
 typedef enum MemoryUse {
@@ -39,9 +39,15 @@ typedef struct MemoryPlan {
     int32_t host_ranks;               /* of the group, on this host */
     uint64_t host_bytes;              /* all of them together */
     uint64_t host_more_bytes;         /* the same without what is present already */
+    int32_t trainings;                /* at once on these hosts, 1 unless memory_plan_multiply said more */
     HostMemory host;                  /* before the trial */
     uint64_t limit_bytes;             /* memory_limit; 0: none */
 } MemoryPlan;
+
+/* Data that are not there yet: every window has as many pieces as it may have. */
+typedef struct AssumedData {
+    int64_t max_seq_length, train_windows;
+} AssumedData;
 
 /* Borrowed. */
 typedef struct MemorySetup {
@@ -50,7 +56,8 @@ typedef struct MemorySetup {
     const BackendDevice *device;
     const BertConfig *config;
     DeviceType product_type;
-    const ShardStore *shards;
+    const ShardStore *shards; /* NULL: assumed stands for them */
+    const AssumedData *assumed;
     const TrainingOptions *options;
     const char *work_folder;
     const HostFiles *files;
@@ -65,6 +72,9 @@ NODISCARD Status memory_plan_begin(MemoryPlan *plan, const MemorySetup *setup, D
 /* Of the parameters only so many ever train, and this rank holds so many of each moment: others take neither gradients nor moments, where memory is
  * taken when it is written to. */
 void memory_plan_set_trained(MemoryPlan *plan, size_t float_count, size_t moment_floats);
+/* The same, of what the last step trains: what thawed never freezes again. */
+void memory_plan_set_schedule(MemoryPlan *plan, const MemorySetup *setup, const ModelLayout *layout, int64_t total_steps,
+                              int64_t steps_per_epoch);
 
 /* Of steps whose micro-batches have so many sentences over all ranks. */
 typedef Status (*MemoryMeasure)(void *context, int64_t micro_batch, StepSize *size, Diagnostic *diagnostic);
@@ -74,6 +84,10 @@ typedef Status (*MemoryMeasure)(void *context, int64_t micro_batch, StepSize *si
  * sentence at a time, STATUS_OUT_OF_MEMORY where only what is available now is; both name what takes the most and what to change. */
 NODISCARD Status memory_plan_choose(MemoryPlan *plan, const MemorySetup *setup, MemoryMeasure measure, void *context,
                                     Diagnostic *diagnostic);
+
+/* Collective: so many trainings of this plan on the same hosts at once, each of which plans as if it were alone. Errors: those of
+ * memory_plan_choose where together they take more than a host has. */
+NODISCARD Status memory_plan_multiply(MemoryPlan *plan, const MemorySetup *setup, int32_t trainings, Diagnostic *diagnostic);
 
 uint64_t memory_plan_total_bytes(const MemoryPlan *plan); /* of this rank */
 /* A line for each use, and the totals beside what there is. */

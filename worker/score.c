@@ -137,11 +137,15 @@ static const char *split_dataset_name(const char *split)
     return strncmp(split, "dev:", 4) == 0 ? split + 4 : split;
 }
 
+int64_t score_block_pieces(int64_t max_seq_length, const TrainingOptions *options)
+{
+    int64_t wanted = options->per_device_eval_batch_size;
+    return wanted < EVALUATION_PIECES_LIMIT / max_seq_length ? wanted * max_seq_length : EVALUATION_PIECES_LIMIT;
+}
+
 static int64_t batch_pieces(const ShardStore *shards, const TrainingOptions *options)
 {
-    int64_t length = shard_store_options(shards)->max_seq_length;
-    int64_t wanted = options->per_device_eval_batch_size;
-    return wanted < EVALUATION_PIECES_LIMIT / length ? wanted * length : EVALUATION_PIECES_LIMIT;
+    return score_block_pieces(shard_store_options(shards)->max_seq_length, options);
 }
 
 void split_score_block(const ShardStore *shards, const TrainingOptions *options, int32_t split, int64_t *pieces, int32_t *sequences)

@@ -33,6 +33,8 @@ typedef struct SplitScoring {
     int (*poll)(void *context);
     void *poll_context;
 } SplitScoring;
+/* Pieces that a block may have, of splits whose windows have at most so many; one window at least is taken. */
+int64_t score_block_pieces(int64_t max_seq_length, const TrainingOptions *options);
 /* Pieces and sequences of the largest block that split_score makes of a split. */
 void split_score_block(const ShardStore *shards, const TrainingOptions *options, int32_t split, int64_t *pieces,
                        int32_t *sequences);

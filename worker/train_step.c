@@ -10,6 +10,7 @@
 #include "worker/label_weights.h"
 #include "worker/prefix_cache.h"
 #include "worker/reducer.h"
+#include "worker/step_size.h"
 #include "worker/work_section.h"
 
 struct TrainStepper {
@@ -166,46 +167,6 @@ static Status begin_step(TrainStepper *stepper, const StepShare *share, const bo
     return communicator_agree(stepper->communicator, status, &(int64_t){0}, diagnostic);
 }
 
-/* Raises *size to that of a chunk's part of the micro-batch [first, first + micro_batch). */
-static void measure_block(const TrainStepper *stepper, const StepShare *share, int32_t chunk, int64_t first, StepSize *size)
-{
-    int32_t pieces = 0, sequences = 0;
-    for (int64_t i = first; i < share->count && i < first + stepper->micro_batch; i++) {
-        bool own = stepper->chunk_of.items[i] == chunk;
-        pieces += own ? stepper->lengths.items[i] : 0;
-        sequences += own;
-    }
-    size->pieces = pieces > size->pieces ? pieces : size->pieces;
-    size->sequences = sequences > size->sequences ? sequences : size->sequences;
-}
-
-/* Raises *size to what the steps of the plan take. */
-static void measure_steps(TrainStepper *stepper, StepSize *size)
-{
-    int64_t steps = batch_plan_step_count(stepper->plan);
-    const Chunks *chunks = &stepper->chunks;
-    for (int64_t index = 0; index < steps; index++) {
-        StepShare share;
-        step_share(stepper, index, &share);
-        size->step_pieces = share.pieces > size->step_pieces ? share.pieces : size->step_pieces;
-        for (int32_t chunk = chunks->first; chunk < chunks->first + chunks->own; chunk++) {
-            for (int64_t first = 0; first < share.count; first += stepper->micro_batch)
-                measure_block(stepper, &share, chunk, first, size);
-        }
-    }
-}
-
-void train_stepper_measure(TrainStepper *stepper, const BatchPlan *plan, int64_t micro_batch, StepSize *size)
-{
-    const BatchPlan *plan_before = stepper->plan;
-    int64_t micro_batch_before = stepper->micro_batch;
-    stepper->plan = plan;
-    stepper->micro_batch = micro_batch;
-    measure_steps(stepper, size);
-    stepper->plan = plan_before;
-    stepper->micro_batch = micro_batch_before;
-}
-
 void train_stepper_begin(TrainStepper *stepper, int64_t micro_batch, bool checkpointed)
 {
     stepper->micro_batch = micro_batch;
@@ -219,7 +180,7 @@ Status train_stepper_plan(TrainStepper *stepper, const BatchPlan *plan, Diagnost
     stepper->plan = plan;
     for (;;) {
         StepSize size = {1, 1, 1};
-        measure_steps(stepper, &size);
+        step_size_measure(&size, plan, shard_window_infos(stepper->shards, stepper->split), &stepper->chunks, stepper->micro_batch);
         status = model_plan_gradient_rows(stepper->model, size.step_pieces, diagnostic);
         if (status == STATUS_OK)
             status = reducer_plan(stepper->reducer, diagnostic);

@@ -10,12 +10,6 @@
 
 typedef struct TrainStepper TrainStepper;
 
-/* The largest there is. */
-typedef struct StepSize {
-    int32_t pieces, sequences; /* of a micro-batch, this rank's share */
-    int64_t step_pieces;       /* of an optimizer step, all ranks */
-} StepSize;
-
 /* All arguments must outlive it. work_folder: local, for what is kept of frozen layers. profile: of the model's device; may be NULL. */
 NODISCARD Status train_stepper_create(TrainStepper **stepper, Communicator *communicator, Model *model, Optimizer *optimizer,
                                       const ShardStore *shards, int32_t split, const TrainingOptions *options,
@@ -26,8 +20,6 @@ void train_stepper_destroy(TrainStepper **stepper);
  * the global batch and the loss staying the same; then gradient checkpointing is turned on, if it may be (auto). The plan must live until the next call. */
 NODISCARD Status train_stepper_plan(TrainStepper *stepper, const BatchPlan *plan, Diagnostic *diagnostic);
 
-/* Raises *size to what the steps of the plan take with micro-batches of so many windows over all ranks. */
-void train_stepper_measure(TrainStepper *stepper, const BatchPlan *plan, int64_t micro_batch, StepSize *size);
 /* Before the first train_stepper_plan: windows of a micro-batch over all ranks, and whether with gradient checkpointing. */
 void train_stepper_begin(TrainStepper *stepper, int64_t micro_batch, bool checkpointed);
 

@@ -12,7 +12,7 @@
 #include "worker/train_step.h"
 #include "worker/work_section.h"
 
-enum { PROGRESS_INTERVAL_MS = 2000, MEASURED_EPOCHS_LIMIT = 32 };
+enum { PROGRESS_INTERVAL_MS = 2000 };
 
 typedef struct Trainer {
     const TrainerSetup *setup;
@@ -108,34 +108,18 @@ static Status check_data(const Trainer *trainer, Diagnostic *diagnostic)
     return STATUS_OK;
 }
 
-/* A MemoryMeasure: over the first epochs, all of them unless they are many. */
+/* A MemoryMeasure. */
 static Status measure_micro_batch(void *context, int64_t micro_batch, StepSize *size, Diagnostic *diagnostic)
 {
     Trainer *trainer = context;
-    Status status = STATUS_OK;
-    int64_t epochs = (trainer->state->total_steps + trainer->steps_per_epoch - 1) / trainer->steps_per_epoch;
-    *size = (StepSize){1, 1, 1};
-    for (int64_t epoch = 0; epoch < epochs && epoch < MEASURED_EPOCHS_LIMIT; epoch++) {
-        TRY(batch_plan_turn(trainer->plan, epoch, diagnostic));
-        train_stepper_measure(trainer->stepper, trainer->plan, micro_batch, size);
-    }
-out:
-    return status;
-}
-
-/* Parts that the last step trains: what thawed never freezes again. */
-static void plan_trained(const Trainer *trainer)
-{
     const TrainerSetup *setup = trainer->setup;
-    const ModelLayout *layout = model_layout(setup->model);
-    size_t count = 0;
-    int32_t rank = communicator_rank(setup->communicator);
-    freeze_parts(&setup->options->freeze_schedule, trainer->state->total_steps - 1, trainer->steps_per_epoch, layout->part_count,
-                 trainer->part_frozen);
-    for (int32_t part = 0; part < layout->part_count; part++)
-        count += trainer->part_frozen[part] ? 0 : layout->part_offset[part + 1] - layout->part_offset[part];
-    memory_plan_set_trained(setup->memory_plan, count,
-                            shares_moment_floats(setup->communicator, rank, layout, trainer->part_frozen));
+    Chunks chunks;
+    Status status = chunks_make(&chunks, setup->communicator, setup->options, diagnostic);
+    *size = (StepSize){1, 1, 1};
+    if (status == STATUS_OK)
+        status = step_size_measure_epochs(size, trainer->plan, shard_window_infos(setup->shards, trainer->train_split), &chunks,
+                                          micro_batch, trainer->state->total_steps, diagnostic);
+    return status;
 }
 
 static Status plan_memory(Trainer *trainer, Diagnostic *diagnostic)
@@ -148,7 +132,8 @@ static Status plan_memory(Trainer *trainer, Diagnostic *diagnostic)
                             setup->options->gradient_checkpointing == CHECKPOINTING_ON);
         return STATUS_OK;
     }
-    plan_trained(trainer);
+    memory_plan_set_schedule(plan, setup->memory, model_layout(setup->model), trainer->state->total_steps,
+                             trainer->steps_per_epoch);
     TRY(memory_plan_choose(plan, setup->memory, measure_micro_batch, trainer, diagnostic));
     train_stepper_begin(trainer->stepper, plan->micro_batch, plan->checkpointed);
     json_set(setup->machine, "micro_batch", json_integer(plan->micro_batch));

@@ -65,7 +65,7 @@ void training_data_free(TrainingData *data)
     *data = (TrainingData){0};
 }
 
-static const char *temporary_root(void)
+const char *workplace_temporary_root(void)
 {
     const char *root = getenv("TMPDIR");
     return root && root[0] ? root : "/tmp";
@@ -128,12 +128,12 @@ static void remove_abandoned_work_folders(void)
 {
     StringArray names = {0};
     struct stat info;
-    if (folder_list(temporary_root(), &names, NULL) != STATUS_OK)
+    if (folder_list(workplace_temporary_root(), &names, NULL) != STATUS_OK)
         return;
     for (size_t i = 0; i < names.count; i++) {
         if (strncmp(names.items[i], work_folder_prefix, sizeof work_folder_prefix - 1) != 0)
             continue;
-        char *folder = path_join(temporary_root(), names.items[i]);
+        char *folder = path_join(workplace_temporary_root(), names.items[i]);
         if (lstat(folder, &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == getuid() && is_abandoned(folder) &&
             folder_remove_tree(folder, NULL) == STATUS_OK)
             LOG_DEBUG("removed %s of a worker that was killed", folder);
@@ -156,7 +156,7 @@ static Status lock_work_folder(Workplace *workplace, Diagnostic *diagnostic)
 static Status make_work_folder(Workplace *workplace, Diagnostic *diagnostic)
 {
     remove_abandoned_work_folders();
-    char *folder = memory_format("%s/%sXXXXXX", temporary_root(), work_folder_prefix);
+    char *folder = memory_format("%s/%sXXXXXX", workplace_temporary_root(), work_folder_prefix);
     if (!mkdtemp(folder)) {
         Status status = FAIL(diagnostic, status_from_errno(errno),
                              "cannot make a temporary folder %s: %s; TMPDIR chooses another place", folder, strerror(errno));
@@ -416,7 +416,7 @@ Status shards_make_local(const char *folder, bool copy, char **local, Diagnostic
         TRY_FAIL(diagnostic, status_from_errno(errno), "cannot read %s: %s", path, strerror(errno));
     key = memory_format("%s %lld %lld.%09ld", path, (long long)info.st_size, (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
     sha256_hex(key, strlen(key), hex);
-    *local = memory_format("%s/nersweep-shards-%u-%.16s", temporary_root(), (unsigned)getuid(), hex);
+    *local = memory_format("%s/nersweep-shards-%u-%.16s", workplace_temporary_root(), (unsigned)getuid(), hex);
     TRY(copy_shards(path, *local, diagnostic));
 out:
     if (status != STATUS_OK) {

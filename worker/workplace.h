@@ -63,6 +63,9 @@ NODISCARD Status workplace_profile(Workplace *workplace, const Clock *clock, Dia
 NODISCARD Status workplace_set_data(Workplace *workplace, const TrainingData *data, Diagnostic *diagnostic);
 void workplace_close(Workplace *workplace);
 
+/* $TMPDIR or /tmp: where work folders are made. */
+const char *workplace_temporary_root(void);
+
 /* "fp32" or "bf16". */
 const char *workplace_precision(const Workplace *workplace);
 

@@ -66,7 +66,31 @@ class Pipeline:
         sweep = support.write_sweep(self.folder, storage="dry")
         plan = json.loads(run("run", sweep, "--dry-run", "--json").stdout)
         assert plan["trials"] == 4 and plan["train_sentences"] > 200, plan
+        memory = plan["memory"]
+        assert memory["assumed_length"] == 64 and memory["pieces"] == 8 * 64 and memory["trainings"] == 2, memory
+        assert memory["trainings_bytes"] == 2 * memory["host_bytes"] and memory["options"]["oversample_factor"] == 1.5, memory
+        text = run("run", sweep, "--dry-run").stdout
+        assert "4 trials, 2 at once" in text and "optimizer's moments" in text and "max_seq_length, 64 pieces" in text, text
         assert not os.path.exists(self.path("dry"))
+
+    def dry_run_plans_by_the_shards_that_are_there(self):
+        memory = json.loads(run("run", self.sweep, "--dry-run", "--json").stdout)["memory"]
+        assert memory["assumed_length"] is None and 0 < memory["pieces"] < 8 * 64, memory
+        assert "as the sweep's shards have it" in run("run", self.sweep, "--dry-run").stdout
+        # Another sweep of the name has other shards.
+        other = json.loads(run("run", self.sweep, "--dry-run", "--json", "--set", "seeds=[7]").stdout)["memory"]
+        assert other["assumed_length"] == 64, other
+
+    def dry_run_counts_all_ranks_of_all_groups(self):
+        options = ("--dry-run", "--json", "--ranks", "2", "--workers", "3")
+        memory = json.loads(run("run", self.sweep, *options, environment=MPI_AS_ROOT).stdout)["memory"]
+        assert memory["host_ranks"] == 2 and memory["trainings"] == 3, memory
+        assert 1.5 * memory["total_bytes"] < memory["host_bytes"] < 2.5 * memory["total_bytes"], memory
+        assert memory["trainings_bytes"] == 3 * memory["host_bytes"], memory
+
+    def dry_run_refuses_what_does_not_fit(self):
+        refused = run("run", self.sweep, "--dry-run", "--json", "--set", "resources.memory_limit=1M", code=1)
+        assert "memory_limit allows 1 MB" in refused.stderr and refused.stdout == "", refused
 
     def best_ranks_configurations(self):
         best = json.loads(run("best", self.sweep, "--json").stdout)
