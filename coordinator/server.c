@@ -1,7 +1,6 @@
 #include "coordinator/server.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "coordinator/place.h"
 #include "coordinator/process.h"
 #include "core/base/log.h"
+#include "core/base/thread.h"
 #include "core/io/file.h"
 #include "core/store/journal_snapshot.h"
 
@@ -164,13 +164,9 @@ static void *make_snapshot(void *context)
 /* In the background: nothing waits for it, and the sealed segments that it reads do not change any more. */
 static void begin_snapshot(Server *server)
 {
-    sigset_t all, before;
     if (journal_replayed_bytes(server->journal) < SNAPSHOT_BYTES)
         return;
-    sigfillset(&all); /* signals are for the thread that serves */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    server->snapshot_begun = pthread_create(&server->snapshot_thread, NULL, make_snapshot, server) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    server->snapshot_begun = thread_start(&server->snapshot_thread, make_snapshot, server) == 0;
 }
 
 static void end_snapshot(Server *server)

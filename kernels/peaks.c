@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "core/base/memory.h"
+#include "core/base/thread.h"
 
 enum {
     SHAPE_BUDGET_MS = 90,   /* for one shape of product */
@@ -138,7 +139,7 @@ static Status update_pass(float *memory, size_t count, int thread_count, Diagnos
         parts[i] = (UpdatePart){memory + first, memory + count + first, own};
     }
     for (; started + 1 < threads; started++) {
-        int error = pthread_create(&handles[started], NULL, update_run, &parts[started]);
+        int error = thread_start(&handles[started], update_run, &parts[started]);
         if (error != 0) {
             TRY_FAIL(diagnostic, status_from_errno(error), "cannot start %d threads to measure the memory", thread_count);
         }

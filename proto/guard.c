@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -14,6 +13,7 @@
 #include <zmq.h>
 
 #include "core/base/log.h"
+#include "core/base/thread.h"
 #include "core/io/file.h"
 #include "proto/zap.h"
 
@@ -340,11 +340,7 @@ Status guard_start(Guard **result, void *zmq_context, const char *keys_folder, i
         TRY_FAIL(diagnostic, status_from_errno(errno), "cannot make an event descriptor: %s", strerror(errno));
     if (keys_folder)
         TRY(guard_open_zap(guard, zmq_context, keys_folder, diagnostic));
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the program's own threads */
-    int error = pthread_create(&guard->thread, NULL, guard_run, guard);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int error = thread_start(&guard->thread, guard_run, guard);
     if (error != 0)
         TRY_FAIL(diagnostic, status_from_errno(error), "cannot start the thread that answers handshakes: %s", strerror(error));
     *result = guard;

@@ -6,6 +6,7 @@
 
 #include "core/base/log.h"
 #include "core/base/memory.h"
+#include "core/base/thread.h"
 
 /* Of one slot. */
 typedef struct Place {
@@ -172,7 +173,7 @@ Status pipeline_run(const PipelineStages *stages, void *const *slots, size_t slo
     pthread_cond_init(&pipeline.changed, NULL);
     pthread_t *helpers = memory_allocate((size_t)threads, sizeof *helpers);
     int32_t started = 0;
-    while (started < threads - 1 && pthread_create(&helpers[started], NULL, helper, &pipeline) == 0)
+    while (started < threads - 1 && thread_start(&helpers[started], helper, &pipeline) == 0)
         started++;
     if (started < threads - 1)
         LOG_WARNING("only %d of %d threads can be started", started + 1, threads);

@@ -1,13 +1,13 @@
 #include "worker/link.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "core/base/thread.h"
 #include "worker/link_internal.h"
 
 static struct timespec deadline_after(int64_t timeout_ms)
@@ -30,14 +30,9 @@ static void wake_peer(Link *link)
     (void)ignored;
 }
 
-/* All signals are the main thread's. */
 static int start_thread(Link *link)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&link->thread, NULL, link_peer_run, link);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int error = thread_start(&link->thread, link_peer_run, link);
     link->thread_started = error == 0;
     return error;
 }

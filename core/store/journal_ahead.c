@@ -1,8 +1,9 @@
 #include "core/store/journal_ahead.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
+
+#include "core/base/thread.h"
 
 enum { AHEAD_BLOCKS = 3 }; /* one in use, one waiting, one being made */
 
@@ -70,11 +71,7 @@ Ahead *ahead_begin(AheadMake make, void *context)
 /* Not before the second block: most journals are small. */
 static void start_thread(Ahead *ahead)
 {
-    sigset_t all, before;
-    sigfillset(&all); /* signals are for the program's own threads */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    ahead->threaded = pthread_create(&ahead->thread, NULL, run, ahead) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    ahead->threaded = thread_start(&ahead->thread, run, ahead) == 0;
 }
 
 Status ahead_next(Ahead *ahead, const Unpacked **unpacked, Diagnostic *diagnostic)

@@ -1,7 +1,6 @@
 #include "kernels/cpu/thread_pool.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #endif
 
 #include "core/base/memory.h"
+#include "core/base/thread.h"
 
 /* Turns of waiting awake, each some tens of cycles: longer than the gaps between the operations of a training step, shorter than anything
  * that a person or a scheduler would notice. */
@@ -164,22 +164,17 @@ void thread_pool_run(ThreadPool *pool, ThreadPoolTask task, void *context, size_
     pthread_mutex_unlock(&pool->mutex);
 }
 
-/* Threads of the pool leave signals to the program's own threads. */
 static int workers_start(ThreadPool *pool)
 {
-    sigset_t all, before;
     int error = 0;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     for (int i = 0; i < pool->thread_count - 1 && error == 0; i++) {
         pool->workers[i] = (struct Worker){.pool = pool, .thread = i + 1};
-        error = pthread_create(&pool->threads[i], NULL, worker_main, &pool->workers[i]);
+        error = thread_start(&pool->threads[i], worker_main, &pool->workers[i]);
         if (error == 0) {
             pool->started++;
             pthread_setname_np(pool->threads[i], "nersweep-cpu");
         }
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;
 }
 
