@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Training speed beside Hugging Face Trainer: both in one run on one machine, taken in turn; real (unpadded) tokens per second.
 
-usage: bench/train.py --model DIR --data DIR --peer SCRIPT [--steps 60] [--repeat 3] [--nersweep build/release/bin/nersweep]
+usage: bench/train.py --model DIR --data DIR --peer SCRIPT [--steps 100] [--repeat 3] [--level NAME] [--nersweep build/release/bin/nersweep]
 
 DIR of --data holds train.conll, dev.conll, test.conll. --peer is a script that trains the same with Trainer and ends with a JSON line that has
 real_tokens_per_s; it is called with --model --data --max-steps --batch --no-eval (and --bf16 --group for its fastest setting). Without --peer
 only nersweep is measured. --freeze measures freezing schedules instead: steps per second with nothing, the embeddings, half of the layers and all
 but the last layer frozen throughout, the last also without dropout in what is frozen, and each as a ratio to nothing frozen. --profile
 trains with `nersweep train --profile` and prints where a step's time goes, what is furthest above its roofline first; of several turns each
-operation's quickest counts, against the best peaks of all. --model may be a config.json, with --vocab: random weights. The interpreter is $NERSWEEP_PEERS_PYTHON or .peers/bin/python. Prints a table and one JSON line.
+operation's quickest counts, against the best peaks of all. --model may be a config.json, with --vocab: random weights. The interpreter is
+$NERSWEEP_PEERS_PYTHON or .peers/bin/python; a torch built for CUDA wants its libraries' folders in LD_LIBRARY_PATH. --level keeps both
+programs to the instructions of a level (amx, avx512bf16, avx512, avx2) on a processor that has more: nersweep by NERSWEEP_CPU_FEATURES, the peer by
+the variables of oneDNN, MKL and ATen. Without it each takes what it finds. Prints a table and one JSON line, which says the level and what was set.
 """
 import argparse
 import json
@@ -24,18 +27,42 @@ parser.add_argument("--vocab")
 parser.add_argument("--data", required=True)
 parser.add_argument("--peer")
 parser.add_argument("--peer-variants", default="default,fastest")
-parser.add_argument("--steps", type=int, default=60)
+parser.add_argument("--steps", type=int, default=100)
 parser.add_argument("--repeat", type=int, default=3)
 parser.add_argument("--batch", type=int, default=16)
 parser.add_argument("--threads", type=int, default=os.cpu_count())
 parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
 parser.add_argument("--unit", choices=("sentence", "document"), default="sentence")
+parser.add_argument("--level", choices=("amx", "avx512bf16", "avx512", "avx2"))
 parser.add_argument("--freeze", action="store_true")
 parser.add_argument("--profile", action="store_true")
 parser.add_argument("--nersweep", default="build/release/bin/nersweep")
 args = parser.parse_args()
 PEER_PYTHON = os.environ.get("NERSWEEP_PEERS_PYTHON", ".peers/bin/python")
 PEER_FLAGS = {"default": [], "fp32-group": ["--group"], "fastest": ["--bf16", "--group"]}
+# Per level what keeps each library to its instructions: the names are the libraries' own.
+OUR_SETTINGS = {level: {"NERSWEEP_CPU_FEATURES": level} for level in ("amx", "avx512bf16", "avx512", "avx2")}
+PEER_SETTINGS = {
+    "amx": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_AMX", "ATEN_CPU_CAPABILITY": "avx512", "MKL_ENABLE_INSTRUCTIONS": "AVX512_E4"},
+    "avx512bf16": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16", "ATEN_CPU_CAPABILITY": "avx512", "MKL_ENABLE_INSTRUCTIONS": "AVX512_E3"},
+    "avx512": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE", "ATEN_CPU_CAPABILITY": "avx512", "MKL_ENABLE_INSTRUCTIONS": "AVX512"},
+    "avx2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"},
+}
+
+
+described = set()  # what nersweep said it computes with
+
+
+def settings(of_level):
+    return of_level[args.level] if args.level else {}
+
+
+def setting_summary():
+    """What the JSON line says of the instructions that were allowed."""
+    used = {"nersweep_backend": "; ".join(sorted(described))}
+    if not args.level:
+        return {"level": None, **used}
+    return {"level": args.level, **used, "settings": {"nersweep": settings(OUR_SETTINGS), "peer": settings(PEER_SETTINGS) if args.peer else None}}
 
 
 def measured(command, environment=None):
@@ -60,7 +87,8 @@ def run_ours(flags=()):
                    "--warmup-ratio", "0.1", "--weight-decay", "0.01", "--no-eval", "--threads", str(args.threads), "--unit", args.unit, "--precision", args.precision, "--json"]
         if args.vocab:
             command += ["--vocab", args.vocab]
-        result, rss = measured(command + list(flags))
+        result, rss = measured(command + list(flags), {**os.environ, **settings(OUR_SETTINGS)})
+        described.add(result["backend_description"])
         return result, rss, read_profile(result)
 
 
@@ -95,7 +123,8 @@ def compare_freezing():
             _, speed, rss = run_speeds(flags)
             speeds.setdefault(name, []).append(speed)
             print(f"turn {turn + 1}: {name:18s} {speed:8.3f} steps/s  {rss:7.0f} MB", file=sys.stderr)
-    summary = {"model": args.model, "data": args.data, "steps": args.steps, "threads": args.threads, "precision": args.precision}
+    summary = {"model": args.model, "data": args.data, "steps": args.steps, "threads": args.threads, "precision": args.precision,
+               **setting_summary()}
     print(f"{'frozen':18s} {'steps/s':>8s} {'to none':>8s}")
     for name, values in speeds.items():
         ratio = statistics.median(a / b for a, b in zip(values, speeds["none"]))
@@ -109,7 +138,7 @@ def run_peer(variant):
                "--threads", str(args.threads), "--unit", args.unit, "--no-eval"] + PEER_FLAGS[variant]
     if args.vocab:
         command += ["--vocab", args.vocab]
-    result, rss = measured(command)
+    result, rss = measured(command, {**os.environ, **settings(PEER_SETTINGS)})
     return result["real_tokens_per_s"], rss
 
 
@@ -149,7 +178,7 @@ def show_roofline():
         if ms >= 0.005 * step_ms:
             print(f"| {name} | {ms:.2f} | {gflops:.0f} | {gb_per_s:.1f} | {bound} | {100 * least_ms / ms:.0f}% | {ms - least_ms:.2f} |")
     print(f"| no operation | {rest_ms:.2f} | | | | | {rest_ms:.2f} |")
-    print(json.dumps({"model": args.model, "loads": loads, "peaks": peaks, "step_ms": step_ms, "roofline_ms": roofline_ms}))
+    print(json.dumps({"model": args.model, **setting_summary(), "loads": loads, "peaks": peaks, "step_ms": step_ms, "roofline_ms": roofline_ms}))
 
 
 if args.freeze:
@@ -166,7 +195,8 @@ for turn in range(args.repeat):
         speeds.setdefault(name, []).append(speed)
         peaks[name] = max(peaks.get(name, 0.0), rss)
         print(f"turn {turn + 1}: {name:12s} {speed:9.1f} tokens/s  {rss:7.0f} MB", file=sys.stderr)
-summary = {"model": args.model, "data": args.data, "steps": args.steps, "threads": args.threads, "precision": args.precision}
+summary = {"model": args.model, "data": args.data, "steps": args.steps, "threads": args.threads, "precision": args.precision,
+               **setting_summary()}
 print(f"{'':12s} {'tokens/s':>10s} {'peak MB':>9s} {'nersweep is':>12s}")
 ours = statistics.median(speeds["nersweep"])
 for name, values in speeds.items():
