@@ -30,7 +30,8 @@ typedef struct Findings {
     int problems;
 } Findings;
 
-static void found(Findings *findings, const char *what, bool good, const char *text, const char *advice)
+/* Returns the finding as JSON, which findings own. */
+static Json *found(Findings *findings, const char *what, bool good, const char *text, const char *advice)
 {
     Json *entry = json_object();
     json_set(entry, "ok", json_boolean(good));
@@ -42,6 +43,7 @@ static void found(Findings *findings, const char *what, bool good, const char *t
     json_set(findings->json, what, entry);
     if (!findings->as_json)
         printf("%-10s %-4s %s%s%s\n", what, good ? "ok" : "--", text, good ? "" : ": ", good ? "" : advice);
+    return entry;
 }
 
 static bool on_path(const char *program)
@@ -70,9 +72,13 @@ static void examine_backend(Findings *findings)
     BackendOptions options = {.thread_count = (int)processors};
     if (backend_open(&backend, "cpu", &diagnostic) == STATUS_OK &&
         backend->device_open(&device, &options, &diagnostic) == STATUS_OK) {
-        backend->device_describe(device, text, sizeof text);
+        char description[256];
+        bool native = backend->product_type(device) == DEVICE_BF16;
+        backend->device_describe(device, description, sizeof description);
+        snprintf(text, sizeof text, "%s; %s", description,
+                 native ? "multiplies bf16 natively" : "no instructions for bf16, which would be slower than fp32");
         backend->device_close(&device);
-        found(findings, "backend", true, text, "");
+        json_set(found(findings, "backend", true, text, ""), "bf16", json_boolean(native));
     } else
         found(findings, "backend", false, diagnostic.message,
               "build the project whole and keep nersweep-backend-cpu.so beside nersweep");

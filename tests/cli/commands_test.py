@@ -121,6 +121,15 @@ class EveryCommand(Commands):
             assert setting["right"] and {"linear_forward", "bf16_attention", "adamw"} <= set(setting["operations"]), setting
             assert all(0 <= operation["share_of_allowed"] <= 1 for operation in setting["operations"].values()), setting
 
+    def doctor_says_whether_bf16_is_native(self):
+        for features in ({}, {"NERSWEEP_CPU_FEATURES": "avx512bf16"}, {"NERSWEEP_CPU_FEATURES": "portable"}):
+            backend = json.loads(run("doctor", "--json", code=None, environment=features).stdout)["backend"]
+            level = re.match(r"cpu: (\w+) vectors, .*; (.*)", backend["found"])
+            assert backend["bf16"] == (level[1] in ("amx", "avx512bf16")), backend
+            assert level[2].startswith("multiplies bf16 natively" if backend["bf16"] else "no instructions for bf16"), backend
+            if features.get("NERSWEEP_CPU_FEATURES") == "portable":
+                assert level[1] == "portable" and not backend["bf16"], backend
+
     def doctor_refuses_a_backend_that_computes_wrong(self):
         wrong = {"NERSWEEP_BACKEND_PATH": os.path.join(os.path.dirname(NERSWEEP), "..", "tests", "wrong")}
         told = run("doctor", "--numerics", code=1, environment=wrong, timeout=60)
