@@ -383,6 +383,16 @@ out:
     return status;
 }
 
+Status checkpoint_precision(Store *store, const char *name, char precision[CHECKPOINT_PRECISION_SIZE], Diagnostic *diagnostic)
+{
+    StoreManifest manifest = {0};
+    Status status = store_manifest_get(store, name, &manifest, diagnostic);
+    const char *text = json_string_value(json_get(json_get(manifest.notes, "machine"), "precision"));
+    snprintf(precision, CHECKPOINT_PRECISION_SIZE, "%s", text ? text : "fp32");
+    store_manifest_free(&manifest);
+    return status;
+}
+
 Status checkpoint_load_model(Store *store, const char *name, Model *model, Diagnostic *diagnostic)
 {
     StoreManifest manifest = {0};

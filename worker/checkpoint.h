@@ -24,8 +24,8 @@ typedef struct CheckpointKind {
     const Json *notes;       /* for nersweep.json */
     const Json *identity;    /* what decides the trial's numbers; another one is refused when restoring */
     const char *work_folder; /* local, for temporary files */
-    const Json
-        *machine; /* what computes: {"backend", "features", "ranks", "threads", "micro_batch"}; kept in manifests, NULL: not */
+    const Json *
+        machine; /* what computes: {"backend", "features", "precision", "ranks", "threads", "micro_batch"}; kept in manifests, NULL: not */
 } CheckpointKind;
 
 void checkpoint_name(AssignmentId id, int64_t step, char name[CHECKPOINT_NAME_SIZE]);
@@ -41,6 +41,11 @@ NODISCARD Status checkpoint_write(const CheckpointKind *kind, Model *model, Mome
  * says), STATUS_MISMATCH (another trial's: options, metric, shards or start weights differ, named). */
 NODISCARD Status checkpoint_restore(const CheckpointKind *kind, const char *name, Model *model, Optimizer *optimizer,
                                     TrialState *state, Diagnostic *diagnostic);
+enum { CHECKPOINT_PRECISION_SIZE = 16 };
+/* "fp32" or "bf16": of the products that computed the checkpoint. One that does not say was computed in fp32. */
+NODISCARD Status checkpoint_precision(Store *store, const char *name, char precision[CHECKPOINT_PRECISION_SIZE],
+                                      Diagnostic *diagnostic);
+
 /* What of kind->machine is other than when the checkpoint was written, as text that is appended: nothing where all is the same, or where the
  * checkpoint does not say. *changes_bits: the trial's further bits may differ from those of an uninterrupted run, which the number of threads
  * alone never does. */

@@ -94,7 +94,6 @@ static Json *result_json(const Workplace *workplace, const TrialOutcome *outcome
     json_set(json, "steps", json_integer(state->step));
     json_set(json, "real_tokens_per_s", json_copy(json_get(json, "pieces_per_s")));
     json_set(json, "real_tokens_per_s_whole", json_copy(json_get(json, "pieces_per_s_whole")));
-    json_set(json, "precision", json_string(workplace_precision(workplace)));
     json_set(json, "best", checkpoint_json(trial_state_best(state), outcome, &outcome->best_test));
     json_set(json, "last", checkpoint_json(trial_state_last(state), outcome, &outcome->last_test));
     json_set(json, "evaluations", json_copy(json_get(trial, "evaluations")));
@@ -186,6 +185,7 @@ static Status train(Workplace *workplace, const JobOptions *options, const Json 
         TRY(workplace_profile(workplace, options->clock, diagnostic));
     TRY(workplace_set_data(workplace, &job.data, diagnostic));
     TRY(find_resume(workplace, job.request.id.trial, resume, diagnostic));
+    workplace_choose_precision(workplace, resume);
     job.request.resume = resume;
     job.request.resume_optional = true;
     job.request.hooks = (TrainerHooks){.context = &hooks_context, .should_stop = stop_when_interrupted};

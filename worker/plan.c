@@ -180,7 +180,7 @@ static Status write_plan(const Ground *ground, const MemoryPlan *plan, const Jso
                          Diagnostic *diagnostic)
 {
     Json *json = memory_plan_json(plan);
-    json_set(json, "precision", json_string(ground->data.product_type == DEVICE_BF16 ? "bf16" : "fp32"));
+    json_set(json, "precision", json_string(ground->setup.product_type == DEVICE_BF16 ? "bf16" : "fp32"));
     json_set(json, "assumed_length", ground->shards ? json_null() : json_integer(ground->assumed.max_seq_length));
     json_set(json, "options", json_copy(options));
     char *text = json_text(json, JSON_INDENTED);
@@ -201,6 +201,8 @@ Status plan_run(const Workplace *workplace, const Json *job, const char *job_pat
         status = FAIL(diagnostic, STATUS_INVALID_INPUT, "%s: key \"candidates\" is to hold 1 to %d objects of options", job_path,
                       CANDIDATE_LIMIT);
     TRY(communicator_agree(workplace->communicator, status, &(int64_t){0}, diagnostic));
+    if (ground.data.precision_auto)
+        ground.setup.product_type = workplace_native_type(workplace);
     for (size_t i = 0; i < json_count(candidates); i++) {
         MemoryPlan plan;
         TRY(plan_candidate(&ground, json_at(candidates, i), job_path, &plan, diagnostic));

@@ -303,6 +303,8 @@ static Status do_work(Session *session, Work *work, Status received, Diagnostic 
     Status status = communicator_agree(communicator, received, &(int64_t){0}, diagnostic);
     if (status == STATUS_OK)
         status = take_data(session, work, diagnostic);
+    if (status == STATUS_OK)
+        workplace_choose_precision(session->workplace, work->resume);
     if (status == STATUS_OK && session->is_first)
         LOG_INFO("trial %" PRIu32 " (fence %" PRIu64 "): %s%s%s", work->request.id.trial, work->request.id.fence,
                  work->kind == ASSIGNMENT_TEST ? "test" : "train", work->resume[0] ? " from " : "", work->resume);

@@ -49,6 +49,7 @@ static Json *make_machine(const Workplace *workplace)
     workplace->backend->device_features(workplace->device, features, sizeof features);
     json_set(machine, "backend", json_string(workplace->backend->name));
     json_set(machine, "features", json_string(features));
+    json_set(machine, "precision", json_string(workplace_precision(workplace)));
     json_set(machine, "ranks", json_integer(communicator_size(workplace->communicator)));
     json_set(machine, "threads", json_integer(workplace->threads));
     return machine;
@@ -224,6 +225,7 @@ Json *trial_statistics_json(const Workplace *workplace, const TrialOutcome *outc
     if (outcome->memory.host_ranks > 0)
         json_set(json, "memory", memory_plan_json(&outcome->memory));
     json_set(json, "backend", json_string(workplace->backend->name));
+    json_set(json, "precision", json_string(workplace_precision(workplace)));
     json_set(json, "backend_description", json_string(description));
     json_set(json, "ranks", json_integer(communicator_size(workplace->communicator)));
     return json;

@@ -16,6 +16,7 @@
 #include "core/options/number.h"
 #include "inference/notes.h"
 #include "model/folder.h"
+#include "worker/checkpoint.h"
 
 static const char work_folder_prefix[] = "nersweep-worker-";
 
@@ -36,9 +37,10 @@ Status training_data_parse(TrainingData *data, const Json *json, const char *sto
     Status status = STATUS_OK;
     const char *precision = json_string_value(json_get(json, "precision"));
     *data = (TrainingData){.random_weights = json_boolean_value(json_get(json, "random_weights"), false)};
+    data->precision_auto = !precision || strcmp(precision, "auto") == 0;
     if (precision && strcmp(precision, "bf16") == 0)
         data->product_type = DEVICE_BF16;
-    else if (precision && strcmp(precision, "auto") != 0 && strcmp(precision, "fp32") != 0)
+    else if (!data->precision_auto && strcmp(precision, "fp32") != 0)
         TRY_FAIL(diagnostic, STATUS_UNSUPPORTED, "%s: precision \"%s\": it may be auto, fp32 or bf16", source, precision);
     const char *memory_limit = json_string_value(json_get(json, "memory_limit"));
     if (memory_limit && strcmp(memory_limit, "none") != 0 && !number_parse_bytes(memory_limit, &data->memory_limit_bytes))
@@ -292,14 +294,47 @@ Status workplace_set_data(Workplace *workplace, const TrainingData *data, Diagno
 {
     forget_data(workplace);
     workplace->product_type = data->product_type;
+    workplace->precision_auto = data->precision_auto;
+    workplace->slow_bf16_told = false;
     workplace->memory_limit_bytes = data->memory_limit_bytes;
-    if (data->product_type == DEVICE_BF16 && workplace->backend->product_type(workplace->device) != DEVICE_BF16)
-        LOG_WARNING("precision bf16: this processor has no instructions for it; fp32 would be faster here");
     Status status = take_data(workplace, data, diagnostic);
     status = communicator_agree(workplace->communicator, status, &(int64_t){0}, diagnostic);
     if (status != STATUS_OK)
         forget_data(workplace);
     return status;
+}
+
+DeviceType workplace_native_type(const Workplace *workplace)
+{
+    int64_t lacks = workplace->backend->product_type(workplace->device) != DEVICE_BF16;
+    communicator_max_int64(workplace->communicator, &lacks, 1);
+    return lacks ? DEVICE_FP32 : DEVICE_BF16;
+}
+
+/* Rank 0 looks, so that all ranks go on alike. */
+static DeviceType type_of_checkpoint(const Workplace *workplace, const char *checkpoint, DeviceType otherwise)
+{
+    int32_t type = (int32_t)otherwise;
+    char precision[CHECKPOINT_PRECISION_SIZE];
+    if (communicator_rank(workplace->communicator) == 0 &&
+        checkpoint_precision(workplace->store, checkpoint, precision, NULL) == STATUS_OK)
+        type = strcmp(precision, "bf16") == 0 ? DEVICE_BF16 : DEVICE_FP32;
+    communicator_broadcast(workplace->communicator, &type, sizeof type, 0);
+    return (DeviceType)type;
+}
+
+void workplace_choose_precision(Workplace *workplace, const char *checkpoint)
+{
+    if (workplace->precision_auto) {
+        workplace->product_type = workplace_native_type(workplace);
+        if (checkpoint && checkpoint[0])
+            workplace->product_type = type_of_checkpoint(workplace, checkpoint, workplace->product_type);
+    }
+    bool slow = workplace->product_type == DEVICE_BF16 && workplace->backend->product_type(workplace->device) != DEVICE_BF16;
+    if (slow && !workplace->slow_bf16_told)
+        LOG_WARNING("precision bf16%s: this processor has no instructions for it; fp32 would be faster here",
+                    workplace->precision_auto ? ", that of the checkpoint" : "");
+    workplace->slow_bf16_told |= slow;
 }
 
 void workplace_close(Workplace *workplace)

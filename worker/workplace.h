@@ -14,14 +14,15 @@
 typedef struct TrainingData {
     char *model; /* folder */
     bool random_weights;
-    char *vocab;  /* file; NULL: vocab.txt of the model folder */
-    char *shards; /* folder */
-    char *store;  /* folder */
+    char *vocab;         /* file; NULL: vocab.txt of the model folder */
+    char *shards;        /* folder */
+    char *store;         /* folder */
+    bool precision_auto; /* product_type is not given: workplace_choose_precision finds it */
     DeviceType product_type;
     uint64_t memory_limit_bytes; /* of all ranks on a host; 0: none */
 } TrainingData;
 
-/* Keys model, random_weights, vocab, shards, store, precision ("fp32", "bf16"; "auto" is fp32), memory_limit (bytes as text, "8G").
+/* Keys model, random_weights, vocab, shards, store, precision ("fp32", "bf16", "auto", the default), memory_limit (bytes as text, "8G").
  * store_default stands in for store (the sweep's folder; may be NULL). Relative paths are
  * taken against the current folder. source: names the text in messages. */
 NODISCARD Status training_data_parse(TrainingData *data, const Json *json, const char *store_default, const char *source,
@@ -40,6 +41,8 @@ typedef struct Workplace {
     BertConfig config; /* of the start model, with the shards' labels */
     char *model_folder;
     DeviceType product_type;     /* of the encoder's matrix products */
+    bool precision_auto;         /* it is chosen for each trial */
+    bool slow_bf16_told;         /* a warning is enough for these data */
     uint64_t memory_limit_bytes; /* 0: none */
     bool random_weights;
     bool other_labels; /* the start model's classifier is for other labels than the shards': it is not used */
@@ -61,6 +64,11 @@ NODISCARD Status workplace_open(Workplace *workplace, Communicator *communicator
 NODISCARD Status workplace_profile(Workplace *workplace, const Clock *clock, Diagnostic *diagnostic);
 /* Collective. Errors: STATUS_MISMATCH when shards and model do not fit (vocabulary, casing, max_seq_length), naming both. */
 NODISCARD Status workplace_set_data(Workplace *workplace, const TrainingData *data, Diagnostic *diagnostic);
+/* Collective, before each trial and each test. Where the precision is not given it is that of the checkpoint to go on from; without one ("" or
+ * NULL), or where it cannot be read, what workplace_native_type says. Warns of bf16 where it is slow. */
+void workplace_choose_precision(Workplace *workplace, const char *checkpoint);
+/* Collective: bf16 where every rank's device multiplies it natively, else fp32. */
+DeviceType workplace_native_type(const Workplace *workplace);
 void workplace_close(Workplace *workplace);
 
 /* $TMPDIR or /tmp: where work folders are made. */

@@ -85,6 +85,8 @@ class EveryCommand(Commands):
     # -- train
     def train_reports_the_agreed_keys(self):
         assert {"steps", "wall_s", "real_tokens_per_s", "peak_rss_mb", "backend", "precision", "best", "last"} <= set(self.trained), self.trained
+        native = json.loads(run("doctor", "--json", code=None).stdout)["backend"]["bf16"]
+        assert self.trained["precision"] == ("bf16" if native else "fp32"), self.trained  # auto
         for which in ("best", "last"):
             assert set(self.trained[which]["dev"]["main"]) >= {"f1", "precision", "recall"} and self.trained[which]["step"] > 0
         names = set(os.listdir(self.model)) - {".nersweep"}
@@ -94,7 +96,7 @@ class EveryCommand(Commands):
     def a_profile_is_a_table_and_a_file(self):
         arguments = ["train", "--model", self.start, "--train", TRAIN, "--dev", DEV, "--max-seq-length", "64", "--stride", "8", "--max-steps", "3",
                      "--threads", "1", "--profile", "--out"]
-        told = run(*arguments, self.path("profiled"))
+        told = run(*arguments, self.path("profiled"), "--precision", "fp32")
         assert re.search(r"^profile of 3 steps in fp32; .*\npeaks: \d+ GF/s fp32", told.stdout, re.M), told.stdout
         for line in (r"^training +[\d.]+ +[\d.]+ +100.0% +[\d.]+%$", r"^  linear_forward ffn_in +\d+ .*%$", r"^  adamw .* memory +[\d.]+%$",
                      r"^  no operation: reading ", r"^evaluation "):
@@ -105,7 +107,7 @@ class EveryCommand(Commands):
         with open(result["profile"], encoding="utf-8") as file:
             profile = json.load(file)
         assert profile["training"]["steps"] == 3 and profile["precision"] == "bf16" and not profile["synchronized"], profile
-        again = run(*arguments, self.path("profiled"))
+        again = run(*arguments, self.path("profiled"), "--precision", "fp32")
         assert "no step was trained in this run" in again.stderr and "profile of" not in again.stdout, again
 
     def doctor_runs_every_operation_on_every_level(self):
@@ -126,7 +128,7 @@ class EveryCommand(Commands):
             backend = json.loads(run("doctor", "--json", code=None, environment=features).stdout)["backend"]
             level = re.match(r"cpu: (\w+) vectors, .*; (.*)", backend["found"])
             assert backend["bf16"] == (level[1] in ("amx", "avx512bf16")), backend
-            assert level[2].startswith("multiplies bf16 natively" if backend["bf16"] else "no instructions for bf16"), backend
+            assert level[2].startswith("multiplies bf16 natively, which precision auto takes" if backend["bf16"] else "no instructions for bf16"), backend
             if features.get("NERSWEEP_CPU_FEATURES") == "portable":
                 assert level[1] == "portable" and not backend["bf16"], backend
 

@@ -88,6 +88,12 @@ class Pipeline:
         assert 1.5 * memory["total_bytes"] < memory["host_bytes"] < 2.5 * memory["total_bytes"], memory
         assert memory["trainings_bytes"] == 3 * memory["host_bytes"], memory
 
+    def dry_run_plans_in_the_precision_that_would_be_taken(self):
+        native = json.loads(run("doctor", "--json", code=None).stdout)["backend"]["bf16"]
+        for precision, taken in (("auto", "bf16" if native else "fp32"), ("bf16", "bf16"), ("fp32", "fp32")):
+            memory = json.loads(run("run", self.sweep, "--dry-run", "--json", "--set", f"resources.precision={precision}").stdout)["memory"]
+            assert memory["precision"] == taken, memory
+
     def dry_run_refuses_what_does_not_fit(self):
         refused = run("run", self.sweep, "--dry-run", "--json", "--set", "resources.memory_limit=1M", code=1)
         assert "memory_limit allows 1 MB" in refused.stderr and refused.stdout == "", refused

@@ -30,7 +30,7 @@ parameters:
   per_device_train_batch_size: {{value: 8}}
   eval_every_epochs: {{value: 2}}
   warmup_ratio: {{value: 0.1}}
-resources: {{ranks_per_trial: 1, threads_per_rank: 1, concurrent_trials: 2, backend: cpu, heartbeat: 0.2, lease: 5}}
+resources: {{ranks_per_trial: 1, threads_per_rank: 1, concurrent_trials: 2, backend: cpu, precision: fp32, heartbeat: 0.2, lease: 5}}
 storage: {{path: {storage}, save_total_limit: 2}}
 """
 

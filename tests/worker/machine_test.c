@@ -54,6 +54,70 @@ static Json *machine_of(const Ground *ground, const char *name, bool forget)
     return machine;
 }
 
+static void assert_precision(const Ground *ground, const char *name, const char *precision)
+{
+    Json *result = job_result(ground, name), *machine = machine_of(ground, name, false);
+    assert_string_equal(json_string_value(json_get(result, "precision")), precision);
+    assert_string_equal(json_string_value(json_get(machine, "precision")), precision);
+    json_destroy(&result);
+    json_destroy(&machine);
+}
+
+static void auto_is_what_the_processor_multiplies(void **state)
+{
+    const Ground *ground = *state;
+    free(ground_write_job(ground, "auto_best", "max_steps=4", true, false));
+    assert_int_equal(run_job(ground, "auto_best", "cpu", "1", best, NULL), 0);
+    Json *machine = machine_of(ground, "auto_best", false);
+    const char *features = json_string_value(json_get(machine, "features"));
+    bool native = strncmp(features, "amx", 3) == 0 || strncmp(features, "avx512bf16", 10) == 0;
+    assert_precision(ground, "auto_best", native ? "bf16" : "fp32");
+    json_destroy(&machine);
+    free(ground_write_job(ground, "auto_portable", "max_steps=4", true, false));
+    job_set(ground, "auto_portable", "precision", json_string("auto"));
+    assert_int_equal(run_job(ground, "auto_portable", "cpu", "1", portable, NULL), 0);
+    assert_precision(ground, "auto_portable", "fp32");
+}
+
+/* Begun in one precision on the portable level and interrupted, then gone on with under auto on this level. */
+static char *go_on_under_auto(const Ground *ground, const char *name, const char *precision, const char *features)
+{
+    free(ground_write_job(ground, name, "save_total_limit=2", true, false));
+    job_set(ground, name, "precision", json_string(precision));
+    assert_int_not_equal(run_job(ground, name, "cpu", "1", portable, "NERSWEEP_FAULT=worker.mid_step:8"), 0);
+    job_set(ground, name, "precision", json_string("auto"));
+    assert_int_equal(run_job(ground, name, "cpu", "1", features, NULL), 0);
+    assert_precision(ground, name, precision);
+    return program_errors(ground);
+}
+
+static void auto_goes_on_in_the_precision_of_the_checkpoint(void **state)
+{
+    const Ground *ground = *state;
+    free(ground_write_job(ground, "whole_bf16", "save_total_limit=2", true, false));
+    job_set(ground, "whole_bf16", "precision", json_string("bf16"));
+    assert_int_equal(run_job(ground, "whole_bf16", "cpu", "1", portable, NULL), 0);
+    char *said = go_on_under_auto(ground, "auto_bf16", "bf16", portable);
+    assert_non_null(strstr(said, "going on from trial-000000/f00000000-step-00000006"));
+    assert_non_null(strstr(said, "precision bf16, that of the checkpoint: this processor has no instructions for it"));
+    job_assert_same_result(ground, "auto_bf16", "whole_bf16");
+    free(said);
+    said = go_on_under_auto(ground, "auto_fp32", "fp32", best);
+    assert_non_null(strstr(said, "going on from trial-000000/f00000000-step-00000006"));
+    assert_null(strstr(said, "precision bf16"));
+    free(said);
+    /* What is given stands, and is refused: the job begins anew. */
+    free(ground_write_job(ground, "given", "save_total_limit=2", true, false));
+    job_set(ground, "given", "precision", json_string("bf16"));
+    assert_int_not_equal(run_job(ground, "given", "cpu", "1", portable, "NERSWEEP_FAULT=worker.mid_step:8"), 0);
+    job_set(ground, "given", "precision", json_string("fp32"));
+    assert_int_equal(run_job(ground, "given", "cpu", "1", portable, NULL), 0);
+    said = program_errors(ground);
+    assert_non_null(strstr(said, "starting the trial anew"));
+    assert_precision(ground, "given", "fp32");
+    free(said);
+}
+
 /* Interrupted at the eighth step on one machine, ended on another; what the second one said. Freed by the caller. */
 static char *go_on(const Ground *ground, const char *name, bool forget, const char *backend, const char *threads,
                    const char *features)
@@ -137,6 +201,8 @@ int main(void)
         cmocka_unit_test(another_backend_is_said_too),
         cmocka_unit_test(another_number_of_threads_changes_no_bit),
         cmocka_unit_test(a_checkpoint_that_does_not_say_is_gone_on_from),
+        cmocka_unit_test(auto_is_what_the_processor_multiplies),
+        cmocka_unit_test(auto_goes_on_in_the_precision_of_the_checkpoint),
     };
     return cmocka_run_group_tests(tests, ground_setup, ground_teardown);
 }

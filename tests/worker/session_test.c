@@ -24,8 +24,9 @@ typedef struct Desk {
     Socket *router;
     SocketPeer peer; /* of the last message */
     uint64_t epoch;
-    int worker;     /* pid */
-    Message assign; /* the last; sent again to a worker that does not know of it */
+    int worker;            /* pid */
+    Message assign;        /* the last; sent again to a worker that does not know of it */
+    const char *precision; /* that the data name */
 } Desk;
 
 static int64_t now_ms(void)
@@ -78,8 +79,10 @@ static void desk_welcome(Desk *desk)
 {
     Message message = {.type = MESSAGE_WELCOME};
     message.welcome.sweep_folder = memory_copy_string(desk->sweep_folder);
-    message.welcome.data_json = memory_format("{\"model\": \"%s\", \"random_weights\": true, \"shards\": \"%s\"}",
-                                              desk->ground->model, desk->ground->shards);
+    message.welcome.data_json =
+        memory_format("{\"model\": \"%s\", \"random_weights\": true, \"shards\": \"%s\", "
+                      "\"precision\": \"%s\"}",
+                      desk->ground->model, desk->ground->shards, desk->precision ? desk->precision : "auto");
     message.welcome.heartbeat_ms = HEARTBEAT_MS;
     message.welcome.lease_ms = 10 * HEARTBEAT_MS;
     desk_send(desk, &message);
@@ -208,7 +211,20 @@ typedef struct Log {
     uint64_t reports;
     char last[CHECKPOINT_NAME_SIZE];
     FinishOutcome outcome;
+    char precision[16]; /* that the statistics say */
 } Log;
+
+static void take_statistics(const Message *message, Log *log)
+{
+    Json *json = NULL;
+    Diagnostic diagnostic = {0};
+    const char *text = message->finished.statistics_json;
+    must(json_parse(&json, text, strlen(text), "statistics", &diagnostic), &diagnostic);
+    const char *precision = json_string_value(json_get(json, "precision"));
+    snprintf(log->precision, sizeof log->precision, "%s", precision ? precision : "");
+    json_destroy(&json);
+}
+
 static void desk_follow(Desk *desk, AssignmentId id, uint64_t first, Log *log)
 {
     *log = (Log){0};
@@ -234,6 +250,7 @@ static void desk_follow(Desk *desk, AssignmentId id, uint64_t first, Log *log)
         bool finished = message.type == MESSAGE_FINISHED && message.finished.id.fence == id.fence;
         if (finished) {
             log->outcome = message.finished.outcome;
+            take_statistics(&message, log);
             desk_acknowledge(desk, id, MESSAGE_FINISHED, 0);
         }
         message_free(&message);
@@ -410,6 +427,57 @@ static void a_released_trial_is_dropped_and_goes_on_under_another_fence(void **s
     desk_end(&desk, 0);
 }
 
+static void trial_in_bf16_until_its_first_report(const Ground *ground, char resume[CHECKPOINT_NAME_SIZE])
+{
+    Desk desk;
+    Message message;
+    AssignmentId id = {6, 30};
+    desk_setup(&desk, ground, "precision");
+    desk.precision = "bf16";
+    start_worker(&desk, "60", NULL);
+    desk_greet(&desk);
+    desk_assign(&desk, ASSIGNMENT_TRAIN, id, plain, "");
+    desk_receive(&desk, MESSAGE_REPORT, &message);
+    snprintf(resume, CHECKPOINT_NAME_SIZE, "%s", message.report.checkpoint);
+    message_free(&message);
+    desk_say(&desk, MESSAGE_RELEASE, id, STATUS_OK, "given to another");
+    desk_say(&desk, MESSAGE_SHUTDOWN, (AssignmentId){0}, STATUS_OK, "done");
+    desk_end(&desk, 0);
+}
+
+/* The reference multiplies fp32: a trial that begins there under auto does, one that goes on keeps to what it was begun in. */
+static void auto_is_the_precision_of_the_checkpoint_or_of_the_device(void **state)
+{
+    Desk desk;
+    Log log;
+    AssignmentId next = {6, 31}, other = {7, 32}, test = {6, 33};
+    char resume[CHECKPOINT_NAME_SIZE], last[CHECKPOINT_NAME_SIZE];
+    trial_in_bf16_until_its_first_report(*state, resume);
+    desk_setup(&desk, *state, "precision");
+    start_worker(&desk, "60", NULL);
+    desk_greet(&desk);
+    desk_assign(&desk, ASSIGNMENT_TRAIN, next, plain, resume);
+    desk_follow(&desk, next, 2, &log);
+    assert_int_equal(log.outcome, FINISH_COMPLETED);
+    assert_string_equal(log.precision, "bf16");
+    snprintf(last, sizeof last, "%s", log.last);
+    desk_assign(&desk, ASSIGNMENT_TRAIN, other, plain, "");
+    desk_follow(&desk, other, 1, &log);
+    assert_int_equal(log.outcome, FINISH_COMPLETED);
+    assert_string_equal(log.precision, "fp32");
+    desk_assign(&desk, ASSIGNMENT_TEST, test, plain, last);
+    desk_follow(&desk, test, 1, &log);
+    assert_int_equal(log.outcome, FINISH_COMPLETED);
+    assert_string_equal(log.precision, "bf16");
+    desk_say(&desk, MESSAGE_SHUTDOWN, (AssignmentId){0}, STATUS_OK, "done");
+    desk_end(&desk, 0);
+    char *said = program_errors(*state);
+    const char *warning = strstr(said, "precision bf16, that of the checkpoint: this processor has no instructions for it");
+    assert_non_null(warning);
+    assert_null(strstr(warning + 1, "precision bf16"));
+    free(said);
+}
+
 static bool has_ended(int pid)
 {
     siginfo_t info = {0};
@@ -538,6 +606,7 @@ int main(void)
         cmocka_unit_test(a_coordinator_that_moves_is_found_again),
         cmocka_unit_test(an_acknowledgement_of_an_earlier_epoch_does_not_count),
         cmocka_unit_test(a_released_trial_is_dropped_and_goes_on_under_another_fence),
+        cmocka_unit_test(auto_is_the_precision_of_the_checkpoint_or_of_the_device),
         cmocka_unit_test(a_worker_killed_and_started_again_goes_on_with_the_same_bytes),
         cmocka_unit_test(sigterm_in_mid_trial_is_reported_as_interrupted),
         cmocka_unit_test(a_trial_that_cannot_be_is_failed_with_the_reason),
