@@ -104,7 +104,8 @@ void profile_view_print(const Json *profile, FILE *stream, int width, bool colou
     const char *precision = text(profile, "precision");
     long long ranks = (long long)json_integer_value(json_get(profile, "ranks"), 1);
     Table *table = table_create(columns, sizeof columns / sizeof columns[0]);
-    fprintf(stream, "profile of %.0f steps in %s; %s", steps, precision, text(profile, "device"));
+    fprintf(stream, "profile of %.0f steps in %s, after a first one of %.1f ms; %s", steps, precision,
+            1e3 * number(training, "first_step_s"), text(profile, "device"));
     if (ranks > 1)
         fprintf(stream, "; rank 0 of %lld", ranks);
     fprintf(stream, "\npeaks: %.0f GF/s fp32, %.0f GF/s bf16, memory %.1f GB/s over %.0f MiB%s\n", number(peaks, "fp32_gflops"),

@@ -62,6 +62,22 @@ int32_t profile_enter(Profile *profile, int32_t section)
     return before;
 }
 
+void profile_forget(Profile *profile, int32_t section)
+{
+    size_t kept = 0;
+    if (profile == NULL) {
+        return;
+    }
+    ASSERT(section >= 0 && section < PROFILE_SECTION_LIMIT && section != profile->section);
+    for (size_t i = 0; i < profile->entries.count; i++) {
+        if (profile->entries.items[i].section != section) {
+            profile->entries.items[kept++] = profile->entries.items[i];
+        }
+    }
+    profile->entries.count = kept;
+    profile->section_ns[section] = 0;
+}
+
 int64_t profile_section_ns(const Profile *profile, int32_t section)
 {
     ASSERT(section >= 0 && section < PROFILE_SECTION_LIMIT);

@@ -74,6 +74,9 @@ NODISCARD Status profile_attach(Profile **profile, const Backend **backend, Back
 enum { PROFILE_SECTION_LIMIT = 16 };
 int32_t profile_enter(Profile *profile, int32_t section);
 
+/* Forgets what a section has so far, of which profile_enter was called since: of work that says nothing of what follows. profile may be NULL. */
+void profile_forget(Profile *profile, int32_t section);
+
 /* Time in a section that no operation covers, until the last profile_enter. */
 int64_t profile_section_ns(const Profile *profile, int32_t section);
 /* In the order of their first calls; they live until the next operation. */

@@ -125,9 +125,7 @@ static Status write_profile(const Workplace *workplace, const TrialOutcome *outc
         .device = description,
         .threads = workplace->threads,
         .ranks = communicator_size(workplace->communicator),
-        .steps = outcome->training.trained_steps,
-        .pieces = outcome->training.trained_pieces,
-        .own_pieces = outcome->training.own_pieces,
+        .steps = &outcome->training.profiled,
     };
     Json *json = profile_summary_json(&summary);
     return write_json(&json, path, diagnostic);

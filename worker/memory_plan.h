@@ -8,6 +8,7 @@
 #include "core/options/options.h"
 #include "kernels/backend.h"
 #include "model/config.h"
+#include "model/layout.h"
 #include "shard/shard_store.h"
 #include "worker/communicator.h"
 #include "worker/step_size.h"

@@ -144,9 +144,10 @@ static Json *training_json(const ProfileSummary *summary)
     double reading_s = seconds(profile_section_ns(profile, WORK_READING));
     double reduction_s = seconds(profile_section_ns(profile, WORK_REDUCTION));
     double host_s = seconds(profile_section_ns(profile, WORK_STEP));
-    json_set(json, "steps", json_integer(summary->steps));
-    json_set(json, "pieces", json_integer(summary->pieces));
-    json_set(json, "own_pieces", json_integer(summary->own_pieces));
+    json_set(json, "steps", json_integer(summary->steps->steps));
+    json_set(json, "pieces", json_integer(summary->steps->pieces));
+    json_set(json, "own_pieces", json_integer(summary->steps->own_pieces));
+    json_set(json, "first_step_s", json_real(seconds(summary->steps->first_step_ns)));
     json_set(json, "planning_s", json_real(planning_s));
     json_set(json, "reading_s", json_real(reading_s));
     json_set(json, "reduction_s", json_real(reduction_s));

@@ -6,6 +6,7 @@
 #include "kernels/peaks.h"
 #include "kernels/profile.h"
 #include "model/config.h"
+#include "worker/trainer.h"
 #include "worker/work_section.h"
 
 typedef struct ProfileSummary {
@@ -15,14 +16,13 @@ typedef struct ProfileSummary {
     const char *precision;    /* "fp32", "bf16" */
     const char *device;       /* as the backend describes it */
     int32_t threads, ranks;   /* threads of this rank; the profile is of rank 0 */
-    int64_t steps, pieces;    /* trained in this run, by all ranks; and by this one */
-    int64_t own_pieces;
+    const ProfiledSteps *steps;
 } ProfileSummary;
 
 /* {"device", "precision", "threads", "ranks", "rank", "synchronized",
  *  "peaks": {"fp32_gflops", "bf16_gflops", "memory_gb_per_s", "memory_mb"},
- *  "training": {"steps", "pieces", "wall_s", "operations_s", "planning_s", "reading_s", "reduction_s", "host_s", "roofline_s",
- *               "share_of_roofline", "operations": [...]},
+ *  "training": {"steps", "pieces", "own_pieces", "first_step_s" (not among them, unless it is all there is), "wall_s", "operations_s",
+ *               "planning_s", "reading_s", "reduction_s", "host_s", "roofline_s", "share_of_roofline", "operations": [...]},
  *  "evaluation": {"wall_s", "operations_s", "host_s", "roofline_s", "share_of_roofline", "operations": [...]},
  *  "other": {the same, but "setup_s" and "checkpoint_s" for "host_s"}}.
  * An operation: {"operation", "matrix", "n", "k" (of linear layers), "type", "calls", "wall_s", "share_of_wall", "flop", "bytes", "gflops",

@@ -230,12 +230,32 @@ static void show_progress(Trainer *trainer)
         hooks->on_progress(hooks->context, progress);
 }
 
+/* Before a second step is counted. */
+static void forget_first_step(Trainer *trainer)
+{
+    static const WorkSection sections[] = {WORK_STEP, WORK_PLANNING, WORK_READING, WORK_REDUCTION};
+    if (trainer->result->trained_steps != 1)
+        return;
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
+        profile_forget(trainer->setup->profile, (int32_t)sections[i]);
+    trainer->result->profiled = (ProfiledSteps){.first_step_ns = trainer->result->profiled.first_step_ns};
+}
+
+static void count_profiled(ProfiledSteps *profiled, const TrainStepResult *step, int64_t step_ns)
+{
+    profiled->steps++;
+    profiled->pieces += step->pieces;
+    profiled->own_pieces += step->own_pieces;
+    profiled->first_step_ns = profiled->first_step_ns ? profiled->first_step_ns : step_ns;
+}
+
 static Status train_step(Trainer *trainer, Diagnostic *diagnostic)
 {
     const TrainerSetup *setup = trainer->setup;
     Status status = STATUS_OK;
     TrainStepResult step_result = {0};
     int64_t step = trainer->state->step, start_ns = now_ns(trainer);
+    forget_first_step(trainer);
     int32_t section = profile_enter(setup->profile, WORK_STEP);
     TRY(begin_epoch(trainer, step / trainer->steps_per_epoch, diagnostic));
     freeze_parts(&setup->options->freeze_schedule, step, trainer->steps_per_epoch, model_layout(setup->model)->part_count,
@@ -250,11 +270,11 @@ static Status train_step(Trainer *trainer, Diagnostic *diagnostic)
     trainer->state->pieces += step_result.pieces;
     trainer->result->trained_steps++;
     trainer->result->trained_pieces += step_result.pieces;
-    trainer->result->own_pieces += step_result.own_pieces;
     trainer->result->early_parts += step_result.early_parts;
     trainer->loss_sum += step_result.loss;
     trainer->loss_steps++;
     int64_t step_ns = now_ns(trainer) - start_ns;
+    count_profiled(&trainer->result->profiled, &step_result, step_ns);
     trainer->result->train_s += (double)step_ns * 1e-9;
     trainer->progress_ns += step_ns;
     trainer->progress_pieces += step_result.pieces;

@@ -58,6 +58,14 @@ typedef struct TrainerSetup {
     Profile *profile; /* of the model's device; NULL: none */
 } TrainerSetup;
 
+/* What the profile counts: all steps of this run but the first, which is told by its time alone. It touches memory for the first time, which the
+ * system makes out of zeros meanwhile. Where there is but one, that. */
+typedef struct ProfiledSteps {
+    int64_t steps, pieces; /* of all ranks */
+    int64_t own_pieces;    /* of this rank */
+    int64_t first_step_ns;
+} ProfiledSteps;
+
 typedef struct TrainerResult {
     TrialState state; /* freed by trainer_result_free */
     TrainerStop stop;
@@ -65,7 +73,7 @@ typedef struct TrainerResult {
     bool resume_refused;    /* nothing was trained since the checkpoint to go on from does not fit or is damaged */
     int64_t trained_steps;  /* in this run */
     int64_t trained_pieces; /* in this run, all ranks */
-    int64_t own_pieces;     /* of this rank */
+    ProfiledSteps profiled;
     int64_t
         early_parts; /* over all steps: parts of the model whose gradients were on their way to other ranks before backward ended */
     int64_t prefixes_read, prefixes_computed; /* by this rank: windows whose frozen layers were kept, and not */

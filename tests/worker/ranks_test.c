@@ -160,11 +160,11 @@ static void pieces_are_shared_out_evenly(void **state)
     int64_t pieces[2] = {0};
     run_trial(together->ground, together->world, "even", "per_device_train_batch_size=16 num_train_epochs=1", NULL, false, &run);
     must(run.status, &run.diagnostic);
-    communicator_gather_int64(together->world, run.outcome.training.own_pieces, pieces, 0);
+    communicator_gather_int64(together->world, run.outcome.training.profiled.own_pieces, pieces, 0);
     if (communicator_rank(together->world) == 0) {
         double smaller = (double)(pieces[0] < pieces[1] ? pieces[0] : pieces[1]),
                larger = (double)(pieces[0] + pieces[1]) - smaller;
-        assert_int_equal(pieces[0] + pieces[1], run.outcome.training.trained_pieces);
+        assert_int_equal(pieces[0] + pieces[1], run.outcome.training.profiled.pieces);
         assert_true(larger <= 1.1 * smaller);
     }
     run_free(&run);
