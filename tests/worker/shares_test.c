@@ -110,8 +110,8 @@ static void bf16_products_give_the_losses_of_hugging_face_within_two_percent(voi
     golden_close(&golden);
 }
 
-/* A step on random sentences up to the sums; rank 0 puts a number into a gradient before they are added. */
-static Status step_with(Communicator *world, const char *name, float value, Diagnostic *diagnostic)
+/* A step of the same sentence on all ranks; rank 0 puts a number into a gradient (name; NULL: none) before they are added. */
+static Status step_with(Communicator *world, const char *name, float value, double *norm, Diagnostic *diagnostic)
 {
     Group group = {.world = world};
     Shares *shares = NULL;
@@ -126,21 +126,21 @@ static Status step_with(Communicator *world, const char *name, float value, Diag
     Int32Array ids = support_ids(block);
     ModelStep step = support_step(0, 4);
     bool frozen[8] = {false};
-    double loss, norm = 0;
+    double loss;
     size_t count;
     must(shares_create(&shares, world, model, NULL, diagnostic), diagnostic);
     must(reducer_create(&group.reducer, world, model, &(Chunks){size, rank, 1}, diagnostic), diagnostic);
     must(optimizer_create(&optimizer, model, &options, shares_ranks(shares), diagnostic), diagnostic);
     must(optimizer_begin_step(optimizer, ids.items, (int32_t)ids.count, diagnostic), diagnostic);
     must(model_train_block(model, block, &step, &loss, diagnostic), diagnostic);
-    int32_t index = (int32_t)(model_layout_find(layout, name) - layout->parameters);
-    if (rank == 0)
+    int32_t index = name ? (int32_t)(model_layout_find(layout, name) - layout->parameters) : 0;
+    if (rank == 0 && name)
         model_backend(model)->copy_to_device(model_stream(model), model_gradient_parameter(model, index, &count), &value,
                                              sizeof value);
     begin(&group, frozen);
     finish(&group);
     float *before = support_parameters(model);
-    Status status = optimizer_step(optimizer, frozen, 1, &norm, diagnostic);
+    Status status = optimizer_step(optimizer, frozen, 1, norm, diagnostic);
     optimizer_settle(optimizer);
     float *after = support_parameters(model);
     assert_int_equal(memcmp(before, after, layout->float_count * sizeof *before) == 0, status != STATUS_OK);
@@ -164,11 +164,28 @@ static void a_gradient_that_is_not_finite_is_named_by_all_ranks_and_changes_noth
                                         "bert.encoder.layer.1.output.dense.weight", "classifier.bias"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         Diagnostic diagnostic = {0};
-        assert_int_equal(step_with(*state, names[i], NAN, &diagnostic), STATUS_DIVERGED);
+        double norm;
+        assert_int_equal(step_with(*state, names[i], NAN, &norm, &diagnostic), STATUS_DIVERGED);
         if (!strstr(diagnostic.message, names[i]))
             fail_msg("%s is not named: %s", names[i], diagnostic.message);
-        assert_int_equal(step_with(*state, names[i], 1.0f, &diagnostic), STATUS_OK);
+        assert_int_equal(step_with(*state, names[i], 1.0f, &norm, &diagnostic), STATUS_OK);
     }
+}
+
+/* Sums of 2^n equal gradients are exact, so that the norm is a rank's own times 2^n to the bit: its terms are added in an order of their own. */
+static void the_norm_has_the_same_bits_on_any_number_of_ranks(void **state)
+{
+    Communicator *world = *state, *single = communicator_alone();
+    Diagnostic diagnostic = {0};
+    double norm, alone;
+    int32_t size = communicator_size(world);
+    must(step_with(world, NULL, 0, &norm, &diagnostic), &diagnostic);
+    must(step_with(single, NULL, 0, &alone, &diagnostic), &diagnostic);
+    if ((size & (size - 1)) == 0)
+        assert_true(norm == size * alone);
+    else
+        assert_true(fabs(norm - size * alone) < 1e-5 * norm);
+    communicator_close(&single);
 }
 
 /* Else the others would wait for its weights. */
@@ -272,6 +289,7 @@ int main(void)
         cmocka_unit_test(also_with_a_cosine_schedule_and_label_smoothing),
         cmocka_unit_test(also_where_parts_thaw),
         cmocka_unit_test(a_gradient_that_is_not_finite_is_named_by_all_ranks_and_changes_nothing),
+        cmocka_unit_test(the_norm_has_the_same_bits_on_any_number_of_ranks),
         cmocka_unit_test(a_rank_that_could_not_sum_stops_all),
         cmocka_unit_test(moments_are_shared_out),
         cmocka_unit_test(moments_of_all_ranks_are_read_in_the_order_of_the_layout),
