@@ -14,6 +14,7 @@ typedef struct AlignedPieces {
     Int32Array token_index;    /* token of each piece */
     Int32Array labels;         /* label id or TOKEN_LABEL_IGNORED */
     int64_t zero_piece_tokens; /* tokens that gave no piece */
+    WordpieceOutput encoded;   /* memory of align_tokens, kept for the next time */
 } AlignedPieces;
 void aligned_pieces_clear(AlignedPieces *pieces);
 void aligned_pieces_free(AlignedPieces *pieces);

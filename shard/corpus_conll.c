@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "shard/corpus_internal.h"
-#include "shard/corpus_layout.h"
 
 typedef struct ConllSource {
     CorpusLines lines;
@@ -65,6 +64,13 @@ static void conll_start(CorpusReader *part, const CorpusRange *range)
     ConllSource *source = part->source;
     source->document_pending = true;
     corpus_lines_seek(&source->lines, range->begin, range->end, range->lines_before);
+}
+
+static const CorpusLayout *conll_read(CorpusReader *part, const CorpusRange *range, size_t slack, Text *bytes)
+{
+    const ConllSource *source = part->source;
+    bool plain = source->layout.weight_index < 0 && corpus_lines_read(&source->lines, range->begin, range->end, slack, bytes);
+    return plain ? &source->layout : NULL;
 }
 
 /* Is this line readable at all? *usable = false: it was reported, go on with the next. */
@@ -227,4 +233,4 @@ static Status conll_next(CorpusReader *reader, bool *more, Diagnostic *diagnosti
 }
 
 const CorpusOperations corpus_conll = {conll_open, conll_next, conll_close, conll_progress};
-const CorpusCuts corpus_conll_cuts = {conll_cut, conll_open_part, conll_start};
+const CorpusCuts corpus_conll_cuts = {conll_cut, conll_open_part, conll_start, conll_read};

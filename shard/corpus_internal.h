@@ -4,6 +4,7 @@
 
 #include "core/io/json.h"
 #include "shard/corpus.h"
+#include "shard/corpus_layout.h"
 #include "shard/corpus_lines.h"
 #include "shard/corpus_ranges.h"
 
@@ -22,6 +23,7 @@ typedef struct CorpusCuts {
     CorpusCut (*cut)(CorpusReader *reader, uint64_t size_bytes, uint64_t limit_bytes, bool documents, CorpusRange *range);
     void (*open_part)(CorpusReader *part, const CorpusReader *reader);
     void (*start)(CorpusReader *part, const CorpusRange *range);
+    const CorpusLayout *(*read)(CorpusReader *part, const CorpusRange *range, size_t slack, Text *bytes);
 } CorpusCuts;
 extern const CorpusCuts corpus_conll_cuts;
 

@@ -71,6 +71,22 @@ Status corpus_lines_fill(CorpusLines *lines, Diagnostic *diagnostic)
     return STATUS_OK;
 }
 
+bool corpus_lines_read(const CorpusLines *lines, uint64_t begin, uint64_t end, size_t slack, Text *bytes)
+{
+    size_t size = (size_t)(end - begin);
+    text_clear(bytes);
+    text_reserve(bytes, size + slack);
+    while (bytes->size < size) {
+        ssize_t count = pread(lines->file, bytes->bytes + bytes->size, size - bytes->size, (off_t)(begin + bytes->size));
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count <= 0)
+            return false;
+        bytes->size += (size_t)count;
+    }
+    return true;
+}
+
 /* bytes: [size], and room for a terminator. */
 static void line_finish(CorpusLines *lines, char *bytes, size_t size, CorpusLine *line)
 {

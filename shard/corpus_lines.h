@@ -42,6 +42,9 @@ NODISCARD Status corpus_lines_fill(CorpusLines *lines, Diagnostic *diagnostic);
 /* *more = false at the end. */
 NODISCARD Status corpus_lines_next(CorpusLines *lines, CorpusLine *line, bool *more, Diagnostic *diagnostic);
 
+/* The file's bytes [begin, end) as they are, with room for `slack` more and a terminator. False: they cannot be read. */
+bool corpus_lines_read(const CorpusLines *lines, uint64_t begin, uint64_t end, size_t slack, Text *bytes);
+
 bool corpus_line_is_blank(const CorpusLine *line); /* nothing but spaces and TABs */
 bool corpus_line_is_plain(const CorpusLine *line); /* nothing but ASCII, without NUL and carriage returns */
 /* Offset of the first byte that is not valid UTF-8 (NUL counts as such), or -1. */

@@ -5,7 +5,6 @@
 
 #include "core/base/log.h"
 #include "shard/corpus_internal.h"
-#include "shard/corpus_layout.h"
 
 /* Unread bytes of the buffer, after reading on if there were none. 0: the end, or the file cannot be read on (*failed). */
 static size_t available(CorpusLines *lines, bool *failed)
@@ -143,6 +142,11 @@ void corpus_reader_open_part(CorpusReader **part, const CorpusReader *reader)
 void corpus_reader_start(CorpusReader *part, const CorpusRange *range)
 {
     cuts_of(part)->start(part, range);
+}
+
+const CorpusLayout *corpus_reader_read(CorpusReader *part, const CorpusRange *range, size_t slack, Text *bytes)
+{
+    return cuts_of(part)->read(part, range, slack, bytes);
 }
 
 void corpus_reader_keep_warnings(CorpusReader *reader)

@@ -5,6 +5,7 @@
 #define NERSWEEP_SHARD_CORPUS_RANGES_H
 
 #include "shard/corpus.h"
+#include "shard/corpus_layout.h"
 
 typedef struct CorpusRange {
     uint64_t begin, end; /* bytes of the file */
@@ -35,6 +36,10 @@ CorpusCut corpus_reader_cut(CorpusReader *reader, uint64_t size_bytes, uint64_t 
 void corpus_reader_open_part(CorpusReader **part, const CorpusReader *reader);
 /* The part's next sentences are those of the range. */
 void corpus_reader_start(CorpusReader *part, const CorpusRange *range);
+
+/* All bytes of the range at once, with room for `slack` more, and how its lines are laid out. NULL: the lines have more than a token and a
+ * label, or the file cannot be read on, which the part's reader will say. */
+const CorpusLayout *corpus_reader_read(CorpusReader *part, const CorpusRange *range, size_t slack, Text *bytes);
 
 void corpus_reader_keep_warnings(CorpusReader *reader);
 /* What was kept since the last time. */

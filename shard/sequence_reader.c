@@ -284,9 +284,45 @@ Status sequence_reader_take(SequenceReader *reader, size_t size_bytes, SequenceP
     return status;
 }
 
+/* The sentences that a scan has found, as sequences. */
+static void sequences_take(const SequenceReader *reader, const ConllScan *scan, SequenceBatch *batch)
+{
+    Sequence *sequence = NULL;
+    for (size_t s = 0; s < batch->sentence_starts.count; s++) {
+        int32_t first, count = sequence_batch_sentence(batch, (int32_t)s, &first);
+        if (!sequence || !reader->documents || scan->documents.items[s]) {
+            Sequence begun = {.line = batch->places.items[first].line,
+                              .weight = reader->weight,
+                              .first_token = first,
+                              .first_sentence = (int32_t)s};
+            array_push(&batch->sequences, begun);
+            sequence = &batch->sequences.items[batch->sequences.count - 1];
+        } else {
+            batch->labels.items[first] = label_after_break(batch, batch->labels.items[first - 1], batch->labels.items[first]);
+        }
+        sequence->token_count += count;
+        sequence->sentence_count++;
+    }
+}
+
+/* False: the range is to be read line by line. */
+static bool part_scan(SequencePart *part)
+{
+    const CorpusRange *range = &part->range;
+    if (part->by_lines || range->end - range->begin > CONLL_SCAN_LIMIT)
+        return false;
+    const CorpusLayout *layout = corpus_reader_read(part->reader->corpus, range, CONLL_SCAN_SLACK, &part->batch.bytes);
+    if (layout && conll_scan(&part->scan, layout, range, &part->batch)) {
+        sequences_take(part->reader, &part->scan, &part->batch);
+        return true;
+    }
+    batch_clear(&part->batch);
+    return false;
+}
+
 Status sequence_part_read(SequencePart *part, Diagnostic *diagnostic)
 {
-    if (!part->is_cut)
+    if (!part->is_cut || part_scan(part))
         return STATUS_OK;
     part->reader->ahead = NULL;
     part->reader->ahead_read = false;
@@ -312,7 +348,8 @@ size_t sequence_part_cost(const SequencePart *part)
 
 size_t sequence_part_bytes(const SequencePart *part)
 {
-    return part->batch.bytes.capacity + (part->reader ? corpus_reader_bytes(part->reader->corpus) : 0);
+    size_t ends = part->scan.ends.capacity * sizeof *part->scan.ends.items;
+    return part->batch.bytes.capacity + ends + (part->reader ? corpus_reader_bytes(part->reader->corpus) : 0);
 }
 
 void sequence_part_clear(SequencePart *part)
@@ -330,6 +367,7 @@ void sequence_part_close(SequencePart *part)
 void sequence_part_free(SequencePart *part)
 {
     sequence_part_close(part);
+    conll_scan_free(&part->scan);
     batch_free(&part->batch);
     *part = (SequencePart){0};
 }

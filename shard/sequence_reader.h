@@ -3,46 +3,16 @@
 #define NERSWEEP_SHARD_SEQUENCE_READER_H
 
 #include "core/options/options.h"
-#include "core/spans/labels.h"
+#include "shard/conll_scan.h"
 #include "shard/corpus.h"
 #include "shard/corpus_ranges.h"
+#include "shard/sequence_batch.h"
 
 enum {
-    SEQUENCE_UNLABELLED = -1,      /* in place of a label: the sources of weak labels do not agree on it */
     SEQUENCE_BATCH_TOKENS = 8192,  /* a batch with as many is full; one sequence may be longer */
     SEQUENCE_PART_LIMIT = 4 << 20, /* over it without a border the file is read by one thread */
     SEQUENCE_PART_BYTES = 1 << 16, /* of a file that can be cut: as many make a batch, of some thousand tokens */
 };
-
-typedef struct TokenPlace {
-    int64_t line;
-    int32_t label_column;
-} TokenPlace;
-
-typedef struct Sequence {
-    int64_t line;
-    float weight;                           /* a document's is the mean over its tokens */
-    int32_t first_token, token_count;       /* in the batch */
-    int32_t first_sentence, sentence_count; /* in the batch */
-} Sequence;
-
-typedef ARRAY(uint32_t) Uint32Array;
-
-/* All arrays but the last three: by token of the batch. */
-typedef struct SequenceBatch {
-    Text bytes; /* the tokens' texts, each terminated */
-    Uint32Array text_offsets, text_sizes;
-    Int32Array
-        labels; /* in names, or SEQUENCE_UNLABELLED. Where an I- in a document goes on after a sentence's end, it reads B-: no
-                                  span is in two sentences */
-    Int32Array labels_written; /* as the file has them */
-    ARRAY(TokenPlace) places;
-    Int32Array sentence_starts; /* [sentences] first token of each */
-    ARRAY(Sequence) sequences;
-    LabelSet *names;
-} SequenceBatch;
-/* Tokens [*first, *first + count) of the batch are sentence `index` of the batch. */
-int32_t sequence_batch_sentence(const SequenceBatch *batch, int32_t index, int32_t *first);
 
 /* What is read as one corpus: a file, or several with weak labels for the same tokens. */
 typedef struct SequenceFiles {
@@ -69,6 +39,8 @@ typedef struct SequencePart {
     CorpusRange range;
     CorpusWarning warning;
     bool is_cut;            /* the batch is not yet read from the range */
+    bool by_lines;          /* for tests: read line by line even what can be scanned */
+    ConllScan scan;         /* memory of the last one, kept for the next */
     SequenceReader *reader; /* of ranges, or NULL; kept for the next one */
 } SequencePart;
 /* One thread at a time, in the order of the input. The part stays empty at the end: *more = false. After an error it has what was read

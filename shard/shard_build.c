@@ -33,7 +33,8 @@ typedef struct BuildSlot {
     WindowArray windows;
     Int32Array gold, token_labels;          /* of one sequence */
     Int32Array gold_of_name, label_of_name; /* [names of the batch] */
-    Strings texts, labels;                  /* of one sequence, or sentence */
+    int32_t outside;                        /* gold label of tokens that have none */
+    Strings texts;                          /* of one sequence */
     Sizes sizes;
 } BuildSlot;
 
@@ -76,7 +77,6 @@ static void slot_free(BuildSlot *slot)
     array_free(&slot->gold_of_name);
     array_free(&slot->label_of_name);
     array_free(&slot->texts);
-    array_free(&slot->labels);
     array_free(&slot->sizes);
     *slot = (BuildSlot){0};
 }
@@ -443,18 +443,9 @@ static Status violation_fail(const Pass *pass, const BuildSlot *slot, Diagnostic
  * spelt as different files spell them. */
 static void scheme_check(const Pass *pass, BuildSlot *slot)
 {
-    const SequenceBatch *batch = &slot->part.batch;
     slot->violation = -1;
-    if (pass->builder->inputs.items[pass->input].kind == SHARD_WEAK)
-        return;
-    for (size_t s = 0; s < batch->sentence_starts.count && slot->violation < 0; s++) {
-        int32_t first, count = sequence_batch_sentence(batch, (int32_t)s, &first);
-        slot->labels.count = 0;
-        for (int32_t i = first; i < first + count; i++)
-            array_push(&slot->labels, label_set_name(batch->names, batch->labels_written.items[i]));
-        int32_t violation = scheme_first_violation(pass->builder->metadata.scheme, slot->labels.items, count);
-        slot->violation = violation < 0 ? -1 : first + violation;
-    }
+    if (pass->builder->inputs.items[pass->input].kind != SHARD_WEAK)
+        slot->violation = survey_first_violation(pass->builder->metadata.scheme, &slot->part.batch);
 }
 
 /* In a strict build, where the sequence is reached: which of two errors is told does not depend on where batches end. */
@@ -500,25 +491,50 @@ static void counts_take(const Builder *builder, BuildSlot *slot, const Sequence 
         counts->unlabelled_tokens += slot->part.batch.labels.items[i] == SEQUENCE_UNLABELLED;
 }
 
+/* The first token of a sequence whose label the first pass has not seen. */
+static Status label_is_new(const Pass *pass, const BuildSlot *slot, const Sequence *sequence, Diagnostic *diagnostic)
+{
+    const SequenceBatch *batch = &slot->part.batch;
+    int32_t i = 0;
+    while (slot->gold.items[i] >= 0)
+        i++;
+    int32_t token = sequence->first_token + i, name = batch->labels.items[token];
+    return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, input_path(pass), (long)batch->places.items[token].line,
+                   batch->places.items[token].label_column, "the file was changed while it was read: the label \"%.64s\" is new",
+                   name < 0 ? "O" : label_set_name(batch->names, name));
+}
+
 /* Tokens and labels of one sequence as aligning and the store want them. */
 static Status sequence_take(const Pass *pass, BuildSlot *slot, const Sequence *sequence, Diagnostic *diagnostic)
 {
     const SequenceBatch *batch = &slot->part.batch;
-    int32_t outside = label_set_find(pass->builder->metadata.all_labels, "O");
-    slot->texts.count = slot->sizes.count = slot->gold.count = slot->token_labels.count = 0;
-    for (int32_t i = sequence->first_token; i < sequence->first_token + sequence->token_count; i++) {
-        int32_t name = batch->labels.items[i];
-        array_push(&slot->texts, batch->bytes.bytes + batch->text_offsets.items[i]);
-        array_push(&slot->sizes, batch->text_sizes.items[i]);
-        array_push(&slot->gold, name < 0 ? outside : slot->gold_of_name.items[name]);
-        array_push(&slot->token_labels, name < 0 ? -1 : slot->label_of_name.items[name]);
-        if (slot->gold.items[slot->gold.count - 1] < 0)
-            return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, input_path(pass), (long)batch->places.items[i].line,
-                           batch->places.items[i].label_column,
-                           "the file was changed while it was read: the label \"%.64s\" is new",
-                           name < 0 ? "O" : label_set_name(batch->names, name));
+    size_t count = (size_t)sequence->token_count, first = (size_t)sequence->first_token;
+    bool all_known = true;
+    array_reserve(&slot->texts, count);
+    array_reserve(&slot->sizes, count);
+    array_reserve(&slot->gold, count);
+    array_reserve(&slot->token_labels, count);
+    for (size_t i = 0; i < count; i++) {
+        int32_t name = batch->labels.items[first + i];
+        slot->texts.items[i] = batch->bytes.bytes + batch->text_offsets.items[first + i];
+        slot->sizes.items[i] = batch->text_sizes.items[first + i];
+        slot->gold.items[i] = name < 0 ? slot->outside : slot->gold_of_name.items[name];
+        slot->token_labels.items[i] = name < 0 ? -1 : slot->label_of_name.items[name];
+        all_known &= slot->gold.items[i] >= 0;
     }
-    return STATUS_OK;
+    return all_known ? STATUS_OK : label_is_new(pass, slot, sequence, diagnostic);
+}
+
+/* Labels of the batch as those of the store. */
+static void names_take(const ShardMetadata *metadata, BuildSlot *slot)
+{
+    const LabelSet *names = slot->part.batch.names;
+    slot->gold_of_name.count = slot->label_of_name.count = 0;
+    slot->outside = label_set_find(metadata->all_labels, "O");
+    for (int32_t name = 0; name < label_set_count(names); name++) {
+        array_push(&slot->gold_of_name, label_set_find(metadata->all_labels, label_set_name(names, name)));
+        array_push(&slot->label_of_name, label_set_find(metadata->labels, label_set_name(names, name)));
+    }
 }
 
 static Status write_work(void *context, void *worked, Diagnostic *diagnostic)
@@ -530,12 +546,8 @@ static Status write_work(void *context, void *worked, Diagnostic *diagnostic)
     const DataOptions *options = &builder->build->options;
     BuildSlot *slot = worked;
     slot->counts = (ShardCounts){0};
-    slot->gold_of_name.count = slot->label_of_name.count = 0;
     shard_records_clear(&slot->records);
-    for (int32_t name = 0; name < label_set_count(slot->part.batch.names); name++) {
-        array_push(&slot->gold_of_name, label_set_find(metadata->all_labels, label_set_name(slot->part.batch.names, name)));
-        array_push(&slot->label_of_name, label_set_find(metadata->labels, label_set_name(slot->part.batch.names, name)));
-    }
+    names_take(metadata, slot);
     scheme_check(pass, slot);
     for (size_t s = 0; s < slot->part.batch.sequences.count; s++) {
         const Sequence *sequence = &slot->part.batch.sequences.items[s];

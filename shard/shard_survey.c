@@ -56,27 +56,52 @@ out:
 
 typedef ARRAY(const char *) Strings;
 
+/* The label texts of a batch, taken apart once. The caller frees them. */
+static SchemeLabel *names_split(const SequenceBatch *batch)
+{
+    int32_t count = label_set_count(batch->names);
+    SchemeLabel *names = memory_allocate((size_t)count + 1, sizeof *names);
+    for (int32_t id = 0; id < count; id++)
+        names[id] = scheme_label(label_set_name(batch->names, id));
+    return names;
+}
+
+int32_t survey_first_violation(LabelScheme scheme, const SequenceBatch *batch)
+{
+    SchemeLabel *names = names_split(batch);
+    int32_t violation = -1;
+    for (size_t s = 0; s < batch->sentence_starts.count && violation < 0; s++) {
+        int32_t first, count = sequence_batch_sentence(batch, (int32_t)s, &first);
+        int32_t found = scheme_first_violation_of_ids(scheme, names, batch->labels_written.items + first, count);
+        violation = found < 0 ? -1 : first + found;
+    }
+    free(names);
+    return violation;
+}
+
 Status input_survey_add(InputSurvey *survey, const SequenceBatch *batch, bool labels_only, int64_t first_sentence, const char *path,
                         Diagnostic *diagnostic)
 {
-    Strings labels = {0}, texts = {0};
+    Strings texts = {0};
     if (!survey->labels)
         survey->labels = label_set_create();
     Status status = labels_add(survey->labels, batch, path, diagnostic);
-    for (size_t s = 0; status == STATUS_OK && !labels_only && s < batch->sentence_starts.count; s++) {
+    if (status != STATUS_OK || labels_only)
+        return status;
+    SchemeLabel *names = names_split(batch);
+    for (size_t s = 0; s < batch->sentence_starts.count; s++) {
         int32_t first, count = sequence_batch_sentence(batch, (int32_t)s, &first);
-        labels.count = texts.count = 0;
-        for (int32_t i = first; i < first + count; i++) {
-            array_push(&labels, label_set_name(batch->names, batch->labels_written.items[i]));
+        scheme_guess_add_ids(&survey->guess, names, batch->labels_written.items + first, count);
+        if (!survey_samples(first_sentence + (int64_t)s))
+            continue;
+        texts.count = 0;
+        for (int32_t i = first; i < first + count; i++)
             array_push(&texts, batch->bytes.bytes + batch->text_offsets.items[i]);
-        }
-        scheme_guess_add(&survey->guess, labels.items, count);
-        if (survey_samples(first_sentence + (int64_t)s))
-            words_agreement_add(&survey->agreement, texts.items, count);
+        words_agreement_add(&survey->agreement, texts.items, count);
     }
-    array_free(&labels);
+    free(names);
     array_free(&texts);
-    return status;
+    return STATUS_OK;
 }
 
 void survey_casing_add(CasingCounts *counts, const SequenceBatch *batch, int64_t first_sentence)

@@ -23,6 +23,8 @@ bool survey_samples(int64_t index);
 /* Adds a batch. first_sentence: index in the input of its first sentence. path: for the place of what is no label. */
 NODISCARD Status input_survey_add(InputSurvey *survey, const SequenceBatch *batch, bool labels_only, int64_t first_sentence,
                                   const char *path, Diagnostic *diagnostic);
+/* The first token of the batch whose label the scheme does not allow as it is written, or -1. No label is missing. */
+int32_t survey_first_violation(LabelScheme scheme, const SequenceBatch *batch);
 /* Adds what another survey found, casing too. */
 void input_survey_join(InputSurvey *survey, const InputSurvey *other);
 /* Capitalised words of the sampled sentences of a batch. */

@@ -46,6 +46,9 @@ NODISCARD Status wordpiece_encode_text(const Wordpiece *wordpiece, const char *t
 /* Appends the pieces of one pre-split token (HF is_split_into_words=True): all get word_id; offsets are relative to the token. May append none. */
 NODISCARD Status wordpiece_encode_token(const Wordpiece *wordpiece, const char *token, size_t size, int32_t word_id,
                                         WordpieceOutput *output, Diagnostic *diagnostic);
+/* The same for tokens [n], which have the word_ids from first_word_id on. After an error, the pieces of those before it are there. */
+NODISCARD Status wordpiece_encode_tokens(const Wordpiece *wordpiece, const char *const *tokens, const size_t *sizes, int32_t n,
+                                         int32_t first_word_id, WordpieceOutput *output, Diagnostic *diagnostic);
 
 /* The same with a cache of the pieces of words that are not in the vocabulary as a whole. What comes out never depends on what is in the
  * cache. For one thread; the Wordpiece must outlive it. */

@@ -4,6 +4,8 @@
 
 #include "shard/wordpiece_internal.h"
 
+enum { TOKENS_AT_ONCE = 32 };
+
 struct WordpieceEncoder {
     const Wordpiece *wordpiece;
     WordCache cache;
@@ -241,29 +243,35 @@ static bool is_letters(const Wordpiece *wordpiece, const uint8_t *text, int32_t 
     return true;
 }
 
-/* A short text that is one word of ASCII: tokens of a corpus mostly are. False: it may be something else, and nothing is done. */
-static bool put_short(Encoding *encoding)
+/* A short text that may be one word of ASCII: tokens of a corpus mostly are. False: it is something else. */
+static inline bool short_start(const Wordpiece *wordpiece, const uint8_t *text, size_t size, WordStart *start)
 {
-    const Wordpiece *wordpiece = encoding->wordpiece;
-    if (encoding->size == 0 || encoding->size > WORD_KEY_BYTES)
+    if (size == 0 || size > WORD_KEY_BYTES)
         return false;
-    int32_t size = (int32_t)encoding->size;
-    WordKey key = word_key_within(encoding->text, size);
+    WordKey key = word_key_within(text, (int32_t)size);
     if (!word_key_is_ascii(key))
         return false;
     if (wordpiece->tables.lowercase)
         key = word_key_lower(key);
+    *start = (WordStart){key, word_table_place(&wordpiece->words, word_key_hash(key)), (int32_t)size};
+    return true;
+}
+
+/* False: it is not one word, and nothing is done. */
+static inline bool put_short(Encoding *encoding, const WordStart *start)
+{
+    const Wordpiece *wordpiece = encoding->wordpiece;
     encoding_reserve(encoding, WORD_KEY_BYTES);
-    const WordSlot *slot = word_table_find(&wordpiece->words, key, word_table_place(&wordpiece->words, word_key_hash(key)));
-    if (slot && word_slot_end(slot->pieces[0]) == size) { /* a NUL at its end is not seen in the key */
-        encoding_put(encoding, word_slot_id(slot->pieces[0]), 0, size);
+    const WordSlot *slot = word_table_find(&wordpiece->words, start->key, start->place);
+    if (slot && word_slot_end(slot->pieces[0]) == start->size) { /* a NUL at its end is not seen in the key */
+        encoding_put(encoding, word_slot_id(slot->pieces[0]), 0, start->size);
         return true;
     }
-    if (!is_letters(wordpiece, encoding->text, size))
+    if (!is_letters(wordpiece, encoding->text, start->size))
         return false;
     uint8_t bytes[WORD_KEY_BYTES];
-    memcpy(bytes, &key, sizeof bytes);
-    put_uncommon(encoding, bytes, size, 0);
+    memcpy(bytes, &start->key, sizeof bytes);
+    put_uncommon(encoding, bytes, start->size, 0);
     return true;
 }
 
@@ -295,7 +303,9 @@ out:
 
 static Status encode(Encoding encoding, Diagnostic *diagnostic)
 {
-    return put_short(&encoding) ? STATUS_OK : encode_scans(&encoding, diagnostic);
+    WordStart start;
+    bool is_short = short_start(encoding.wordpiece, encoding.text, encoding.size, &start) && put_short(&encoding, &start);
+    return is_short ? STATUS_OK : encode_scans(&encoding, diagnostic);
 }
 
 Status wordpiece_encode_text(const Wordpiece *wordpiece, const char *text, size_t size, WordpieceOutput *output,
@@ -308,6 +318,37 @@ Status wordpiece_encode_token(const Wordpiece *wordpiece, const char *token, siz
                               Diagnostic *diagnostic)
 {
     return encode((Encoding){wordpiece, NULL, output, (const uint8_t *)token, size, word_id, 0}, diagnostic);
+}
+
+/* As find_starts: the places of some tokens are fetched before the first is needed. */
+static Status encode_some(const Wordpiece *wordpiece, const char *const *tokens, const size_t *sizes, int32_t n,
+                          int32_t first_word_id, WordpieceOutput *output, Diagnostic *diagnostic)
+{
+    WordStart starts[TOKENS_AT_ONCE];
+    bool is_short[TOKENS_AT_ONCE];
+    Status status = STATUS_OK;
+    for (int32_t i = 0; i < n; i++) {
+        is_short[i] = short_start(wordpiece, (const uint8_t *)tokens[i], sizes[i], &starts[i]);
+        if (is_short[i])
+            __builtin_prefetch(&wordpiece->words.slots[starts[i].place]);
+    }
+    for (int32_t i = 0; i < n && status == STATUS_OK; i++) {
+        Encoding encoding = {wordpiece, NULL, output, (const uint8_t *)tokens[i], sizes[i], first_word_id + i, 0};
+        if (!is_short[i] || !put_short(&encoding, &starts[i]))
+            status = encode_scans(&encoding, diagnostic);
+    }
+    return status;
+}
+
+Status wordpiece_encode_tokens(const Wordpiece *wordpiece, const char *const *tokens, const size_t *sizes, int32_t n,
+                               int32_t first_word_id, WordpieceOutput *output, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    for (int32_t done = 0, some; done < n && status == STATUS_OK; done += some) {
+        some = n - done < TOKENS_AT_ONCE ? n - done : TOKENS_AT_ONCE;
+        status = encode_some(wordpiece, tokens + done, sizes + done, some, first_word_id + done, output, diagnostic);
+    }
+    return status;
 }
 
 /* ---- with a cache ---- */

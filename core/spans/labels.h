@@ -80,6 +80,13 @@ void spans_extract_strict(const LabelTable *table, LabelScheme scheme, const int
 NODISCARD Status spans_to_labels(LabelScheme scheme, const Span *spans, size_t span_count, const char *const *type_names, int32_t n,
                                  bool merge_adjacent, LabelSet *set, int32_t *labels, Diagnostic *diagnostic);
 
+/* A label as schemes look at it. `valid` false: no label at all. `mapped`: written with L or U. parts.type points into the label's text. */
+typedef struct SchemeLabel {
+    bool valid, mapped;
+    LabelParts parts;
+} SchemeLabel;
+SchemeLabel scheme_label(const char *label);
+
 /* The scheme that a set of labels and transitions fits: counts are taken from sentences by scheme_guess_add. */
 typedef struct SchemeGuess {
     uint64_t sentences;
@@ -88,12 +95,16 @@ typedef struct SchemeGuess {
     bool seen_l_or_u;
 } SchemeGuess;
 void scheme_guess_add(SchemeGuess *guess, const char *const *labels, int32_t n);
+/* The same for labels that were taken apart once: names by id, labels: [n] ids. */
+void scheme_guess_add_ids(SchemeGuess *guess, const SchemeLabel *names, const int32_t *labels, int32_t n);
 /* The strictest scheme without violations (order: BILOU/IOBES, IOB2, IOE2, IOB1, IOE1, IO). When all have some: IOB2 if B- is seen and
  * neither E- nor S- is, else the scheme with the fewest. Nothing but O: IOB2. */
 LabelScheme scheme_guess_result(const SchemeGuess *guess);
 /* Index of the first token whose label the scheme does not allow between its neighbours, or -1. In IOE2, IOBES and BILOU that may be
  * the token whose span is not closed after it. */
 int32_t scheme_first_violation(LabelScheme scheme, const char *const *labels, int32_t n);
+/* The same for labels that were taken apart once: names by id, labels: [n] ids. */
+int32_t scheme_first_violation_of_ids(LabelScheme scheme, const SchemeLabel *names, const int32_t *labels, int32_t n);
 /* Likewise the first one at or after token `from`. */
 int32_t scheme_next_violation(LabelScheme scheme, const char *const *labels, int32_t n, int32_t from);
 

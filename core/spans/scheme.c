@@ -30,40 +30,34 @@ bool label_scheme_parse(const char *name, LabelScheme *scheme)
     return true;
 }
 
-/* A label in its place. `valid` false: no label at all. `mapped`: written with L or U. */
-typedef struct Place {
-    bool valid, mapped;
-    LabelParts parts;
-} Place;
+static const SchemeLabel EDGE = {.valid = true, .parts = {.prefix = PREFIX_O, .type = ""}}; /* stands around a sentence */
 
-static Place place_at(const char *const *labels, int32_t n, int32_t index)
+SchemeLabel scheme_label(const char *label)
 {
-    Place place = {.valid = true, .parts = {.prefix = PREFIX_O, .type = ""}};
-    if (index < 0 || index >= n)
-        return place;
-    place.valid = label_split(labels[index], &place.parts);
-    place.mapped = place.valid && (labels[index][0] == 'L' || labels[index][0] == 'U');
-    return place;
+    SchemeLabel taken = {.valid = false};
+    taken.valid = label_split(label, &taken.parts);
+    taken.mapped = taken.valid && (label[0] == 'L' || label[0] == 'U');
+    return taken;
 }
 
-static bool is_outside(const Place *place)
+static bool is_outside(const SchemeLabel *place)
 {
     return place->valid && place->parts.prefix == PREFIX_O;
 }
 
-static bool in_span_of(const Place *neighbour, const Place *place)
+static bool in_span_of(const SchemeLabel *neighbour, const SchemeLabel *place)
 {
     return neighbour->valid && neighbour->parts.prefix != PREFIX_O && strcmp(neighbour->parts.type, place->parts.type) == 0;
 }
 
 /* The neighbour is of the same type and its prefix is one of the two. */
-static bool neighbour_is(const Place *neighbour, const Place *place, LabelPrefix one, LabelPrefix other)
+static bool neighbour_is(const SchemeLabel *neighbour, const SchemeLabel *place, LabelPrefix one, LabelPrefix other)
 {
     return in_span_of(neighbour, place) && (neighbour->parts.prefix == one || neighbour->parts.prefix == other);
 }
 
 /* BILOU and IOBES: what is open must have been opened before and be closed after. */
-static bool closed_scheme_allows(const Place *before, const Place *here, const Place *after)
+static bool closed_scheme_allows(const SchemeLabel *before, const SchemeLabel *here, const SchemeLabel *after)
 {
     bool opened = neighbour_is(before, here, PREFIX_B, PREFIX_I);
     bool goes_on = neighbour_is(after, here, PREFIX_I, PREFIX_E);
@@ -80,7 +74,7 @@ static bool closed_scheme_allows(const Place *before, const Place *here, const P
 }
 
 /* Does the scheme allow the label `here` between its neighbours? */
-static bool scheme_allows(LabelScheme scheme, const Place *before, const Place *here, const Place *after)
+static bool scheme_allows(LabelScheme scheme, const SchemeLabel *before, const SchemeLabel *here, const SchemeLabel *after)
 {
     if (!here->valid)
         return false;
@@ -151,31 +145,66 @@ int32_t scheme_first_violation(LabelScheme scheme, const char *const *labels, in
 int32_t scheme_next_violation(LabelScheme scheme, const char *const *labels, int32_t n, int32_t from)
 {
     ASSERT(scheme >= 0 && scheme < SCHEME_COUNT && from >= 0);
+    SchemeLabel before = from > 0 && from < n ? scheme_label(labels[from - 1]) : EDGE;
+    SchemeLabel here = from < n ? scheme_label(labels[from]) : EDGE;
     for (int32_t i = from; i < n; i++) {
-        Place here = place_at(labels, n, i);
-        if (is_outside(&here))
-            continue; /* most tokens, and allowed everywhere */
-        Place before = place_at(labels, n, i - 1), after = place_at(labels, n, i + 1);
+        SchemeLabel after = i + 1 < n ? scheme_label(labels[i + 1]) : EDGE;
         if (!scheme_allows(scheme, &before, &here, &after))
+            return i;
+        before = here;
+        here = after;
+    }
+    return -1;
+}
+
+int32_t scheme_first_violation_of_ids(LabelScheme scheme, const SchemeLabel *names, const int32_t *labels, int32_t n)
+{
+    ASSERT(scheme >= 0 && scheme < SCHEME_COUNT);
+    for (int32_t i = 0; i < n; i++) {
+        const SchemeLabel *here = &names[labels[i]];
+        if (is_outside(here))
+            continue; /* most tokens, and allowed everywhere */
+        if (!scheme_allows(scheme, i > 0 ? &names[labels[i - 1]] : &EDGE, here, i + 1 < n ? &names[labels[i + 1]] : &EDGE))
             return i;
     }
     return -1;
 }
 
+static void guess_add(SchemeGuess *guess, const SchemeLabel *before, const SchemeLabel *here, const SchemeLabel *after)
+{
+    if (here->valid)
+        guess->prefix_seen[here->parts.prefix]++;
+    if (is_outside(here))
+        return;
+    guess->seen_l_or_u |= here->mapped;
+    for (int scheme = 0; scheme < SCHEME_COUNT; scheme++)
+        guess->invalid[scheme] += !scheme_allows((LabelScheme)scheme, before, here, after);
+}
+
 void scheme_guess_add(SchemeGuess *guess, const char *const *labels, int32_t n)
 {
     guess->sentences++;
+    SchemeLabel before = EDGE, here = n > 0 ? scheme_label(labels[0]) : EDGE;
     for (int32_t i = 0; i < n; i++) {
-        Place here = place_at(labels, n, i);
-        if (here.valid)
-            guess->prefix_seen[here.parts.prefix]++;
-        if (is_outside(&here))
-            continue;
-        Place before = place_at(labels, n, i - 1), after = place_at(labels, n, i + 1);
-        guess->seen_l_or_u |= here.mapped;
-        for (int scheme = 0; scheme < SCHEME_COUNT; scheme++)
-            guess->invalid[scheme] += !scheme_allows((LabelScheme)scheme, &before, &here, &after);
+        SchemeLabel after = i + 1 < n ? scheme_label(labels[i + 1]) : EDGE;
+        guess_add(guess, &before, &here, &after);
+        before = here;
+        here = after;
     }
+}
+
+void scheme_guess_add_ids(SchemeGuess *guess, const SchemeLabel *names, const int32_t *labels, int32_t n)
+{
+    uint64_t outside_count = 0;
+    guess->sentences++;
+    for (int32_t i = 0; i < n; i++) {
+        const SchemeLabel *here = &names[labels[i]];
+        if (is_outside(here))
+            outside_count++;
+        else
+            guess_add(guess, i > 0 ? &names[labels[i - 1]] : &EDGE, here, i + 1 < n ? &names[labels[i + 1]] : &EDGE);
+    }
+    guess->prefix_seen[PREFIX_O] += outside_count;
 }
 
 LabelScheme scheme_guess_result(const SchemeGuess *guess)
