@@ -312,12 +312,12 @@ static bool part_scan(SequencePart *part)
     if (part->by_lines || range->end - range->begin > CONLL_SCAN_LIMIT)
         return false;
     const CorpusLayout *layout = corpus_reader_read(part->reader->corpus, range, CONLL_SCAN_SLACK, &part->batch.bytes);
-    if (layout && conll_scan(&part->scan, layout, range, &part->batch)) {
+    part->scanned = layout && conll_scan(&part->scan, layout, range, &part->batch);
+    if (part->scanned)
         sequences_take(part->reader, &part->scan, &part->batch);
-        return true;
-    }
-    batch_clear(&part->batch);
-    return false;
+    else
+        batch_clear(&part->batch);
+    return part->scanned;
 }
 
 Status sequence_part_read(SequencePart *part, Diagnostic *diagnostic)
@@ -354,7 +354,7 @@ size_t sequence_part_bytes(const SequencePart *part)
 
 void sequence_part_clear(SequencePart *part)
 {
-    part->is_cut = false;
+    part->is_cut = part->scanned = false;
     part->warning = (CorpusWarning){0};
     batch_clear(&part->batch);
 }

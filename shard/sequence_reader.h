@@ -39,6 +39,7 @@ typedef struct SequencePart {
     CorpusRange range;
     CorpusWarning warning;
     bool is_cut;            /* the batch is not yet read from the range */
+    bool scanned;           /* the batch is what a scan of the range found */
     bool by_lines;          /* for tests: read line by line even what can be scanned */
     ConllScan scan;         /* memory of the last one, kept for the next */
     SequenceReader *reader; /* of ranges, or NULL; kept for the next one */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/philox.h"
 #include "reading.h"
 #include "shard/sequence_reader.h"
 #include "support.h"
@@ -135,23 +136,30 @@ static void a_file_without_borders_is_read_by_one(void **state)
 
 /* ---- as sequences ---- */
 
-/* The sequences of a file, taken in parts of so many bytes. */
-static char *sequences_of(const char *path, CorpusOptions options, bool documents, size_t size_bytes, int *parts)
+typedef struct PartCounts {
+    int parts, scanned;
+} PartCounts;
+
+/* The sequences of a file, taken in parts of so many bytes. by_lines: without a scan. */
+static char *sequences_of(const char *path, CorpusOptions options, bool documents, size_t size_bytes, bool by_lines,
+                          PartCounts *counts)
 {
     SequenceReader *reader = NULL;
-    SequencePart part = {0};
+    SequencePart part = {.by_lines = by_lines};
     Diagnostic diagnostic = {0};
     Text text = {0};
     bool more = true;
     SequenceFiles files = {.paths = &path, .path_count = 1, .weight = 0.5f, .weight_columns = true};
     must(sequence_reader_open(&reader, &files, options, documents, &diagnostic), &diagnostic);
     Status status = STATUS_OK;
-    for (*parts = 0; status == STATUS_OK; ++*parts) {
+    *counts = (PartCounts){0};
+    for (; status == STATUS_OK; counts->parts++) {
         status = sequence_reader_take(reader, size_bytes, &part, &more, &diagnostic);
         if (!more)
             break;
         if (status == STATUS_OK)
             status = sequence_part_read(&part, &diagnostic);
+        counts->scanned += part.scanned;
         const SequenceBatch *batch = &part.batch;
         for (size_t s = 0; s < batch->sequences.count; s++) {
             const Sequence *sequence = &batch->sequences.items[s];
@@ -176,15 +184,17 @@ static void parts_of_any_size_have_the_same_sequences(void **state)
 {
     for (size_t i = 0; i < sizeof VARIANTS / sizeof *VARIANTS; i++)
         for (int documents = 0; documents < 2; documents++) {
-            int parts, most = 0;
+            int most = 0;
+            PartCounts counts;
             char *path = scratch_write(*state, "corpus.conll", VARIANTS[i]);
             CorpusOptions options = {.format = CORPUS_CONLL};
-            char *whole = sequences_of(path, options, documents, SIZE_MAX, &parts);
-            assert_true(parts <= 1);
+            char *whole = sequences_of(path, options, documents, SIZE_MAX, true, &counts);
+            assert_true(counts.parts <= 1 && counts.scanned == 0);
             for (size_t size = 1; size <= strlen(VARIANTS[i]); size++) {
-                char *cut = sequences_of(path, options, documents, size, &parts);
+                char *cut = sequences_of(path, options, documents, size, false, &counts);
                 assert_string_equal(cut, whole);
-                most = parts > most ? parts : most;
+                most = counts.parts > most ? counts.parts : most;
+                assert_true(i > 1 || counts.scanned == counts.parts);
                 free(cut);
             }
             if (i == 9) /* documents of two sentences and one */
@@ -192,6 +202,85 @@ static void parts_of_any_size_have_the_same_sequences(void **state)
             free(whole);
             free(path);
         }
+}
+
+/* ---- scans ---- */
+
+static const char *const PLAIN_PIECES[] = {"a",
+                                           "word",
+                                           "sixteen bytes ok",
+                                           "\xC3\xA9t\xC3\xA9",
+                                           "-",
+                                           "#",
+                                           "-x",
+                                           "O",
+                                           "B-X",
+                                           "I-X",
+                                           "I-Y",
+                                           "B-A-LABEL-OF-MORE-BYTES",
+                                           "\n\n",
+                                           "\n",
+                                           "\t",
+                                           "\tO\n",
+                                           "\tB-X\n",
+                                           "\tI-X\n",
+                                           "# ",
+                                           " ",
+                                           "-DOCSTART-",
+                                           "\n\n-DOCSTART-\tO\n\n",
+                                           "\r\n",
+                                           "\tI-A-LABEL-OF-MORE-BYTES\n"};
+static const char *const OTHER_PIECES[] = {"\r", "\xFF", "\xC3", "  ", "\t\t", "\n \n", "\n\t\n", "\xEF\xBB\xBF", "#\n", "\r\r\n"};
+
+/* Lines of two or three columns, most of them right, drawn from a number. */
+static void corpus_draw(uint32_t seed, Text *text)
+{
+    enum { PLAIN = sizeof PLAIN_PIECES / sizeof *PLAIN_PIECES, OTHER = sizeof OTHER_PIECES / sizeof *OTHER_PIECES };
+    PhiloxKey key = philox_key(17, RANDOM_INIT, 0);
+    bool wild = seed % 4 == 3, spaces = seed % 8 == 5, returns = seed % 16 == 4;
+    text_clear(text);
+    text_append(text, "", 0);
+    for (uint32_t i = 0; i < 40; i++) {
+        PhiloxBlock random = philox4x32_10(key, seed, i, 0, 0);
+        const char *token = PLAIN_PIECES[random.word[0] % 7], *label = PLAIN_PIECES[7 + random.word[1] % 5];
+        if (random.word[2] % 5 == 0)
+            text_append_string(text, random.word[3] % 3 ? "\n" : random.word[3] % 5 ? "# a comment\n" : "\n-DOCSTART-\tO\n\n");
+        if (wild && random.word[3] % 16 == 0)
+            text_append_string(text,
+                               random.word[3] % 32 ? PLAIN_PIECES[random.word[2] % PLAIN] : OTHER_PIECES[random.word[2] % OTHER]);
+        text_format(text, "%s%s%s%s%s", token, spaces ? " " : "\t",
+                    seed % 3 ? ""
+                    : spaces ? "x "
+                             : "x\t",
+                    label, returns ? "\r\n" : "\n");
+    }
+}
+
+/* A scan finds what a reader finds, or leaves the range to it. */
+static void scans_find_what_readers_find(void **state)
+{
+    Text text = {0};
+    int64_t parts = 0, scanned = 0, failed = 0;
+    for (uint32_t seed = 0; seed < 2000; seed++) {
+        corpus_draw(seed, &text);
+        char *path = scratch_write(*state, "drawn.conll", text.bytes);
+        CorpusOptions options = {.format = CORPUS_CONLL, .token_column = seed % 5 == 4 && seed % 3 == 0 ? 2 : 1};
+        PartCounts counts;
+        bool documents = seed % 2;
+        char *lines = sequences_of(path, options, documents, 100, true, &counts);
+        char *scans = sequences_of(path, options, documents, 100, false, &counts);
+        if (strcmp(lines, scans) != 0)
+            fail_msg("seed %u: by lines\n%s\nin scans\n%s", seed, lines, scans);
+        parts += counts.parts;
+        scanned += counts.scanned;
+        failed += strstr(scans, "drawn.conll:") != NULL;
+        free(lines);
+        free(scans);
+        free(path);
+    }
+    assert_true(scanned > parts / 2 && scanned < parts);
+    assert_true(failed > 0);
+    text_free(&text);
 }
 
 /* More than a range may have without a border, then sentences that can be cut again, and documents, which cannot. */
@@ -206,12 +295,12 @@ static void sequences_without_borders_are_the_same(void **state)
     char *path = scratch_write(*state, "marks.conll", text.bytes);
     CorpusOptions options = {.format = CORPUS_CONLL, .token_column = 2};
     for (int documents = 0; documents < 2; documents++) {
-        int parts, whole_parts;
-        char *whole = sequences_of(path, options, documents, marks * 2, &whole_parts);
-        char *cut = sequences_of(path, options, documents, 1 << 12, &parts);
+        PartCounts counts, whole_counts;
+        char *whole = sequences_of(path, options, documents, marks * 2, true, &whole_counts);
+        char *cut = sequences_of(path, options, documents, 1 << 12, false, &counts);
         assert_true(strcmp(cut, whole) == 0);
-        assert_int_equal(whole_parts, 1);
-        assert_true(parts > 20);
+        assert_int_equal(whole_counts.parts, 1);
+        assert_true(counts.parts > 20);
         free(cut);
         free(whole);
     }
@@ -222,9 +311,13 @@ static void sequences_without_borders_are_the_same(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ranges_of_any_size_read_as_the_whole_file), cmocka_unit_test(example_files_read_as_the_whole_file),
-        cmocka_unit_test(borders_at_the_end_of_a_buffer_are_found),  cmocka_unit_test(a_file_without_borders_is_read_by_one),
-        cmocka_unit_test(parts_of_any_size_have_the_same_sequences), cmocka_unit_test(sequences_without_borders_are_the_same),
+        cmocka_unit_test(ranges_of_any_size_read_as_the_whole_file),
+        cmocka_unit_test(example_files_read_as_the_whole_file),
+        cmocka_unit_test(borders_at_the_end_of_a_buffer_are_found),
+        cmocka_unit_test(a_file_without_borders_is_read_by_one),
+        cmocka_unit_test(parts_of_any_size_have_the_same_sequences),
+        cmocka_unit_test(sequences_without_borders_are_the_same),
+        cmocka_unit_test(scans_find_what_readers_find),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }
