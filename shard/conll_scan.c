@@ -121,14 +121,19 @@ static bool bytes_prepare(Text *bytes, bool first)
 
 /* ---- lines ---- */
 
-static inline int32_t label_id(Lines *lines, const char *label, uint32_t size)
+/* label: before anything is written near it, or the processor waits until it is. */
+static inline int32_t label_id(Lines *lines, char *label, uint32_t size)
 {
-    if (size > WORD_KEY_BYTES)
+    if (size > WORD_KEY_BYTES) {
+        label[size] = '\0';
         return label_set_add(lines->batch->names, label);
+    }
     WordKey key = word_key((const uint8_t *)label, (int32_t)size);
     LabelSlot *slot = &lines->labels[word_key_hash(key) >> (64 - LABEL_SLOT_BITS)];
-    if (!word_key_equal(slot->key, key))
+    if (!word_key_equal(slot->key, key)) {
+        label[size] = '\0';
         *slot = (LabelSlot){key, label_set_add(lines->batch->names, label)};
+    }
     return slot->id;
 }
 
@@ -166,11 +171,11 @@ static inline bool token_take(Lines *lines)
             return false;
     }
     uint32_t end = ends[layout->columns - 1];
-    bytes[token_end] = bytes[label_end] = '\0';
     size_t at = lines->tokens++;
+    batch->labels.items[at] = batch->labels_written.items[at] = label_id(lines, bytes + label, label_end - label);
+    bytes[token_end] = '\0';
     batch->text_offsets.items[at] = token;
     batch->text_sizes.items[at] = token_end - token;
-    batch->labels.items[at] = batch->labels_written.items[at] = label_id(lines, bytes + label, label_end - label);
     batch->places.items[at] = (TokenPlace){lines->number, (int32_t)(label - lines->start) + 1};
     lines->next += (size_t)layout->columns;
     lines->start = end + 1;
