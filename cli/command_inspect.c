@@ -81,6 +81,7 @@ static Status show_sequences(const ShardStore *store, int32_t split, const Inspe
     Status status = STATUS_OK;
     Wordpiece *wordpiece = NULL;
     LabelTable *table = NULL;
+    Arena *arena = arena_create(1 << 14);
     int64_t shown = 0, count = shard_sequence_count(store, split), first = flags->index < 0 ? 0 : flags->index;
     if (first > 0 && first >= count)
         TRY_FAIL(diagnostic, STATUS_NOT_FOUND, "--index %lld: the split has %lld sequences, counted from 0", (long long)first,
@@ -90,10 +91,12 @@ static Status show_sequences(const ShardStore *store, int32_t split, const Inspe
     if (wordpiece && strcmp(wordpiece_sha256(wordpiece), shard_store_vocab_sha256(store)) != 0)
         TRY_FAIL(diagnostic, STATUS_MISMATCH, "%s is not the vocabulary that these shards were made with", flags->vocab);
     TRY(label_table_create(&table, shard_store_all_labels(store), diagnostic));
-    SequenceView view = {.store = store, .split = split, .wordpiece = wordpiece, .table = table, .json = flags->json};
+    SequenceView view = {
+        .store = store, .split = split, .wordpiece = wordpiece, .table = table, .arena = arena, .json = flags->json};
     for (int64_t i = first; i < count && shown < flags->n; i++) {
         ShardSequence sequence;
-        TRY(shard_sequence_read(store, split, i, &sequence, diagnostic));
+        arena_reset(arena);
+        TRY(shard_sequence_read(store, split, i, arena, &sequence, diagnostic));
         if (!sequence_view_wanted(table, &sequence, flags->contains, flags->with_entities))
             continue;
         TRY(sequence_view_show(&view, i, &sequence, diagnostic));
@@ -104,6 +107,7 @@ static Status show_sequences(const ShardStore *store, int32_t split, const Inspe
         LOG_WARNING("no sequence of the split %s is like that", shard_split_name(store, split));
 out:
     label_table_destroy(&table);
+    arena_destroy(&arena);
     wordpiece_close(&wordpiece);
     return status;
 }

@@ -157,7 +157,7 @@ Status sequence_view_show(const SequenceView *view, int64_t index, const ShardSe
     Status status = STATUS_OK;
     for (int32_t i = 0; i < sequence->window_count; i++) {
         ShardWindow window;
-        TRY(shard_window_read(view->store, view->split, sequence->first_window + i, &window, diagnostic));
+        TRY(shard_window_read(view->store, view->split, sequence->first_window + i, view->arena, &window, diagnostic));
         (view->json ? print_window_json : print_window)(view, sequence, index, i, &window);
         if (ferror(stdout))
             TRY(command_flush(diagnostic));

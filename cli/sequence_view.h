@@ -10,6 +10,7 @@ typedef struct SequenceView {
     int32_t split;
     const Wordpiece *wordpiece; /* NULL: pieces are shown by their ids */
     const LabelTable *table;    /* of shard_store_all_labels */
+    Arena *arena;               /* for windows */
     bool json;
 } SequenceView;
 

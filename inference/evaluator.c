@@ -34,6 +34,7 @@ typedef struct Pass {
     SpanArray gold, predicted;
     ScoredSpanArray scored;
     Int32Array labels;
+    Arena *arena; /* of what is read for a group */
 } Pass;
 
 Status evaluation_label_table(LabelTable **table, const ShardStore *store, Diagnostic *diagnostic)
@@ -59,7 +60,7 @@ static Status part_begin(const Pass *pass, int32_t part, int64_t *sequence, Diag
     if (part == pass->options->part_count || window == window_count)
         return STATUS_OK;
     ShardWindow read;
-    Status status = shard_window_read(pass->store, pass->split, window, &read, diagnostic);
+    Status status = shard_window_read(pass->store, pass->split, window, pass->arena, &read, diagnostic);
     if (status == STATUS_OK)
         *sequence = read.sequence;
     return status;
@@ -255,6 +256,7 @@ static Status group_run(Pass *pass, int64_t first, Diagnostic *diagnostic)
     }
     pass->windows.count = pass->sequences.count = 0;
     pass->pieces = 0;
+    arena_reset(pass->arena);
     return status;
 }
 
@@ -263,7 +265,7 @@ static Status group_add(Pass *pass, const ShardSequence *sequence, Diagnostic *d
     Status status = STATUS_OK;
     for (int32_t w = 0; status == STATUS_OK && w < sequence->window_count; w++) {
         ShardWindow window;
-        status = shard_window_read(pass->store, pass->split, sequence->first_window + w, &window, diagnostic);
+        status = shard_window_read(pass->store, pass->split, sequence->first_window + w, pass->arena, &window, diagnostic);
         if (status != STATUS_OK)
             break;
         array_push(&pass->windows, window);
@@ -281,13 +283,16 @@ static Status pass_run(Pass *pass, int64_t begin, int64_t end, Diagnostic *diagn
     const ShardWindowInfo *infos = shard_window_infos(pass->store, pass->split);
     for (int64_t index = begin; index < end; index++) {
         ShardSequence sequence;
-        TRY(shard_sequence_read(pass->store, pass->split, index, &sequence, diagnostic));
+        TRY(shard_sequence_read(pass->store, pass->split, index, pass->arena, &sequence, diagnostic));
         TRY(sequence_check(pass, &sequence, index, diagnostic));
         int64_t pieces = 0;
         for (int32_t w = 0; w < sequence.window_count; w++)
             pieces += infos[sequence.first_window + w].length;
-        if (pass->pieces > 0 && pass->pieces + pieces > pass->batch_pieces)
+        if (pass->pieces > 0 && pass->pieces + pieces > pass->batch_pieces) {
             TRY(group_run(pass, index - (int64_t)pass->sequences.count, diagnostic));
+            TRY(shard_sequence_read(pass->store, pass->split, index, pass->arena, &sequence,
+                                    diagnostic)); /* it went with the group */
+        }
         TRY(group_add(pass, &sequence, diagnostic));
     }
     TRY(group_run(pass, end - (int64_t)pass->sequences.count, diagnostic));
@@ -310,6 +315,7 @@ static void pass_free(Pass *pass)
     array_free(&pass->predicted);
     array_free(&pass->scored);
     array_free(&pass->labels);
+    arena_destroy(&pass->arena);
 }
 
 static Status pass_check(const Pass *pass, Diagnostic *diagnostic)
@@ -345,6 +351,7 @@ Status evaluation_run(Evaluation *evaluation, Model *model, const ShardStore *st
     TRY(pass_plan(&pass, diagnostic));
     pass.wanted = memory_allocate((size_t)pass.batch_pieces, sizeof *pass.wanted);
     pass.block = token_block_create((int32_t)pass.batch_pieces, pass.sequence_limit);
+    pass.arena = arena_create(1 << 16);
     int64_t begin, end;
     TRY(part_begin(&pass, options->part, &begin, diagnostic));
     TRY(part_begin(&pass, options->part + 1, &end, diagnostic));

@@ -127,21 +127,24 @@ static void weigh_window(Oversampler *sampler, int64_t index, int32_t type)
 static Status scan(Oversampler *sampler, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
+    Arena *arena = arena_create(1 << 14);
     for (int64_t s = 0; s < shard_sequence_count(sampler->store, sampler->split); s++) {
         ShardSequence sequence;
-        TRY(shard_sequence_read(sampler->store, sampler->split, s, &sequence, diagnostic));
+        arena_reset(arena);
+        TRY(shard_sequence_read(sampler->store, sampler->split, s, arena, &sequence, diagnostic));
         sampler->spans.count = 0;
         spans_extract_default(sampler->table, sequence.gold, sequence.token_count, &sampler->spans);
         choose_spans(sampler, &sequence);
         for (int32_t w = 0; w < sequence.window_count && sampler->spans.count > 0; w++) {
             ShardWindow window;
-            TRY(shard_window_read(sampler->store, sampler->split, sequence.first_window + w, &window, diagnostic));
+            TRY(shard_window_read(sampler->store, sampler->split, sequence.first_window + w, arena, &window, diagnostic));
             for (size_t i = 0; i < sampler->spans.count; i++)
                 if (window_has(&window, &sampler->spans.items[i]))
                     weigh_window(sampler, sequence.first_window + w, sampler->spans.items[i].type);
         }
     }
 out:
+    arena_destroy(&arena);
     return status;
 }
 

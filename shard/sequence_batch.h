@@ -21,7 +21,10 @@ typedef struct Sequence {
 
 typedef ARRAY(uint32_t) Uint32Array;
 
-enum { SEQUENCE_UNLABELLED = -1 }; /* in place of a label: the sources of weak labels do not agree on it */
+enum {
+    SEQUENCE_UNLABELLED = -1, /* in place of a label: the sources of weak labels do not agree on it */
+    SEQUENCE_TEXT_SLACK = 16, /* bytes that can be read from a token's text on, however short it is */
+};
 
 /* All arrays but the last three: by token of the batch. */
 typedef struct SequenceBatch {

@@ -78,7 +78,7 @@ static void batch_reserve(SequenceBatch *batch, const CorpusSentence *sentence)
     size_t bytes = 0, count = batch->labels.count + (size_t)sentence->token_count;
     for (int32_t i = 0; i < sentence->token_count; i++)
         bytes += sentence->tokens[i].text_size + 1;
-    text_reserve(&batch->bytes, bytes);
+    text_reserve(&batch->bytes, bytes + SEQUENCE_TEXT_SLACK);
     array_reserve(&batch->text_offsets, count);
     array_reserve(&batch->text_sizes, count);
     array_reserve(&batch->labels, count);

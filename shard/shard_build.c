@@ -8,6 +8,7 @@
 #include "core/base/log.h"
 #include "core/io/file.h"
 #include "shard/pipeline.h"
+#include "shard/shard_batch.h"
 #include "shard/shard_inputs.h"
 #include "shard/shard_survey.h"
 #include "shard/shard_writer.h"
@@ -19,23 +20,13 @@ enum { MISSING_LABELS_SHOWN = 10, COPY_POLL_SEQUENCES = 1024 };
 #define SLOT_KEPT_BYTES ((size_t)8 << 20) /* a slot that has grown over it is given back after a long sequence */
 
 typedef ARRAY(const char *) Strings;
-typedef ARRAY(size_t) Sizes;
 
 /* A batch on its way, and what is made of it. */
 typedef struct BuildSlot {
     SequencePart part;
     int64_t first_sentence; /* of the batch, in its input */
     InputSurvey survey;
-    ShardRecords records;
-    ShardCounts counts;
-    int32_t violation; /* first token that the scheme does not allow, or -1 */
-    AlignedPieces pieces;
-    WindowArray windows;
-    Int32Array gold, token_labels;          /* of one sequence */
-    Int32Array gold_of_name, label_of_name; /* [names of the batch] */
-    int32_t outside;                        /* gold label of tokens that have none */
-    Strings texts;                          /* of one sequence */
-    Sizes sizes;
+    BatchWork work;
 } BuildSlot;
 
 typedef struct Builder {
@@ -62,6 +53,7 @@ typedef struct Pass {
     SequenceReader *reader;
     int64_t sentences, sequences;
     CasingCounts casing;
+    BatchRules rules;
     bool violation_said;
 } Pass;
 
@@ -69,15 +61,7 @@ static void slot_free(BuildSlot *slot)
 {
     sequence_part_free(&slot->part);
     input_survey_free(&slot->survey);
-    shard_records_free(&slot->records);
-    aligned_pieces_free(&slot->pieces);
-    array_free(&slot->windows);
-    array_free(&slot->gold);
-    array_free(&slot->token_labels);
-    array_free(&slot->gold_of_name);
-    array_free(&slot->label_of_name);
-    array_free(&slot->texts);
-    array_free(&slot->sizes);
+    batch_work_free(&slot->work);
     *slot = (BuildSlot){0};
 }
 
@@ -252,7 +236,7 @@ static size_t pass_cost(void *context, const void *slot)
 /* After a long sequence. */
 static void slot_trim(BuildSlot *slot)
 {
-    if (slot->records.bytes.capacity + sequence_part_bytes(&slot->part) > SLOT_KEPT_BYTES)
+    if (slot->work.records.bytes.capacity + sequence_part_bytes(&slot->part) > SLOT_KEPT_BYTES)
         slot_free(slot);
 }
 
@@ -430,144 +414,11 @@ static Status survey(Builder *builder, Diagnostic *diagnostic)
 
 /* ---- second pass: sequences become records ---- */
 
-static Status violation_fail(const Pass *pass, const BuildSlot *slot, Diagnostic *diagnostic)
-{
-    const TokenPlace *place = &slot->part.batch.places.items[slot->violation];
-    return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, input_path(pass), (long)place->line, place->label_column,
-                   "\"%.64s\" is not allowed here by the scheme %s: mend it, or go on without strict",
-                   label_set_name(slot->part.batch.names, slot->part.batch.labels_written.items[slot->violation]),
-                   label_scheme_name(pass->builder->metadata.scheme));
-}
-
-/* Labels that the scheme does not allow are read as the default mode reads them, with a warning for the first one of a file. Voted labels are
- * spelt as different files spell them. */
-static void scheme_check(const Pass *pass, BuildSlot *slot)
-{
-    slot->violation = -1;
-    if (pass->builder->inputs.items[pass->input].kind != SHARD_WEAK)
-        slot->violation = survey_first_violation(pass->builder->metadata.scheme, &slot->part.batch);
-}
-
-/* In a strict build, where the sequence is reached: which of two errors is told does not depend on where batches end. */
-static bool is_forbidden(const BuildSlot *slot, const Sequence *sequence, const DataOptions *options)
-{
-    return options->strict && slot->violation >= 0 && slot->violation < sequence->first_token + sequence->token_count;
-}
-
-/* The place of the token that cannot be aligned, found again one by one. */
-static Status align_fail(const Pass *pass, BuildSlot *slot, const Sequence *sequence, Status status, Diagnostic *diagnostic)
-{
-    const Builder *builder = pass->builder;
-    int32_t guilty = 0;
-    for (int32_t i = 0; i < sequence->token_count; i++) {
-        aligned_pieces_clear(&slot->pieces);
-        if (align_tokens(builder->wordpiece, slot->texts.items + i, slot->sizes.items + i, slot->token_labels.items + i, 1,
-                         builder->metadata.labels, builder->metadata.scheme, &builder->build->options, &slot->pieces,
-                         NULL) != STATUS_OK) {
-            guilty = i;
-            break;
-        }
-    }
-    Diagnostic found = diagnostic ? *diagnostic : (Diagnostic){0};
-    return FAIL_AT(diagnostic, status, input_path(pass), (long)slot->part.batch.places.items[sequence->first_token + guilty].line,
-                   1, "%s", found.message);
-}
-
-static void counts_take(const Builder *builder, BuildSlot *slot, const Sequence *sequence)
-{
-    ShardCounts *counts = &slot->counts;
-    int32_t unk = wordpiece_specials(builder->wordpiece)->unk;
-    counts->sequences++;
-    counts->sentences += sequence->sentence_count;
-    counts->tokens += sequence->token_count;
-    counts->windows += (int64_t)slot->windows.count;
-    counts->pieces += (int64_t)slot->pieces.ids.count;
-    counts->zero_piece_tokens += slot->pieces.zero_piece_tokens;
-    for (size_t i = 0; i < slot->pieces.ids.count; i++)
-        counts->unk_pieces += slot->pieces.ids.items[i] == unk;
-    if (builder->build->options.zero_piece == ZERO_PIECE_UNK)
-        counts->unk_pieces -= slot->pieces.zero_piece_tokens;
-    for (int32_t i = sequence->first_token; i < sequence->first_token + sequence->token_count; i++)
-        counts->unlabelled_tokens += slot->part.batch.labels.items[i] == SEQUENCE_UNLABELLED;
-}
-
-/* The first token of a sequence whose label the first pass has not seen. */
-static Status label_is_new(const Pass *pass, const BuildSlot *slot, const Sequence *sequence, Diagnostic *diagnostic)
-{
-    const SequenceBatch *batch = &slot->part.batch;
-    int32_t i = 0;
-    while (slot->gold.items[i] >= 0)
-        i++;
-    int32_t token = sequence->first_token + i, name = batch->labels.items[token];
-    return FAIL_AT(diagnostic, STATUS_INVALID_INPUT, input_path(pass), (long)batch->places.items[token].line,
-                   batch->places.items[token].label_column, "the file was changed while it was read: the label \"%.64s\" is new",
-                   name < 0 ? "O" : label_set_name(batch->names, name));
-}
-
-/* Tokens and labels of one sequence as aligning and the store want them. */
-static Status sequence_take(const Pass *pass, BuildSlot *slot, const Sequence *sequence, Diagnostic *diagnostic)
-{
-    const SequenceBatch *batch = &slot->part.batch;
-    size_t count = (size_t)sequence->token_count, first = (size_t)sequence->first_token;
-    bool all_known = true;
-    array_reserve(&slot->texts, count);
-    array_reserve(&slot->sizes, count);
-    array_reserve(&slot->gold, count);
-    array_reserve(&slot->token_labels, count);
-    for (size_t i = 0; i < count; i++) {
-        int32_t name = batch->labels.items[first + i];
-        slot->texts.items[i] = batch->bytes.bytes + batch->text_offsets.items[first + i];
-        slot->sizes.items[i] = batch->text_sizes.items[first + i];
-        slot->gold.items[i] = name < 0 ? slot->outside : slot->gold_of_name.items[name];
-        slot->token_labels.items[i] = name < 0 ? -1 : slot->label_of_name.items[name];
-        all_known &= slot->gold.items[i] >= 0;
-    }
-    return all_known ? STATUS_OK : label_is_new(pass, slot, sequence, diagnostic);
-}
-
-/* Labels of the batch as those of the store. */
-static void names_take(const ShardMetadata *metadata, BuildSlot *slot)
-{
-    const LabelSet *names = slot->part.batch.names;
-    slot->gold_of_name.count = slot->label_of_name.count = 0;
-    slot->outside = label_set_find(metadata->all_labels, "O");
-    for (int32_t name = 0; name < label_set_count(names); name++) {
-        array_push(&slot->gold_of_name, label_set_find(metadata->all_labels, label_set_name(names, name)));
-        array_push(&slot->label_of_name, label_set_find(metadata->labels, label_set_name(names, name)));
-    }
-}
-
 static Status write_work(void *context, void *worked, Diagnostic *diagnostic)
 {
-    Status status = STATUS_OK;
     const Pass *pass = context;
-    const Builder *builder = pass->builder;
-    const ShardMetadata *metadata = &builder->metadata;
-    const DataOptions *options = &builder->build->options;
     BuildSlot *slot = worked;
-    slot->counts = (ShardCounts){0};
-    shard_records_clear(&slot->records);
-    names_take(metadata, slot);
-    scheme_check(pass, slot);
-    for (size_t s = 0; s < slot->part.batch.sequences.count; s++) {
-        const Sequence *sequence = &slot->part.batch.sequences.items[s];
-        if (is_forbidden(slot, sequence, options))
-            TRY(violation_fail(pass, slot, diagnostic));
-        TRY(sequence_take(pass, slot, sequence, diagnostic));
-        aligned_pieces_clear(&slot->pieces);
-        status = align_tokens(builder->wordpiece, slot->texts.items, slot->sizes.items, slot->token_labels.items,
-                              sequence->token_count, metadata->labels, metadata->scheme, options, &slot->pieces, diagnostic);
-        if (status != STATUS_OK)
-            return align_fail(pass, slot, sequence, status, diagnostic);
-        slot->windows.count = 0;
-        windows_cut(slot->pieces.token_index.items, (int32_t)slot->pieces.ids.count, options->max_seq_length, options->stride,
-                    &slot->windows);
-        counts_take(builder, slot, sequence);
-        shard_records_add(&slot->records, builder->inputs.items[pass->input].source, &slot->part.batch, sequence, slot->gold.items,
-                          &slot->pieces, &slot->windows, wordpiece_specials(builder->wordpiece));
-    }
-out:
-    return status;
+    return batch_work(&slot->work, &pass->rules, &slot->part.batch, diagnostic);
 }
 
 static Status write_finish(void *context, void *worked, Diagnostic *diagnostic)
@@ -576,17 +427,18 @@ static Status write_finish(void *context, void *worked, Diagnostic *diagnostic)
     Builder *builder = pass->builder;
     BuildSlot *slot = worked;
     Status status = interrupted_check(builder, diagnostic);
-    if (slot->violation >= 0 && !pass->violation_said) {
-        const TokenPlace *place = &slot->part.batch.places.items[slot->violation];
-        const char *label = label_set_name(slot->part.batch.names, slot->part.batch.labels_written.items[slot->violation]);
+    int32_t violation = slot->work.violation;
+    if (violation >= 0 && !pass->violation_said) {
+        const TokenPlace *place = &slot->part.batch.places.items[violation];
+        const char *label = label_set_name(slot->part.batch.names, slot->part.batch.labels_written.items[violation]);
         LOG_WARNING("%s:%ld:%ld: \"%.64s\" is not allowed here by the scheme %s; `nersweep lint` lists all such places",
                     input_path(pass), (long)place->line, (long)place->label_column, label,
                     label_scheme_name(builder->metadata.scheme));
         pass->violation_said = true;
     }
     if (status == STATUS_OK)
-        status = shard_writer_add(builder->writer, builder->inputs.items[pass->input].split, &slot->records, diagnostic);
-    shard_counts_add(&builder->metadata.inputs.items[pass->input].counts, &slot->counts);
+        status = shard_writer_add(builder->writer, builder->inputs.items[pass->input].split, &slot->work.records, diagnostic);
+    shard_counts_add(&builder->metadata.inputs.items[pass->input].counts, &slot->work.counts);
     slot_trim(slot);
     return status;
 }
@@ -595,7 +447,9 @@ static Status input_write(Builder *builder, size_t input, Diagnostic *diagnostic
 {
     Pass pass = {.builder = builder, .input = input};
     ShardCounts *counts = &builder->metadata.inputs.items[input].counts;
+    const BuildInput *read = &builder->inputs.items[input];
     *counts = (ShardCounts){0};
+    pass.rules = batch_rules(builder->wordpiece, &builder->metadata, input_path(&pass), read->kind == SHARD_WEAK, read->source);
     Status status = pass_run(&pass, write_work, write_finish, diagnostic);
     counts->dropped = pass.reader ? sequence_reader_dropped(pass.reader) : 0;
     if (status == STATUS_OK && counts->dropped > 0)
@@ -662,8 +516,8 @@ static size_t map_size(const Builder *builder)
 {
     const DataOptions *options = &builder->build->options;
     uint64_t overlap = (uint64_t)((options->max_seq_length - 2) / (options->max_seq_length - 2 - options->stride)) + 1;
-    uint64_t size =
-        2 * builder->input_bytes * 32 * overlap; /* a byte may be a piece, a piece is 12 bytes in every window that has it */
+    /* A byte may be a piece, a piece is up to 12 bytes in every window that has it. */
+    uint64_t size = 2 * builder->input_bytes * 32 * overlap;
     return size > MAP_SIZE_SMALLEST ? (size_t)size : MAP_SIZE_SMALLEST;
 }
 

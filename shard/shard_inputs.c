@@ -8,6 +8,8 @@
 #include "core/io/file.h"
 #include "shard/words.h"
 
+_Static_assert(SHARD_INPUT_LIMIT - 1 <= UINT16_MAX, "an input of a split has a number of two bytes");
+
 static const char *const kind_names[] = {[SHARD_GOLD] = "gold", [SHARD_PSEUDO] = "pseudo", [SHARD_WEAK] = "weak"};
 static const char *const vote_names[] = {[WEAK_VOTE_MAJORITY] = "majority", [WEAK_VOTE_ABSTAIN] = "abstain"};
 
@@ -115,7 +117,7 @@ static Status inputs_add(BuildInputArray *inputs, ShardSplitArray *splits, int32
         if (!(kind == SHARD_WEAK && same_split && last->kind == SHARD_WEAK)) {
             BuildInput input = {.split = split,
                                 .kind = kind,
-                                .source = same_split ? last->source + 1 : 0,
+                                .source = (uint16_t)(same_split ? last->source + 1 : 0),
                                 .weight = weight_of(kind, &build->options)};
             array_push(inputs, input);
             last = &inputs->items[inputs->count - 1];

@@ -17,7 +17,7 @@ typedef struct InputFile {
 typedef struct BuildInput {
     int32_t split;
     ShardSourceKind kind;
-    uint32_t source; /* its number in the split */
+    uint16_t source; /* its number in the split */
     double weight;
     ARRAY(InputFile) files; /* one, or any number of weak ones */
     uint64_t size_bytes;    /* of all files */

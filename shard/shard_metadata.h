@@ -73,11 +73,11 @@ ShardSummary shard_metadata_summary(const ShardMetadata *metadata);
  * NULL) receives the tree. Closed with shard_store_close. */
 NODISCARD Status shard_store_open_metadata(ShardStore **store, const char *folder, Json **json, Diagnostic *diagnostic);
 const ShardMetadata *shard_store_metadata(const ShardStore *store);
-/* The content of a record as it stands, its checksum checked. Lives as long as the store. */
+/* The content of a record as it stands, its checksum checked. Lives as long as the store. *first_window: the sequence's. */
 NODISCARD Status shard_store_window_record(const ShardStore *store, int32_t split, int64_t index, const unsigned char **content,
                                            size_t *size, Diagnostic *diagnostic);
-NODISCARD Status shard_store_sequence_record(const ShardStore *store, int32_t split, int64_t index, const unsigned char **content,
-                                             size_t *size, Diagnostic *diagnostic);
+NODISCARD Status shard_store_sequence_record(const ShardStore *store, int32_t split, int64_t index, uint32_t *first_window,
+                                             const unsigned char **content, size_t *size, Diagnostic *diagnostic);
 
 /* "dev" is short for "dev:dev". The caller frees it. */
 char *shard_split_full_name(const char *name);

@@ -62,7 +62,7 @@ static Status metadata_read(ShardStore *store, Json **json, Diagnostic *diagnost
         kv_get(store->transaction, store->metadata_table, (KvBytes){"metadata", strlen("metadata")}, &value, diagnostic);
     status = must_be_there(status, store, "metadata", diagnostic);
     if (status == STATUS_OK)
-        status = shard_record_check(value, store->path, "record", 0, &content, &size, diagnostic);
+        status = shard_record_check(value, store->path, "record", 0, NULL, &content, &size, diagnostic);
     if (status != STATUS_OK)
         return status;
     return shard_metadata_parse(&store->metadata, (const char *)content, size, store->path, json, diagnostic);
@@ -115,7 +115,7 @@ static Status infos_load(ShardStore *store, int32_t split, Diagnostic *diagnosti
         shard_key(key, split, first / SHARD_INFO_CHUNK);
         status = kv_get(store->transaction, store->infos, (KvBytes){key, sizeof key}, &value, diagnostic);
         TRY(must_be_there(status, store, "list of windows", diagnostic));
-        TRY(shard_record_check(value, store->path, "list of windows", first / SHARD_INFO_CHUNK, &content, &size, diagnostic));
+        TRY(shard_record_check(value, store->path, "list of windows", first / SHARD_INFO_CHUNK, NULL, &content, &size, diagnostic));
         if (size != wanted) {
             status = store_corrupt(store, "a list of windows has another length than the metadata says", diagnostic);
             goto out;
@@ -300,7 +300,7 @@ const ShardWindowInfo *shard_window_infos(const ShardStore *store, int32_t split
     return store->split_infos[split];
 }
 
-static Status record_read(const ShardStore *store, KvTable table, const char *what, int32_t split, int64_t index,
+static Status record_read(const ShardStore *store, KvTable table, const char *what, int32_t split, int64_t index, uint32_t *place,
                           const unsigned char **content, size_t *size, Diagnostic *diagnostic)
 {
     unsigned char key[SHARD_KEY_SIZE];
@@ -310,7 +310,7 @@ static Status record_read(const ShardStore *store, KvTable table, const char *wh
     Status status = kv_get(store->transaction, table, (KvBytes){key, sizeof key}, &value, diagnostic);
     pthread_mutex_unlock(store->lock);
     if (status == STATUS_OK)
-        status = shard_record_check(value, store->path, what, index, content, size, diagnostic);
+        status = shard_record_check(value, store->path, what, index, place, content, size, diagnostic);
     else
         status = must_be_there(status, store, what, diagnostic);
     if (status != STATUS_OK)
@@ -321,13 +321,13 @@ static Status record_read(const ShardStore *store, KvTable table, const char *wh
 Status shard_store_window_record(const ShardStore *store, int32_t split, int64_t index, const unsigned char **content, size_t *size,
                                  Diagnostic *diagnostic)
 {
-    return record_read(store, store->windows, "window", split, index, content, size, diagnostic);
+    return record_read(store, store->windows, "window", split, index, NULL, content, size, diagnostic);
 }
 
-Status shard_store_sequence_record(const ShardStore *store, int32_t split, int64_t index, const unsigned char **content,
-                                   size_t *size, Diagnostic *diagnostic)
+Status shard_store_sequence_record(const ShardStore *store, int32_t split, int64_t index, uint32_t *first_window,
+                                   const unsigned char **content, size_t *size, Diagnostic *diagnostic)
 {
-    return record_read(store, store->sequences, "sequence", split, index, content, size, diagnostic);
+    return record_read(store, store->sequences, "sequence", split, index, first_window, content, size, diagnostic);
 }
 
 static bool window_is_whole(const ShardStore *store, int32_t split, int64_t index, const ShardWindow *window)
@@ -342,37 +342,48 @@ static bool window_is_whole(const ShardStore *store, int32_t split, int64_t inde
     for (int32_t i = 0; i < length; i++) {
         int32_t label = window->labels[i];
         if (window->ids[i] < 0 || window->ids[i] >= store->metadata.vocab_size || window->token_index[i] < -1 ||
+            window->token_index[i] >= CORPUS_SENTENCE_LIMIT ||
             (label != TOKEN_LABEL_IGNORED && (label < 0 || label >= label_count)))
             return false;
     }
     return true;
 }
 
-Status shard_window_read(const ShardStore *store, int32_t split, int64_t index, ShardWindow *window, Diagnostic *diagnostic)
+/* The arrays of a window, one behind the other. */
+static void window_arrays_read(const unsigned char *from, const ShardWindowHeader *header, Arena *arena, ShardWindow *window)
+{
+    size_t length = (size_t)header->length;
+    int32_t *ids = arena_allocate(arena, 3 * length, sizeof *ids), *labels = ids + length, *token_index = labels + length;
+    shard_widen(from, header->id_width, length, 0, 0, ids);
+    from += length * header->id_width;
+    shard_widen(from, header->label_width, length, 1, TOKEN_LABEL_IGNORED, labels);
+    from += length * header->label_width;
+    shard_widen(from, header->token_width, length, (int32_t)(1 - (uint32_t)header->first_token), -1, token_index);
+    window->ids = ids;
+    window->labels = labels;
+    window->token_index = token_index;
+}
+
+Status shard_window_read(const ShardStore *store, int32_t split, int64_t index, Arena *arena, ShardWindow *window,
+                         Diagnostic *diagnostic)
 {
     ASSERT(index >= 0 && index < shard_window_count(store, split));
     const unsigned char *content;
     size_t size;
+    uint32_t sequence;
+    ShardWindowHeader header;
     *window = (ShardWindow){0};
-    Status status = shard_store_window_record(store, split, index, &content, &size, diagnostic);
+    Status status = record_read(store, store->windows, "window", split, index, &sequence, &content, &size, diagnostic);
     if (status != STATUS_OK)
         return status;
-    ShardWindowHeader header;
-    if (size < sizeof header)
-        return store_corrupt(store, "a window's record is too short", diagnostic);
-    memcpy(&header, content, sizeof header);
-    size_t wanted = sizeof header + 3 * sizeof(int32_t) * (size_t)(header.length > 0 ? header.length : 0);
-    if (header.length < 3 || size != (wanted + 7) / 8 * 8)
+    if (!shard_window_header(content, size, &header))
         return store_corrupt(store, "a window's record has another size than it says", diagnostic);
-    const int32_t *arrays = (const int32_t *)(const void *)(content + sizeof header);
     *window = (ShardWindow){.length = header.length,
-                            .ids = arrays,
-                            .labels = arrays + header.length,
-                            .token_index = arrays + 2 * (size_t)header.length,
-                            .sequence = header.sequence,
+                            .sequence = sequence,
                             .owned_first = header.owned_first,
                             .owned_end = header.owned_end,
                             .weight = header.weight};
+    window_arrays_read(content + sizeof header, &header, arena, window);
     if (!window_is_whole(store, split, index, window)) {
         *window = (ShardWindow){0};
         return store_corrupt(store, "a window's ids, labels or bounds are out of range", diagnostic);
@@ -394,32 +405,34 @@ static bool sequence_is_whole(const ShardStore *store, int32_t split, const Shar
     return true;
 }
 
-Status shard_sequence_read(const ShardStore *store, int32_t split, int64_t index, ShardSequence *sequence, Diagnostic *diagnostic)
+Status shard_sequence_read(const ShardStore *store, int32_t split, int64_t index, Arena *arena, ShardSequence *sequence,
+                           Diagnostic *diagnostic)
 {
     ASSERT(index >= 0 && index < shard_sequence_count(store, split));
     const unsigned char *content;
     size_t size;
+    uint32_t first_window;
+    ShardSequenceHeader header;
     *sequence = (ShardSequence){0};
-    Status status = shard_store_sequence_record(store, split, index, &content, &size, diagnostic);
+    Status status = shard_store_sequence_record(store, split, index, &first_window, &content, &size, diagnostic);
     if (status != STATUS_OK)
         return status;
-    ShardSequenceHeader header;
-    if (size < sizeof header)
-        return store_corrupt(store, "a sequence's record is too short", diagnostic);
-    memcpy(&header, content, sizeof header);
+    bool whole = shard_sequence_header(content, size, &header);
     if (header.token_count < 1 || header.token_count > CORPUS_SENTENCE_LIMIT)
         return store_corrupt(store, "a sequence's number of tokens is out of range", diagnostic);
-    size_t tokens = (size_t)header.token_count, arrays = sizeof(int32_t) * (2 * tokens + 1);
-    if (size != (sizeof header + arrays + header.text_size + 7) / 8 * 8)
+    if (!whole)
         return store_corrupt(store, "a sequence's record has another size than it says", diagnostic);
     content += sizeof header;
-    *sequence = (ShardSequence){.token_count = header.token_count,
-                                .gold = (const int32_t *)(const void *)content,
-                                .text_offsets = (const uint32_t *)(const void *)(content + tokens * sizeof(int32_t)),
-                                .text = (const char *)content + arrays,
-                                .first_window = header.first_window,
-                                .window_count = header.window_count,
-                                .line = header.line};
+    size_t tokens = (size_t)header.token_count;
+    *sequence = (ShardSequence){
+        .token_count = header.token_count, .first_window = first_window, .window_count = header.window_count, .line = header.line};
+    int32_t *gold = arena_allocate(arena, 2 * tokens + 1, sizeof *gold), *offsets = gold + tokens;
+    shard_widen(content, header.gold_width, tokens, 0, 0, gold);
+    content += tokens * header.gold_width;
+    shard_widen(content, header.offset_width, tokens + 1, 0, 0, offsets);
+    sequence->gold = gold;
+    sequence->text_offsets = (const uint32_t *)offsets;
+    sequence->text = (const char *)content + (tokens + 1) * header.offset_width;
     if (!sequence_is_whole(store, split, sequence, header.text_size)) {
         *sequence = (ShardSequence){0};
         return store_corrupt(store, "a sequence's labels, offsets or windows are out of range", diagnostic);

@@ -19,7 +19,7 @@
 #include "shard/corpus.h"
 #include "shard/words.h"
 
-enum { SHARD_FORMAT_VERSION = 2, SHARD_SPLIT_LIMIT = 64, SHARD_INPUT_LIMIT = 65536 };
+enum { SHARD_FORMAT_VERSION = 3, SHARD_SPLIT_LIMIT = 64, SHARD_INPUT_LIMIT = 65536 };
 
 typedef enum ShardSourceKind {
     SHARD_GOLD,
@@ -102,7 +102,7 @@ typedef struct ShardWindowInfo {
 } ShardWindowInfo;
 const ShardWindowInfo *shard_window_infos(const ShardStore *store, int32_t split);
 
-/* One window, ready for a token block. Pointers live until the store is closed; several may be held. */
+/* One window, ready for a token block. Its arrays lie in the arena that it was read into; several may be held. */
 typedef struct ShardWindow {
     int32_t length;                 /* with [CLS] and [SEP] */
     const int32_t *ids;             /* [length] */
@@ -112,10 +112,10 @@ typedef struct ShardWindow {
     int32_t owned_first, owned_end; /* positions in the window whose context is the best here */
     float weight;
 } ShardWindow;
-NODISCARD Status shard_window_read(const ShardStore *store, int32_t split, int64_t index, ShardWindow *window,
+NODISCARD Status shard_window_read(const ShardStore *store, int32_t split, int64_t index, Arena *arena, ShardWindow *window,
                                    Diagnostic *diagnostic);
 
-/* One sentence or document: its tokens and gold labels. Pointers live as long as the store. */
+/* One sentence or document: its tokens and gold labels. The arrays lie in the arena that it was read into, the text in the store's map. */
 typedef struct ShardSequence {
     int32_t token_count;
     const int32_t *gold;          /* [token_count] ids in shard_store_all_labels */
@@ -125,7 +125,7 @@ typedef struct ShardSequence {
     int32_t window_count;
     int64_t line; /* in its source file */
 } ShardSequence;
-NODISCARD Status shard_sequence_read(const ShardStore *store, int32_t split, int64_t index, ShardSequence *sequence,
+NODISCARD Status shard_sequence_read(const ShardStore *store, int32_t split, int64_t index, Arena *arena, ShardSequence *sequence,
                                      Diagnostic *diagnostic);
 
 #endif

@@ -11,12 +11,11 @@
 #include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/base/log.h"
-#include "core/base/token_block.h"
 #include "core/io/file.h"
 
 #define TEMPORARY_PREFIX SHARD_FILE_NAME ".tmp-"
 
-enum { TRANSACTION_BYTES = 4 << 20, LOCK_WAIT_MS = 100, LOCK_WAIT_LIMIT_MS = 3600 * 1000, CHECKSUM_SIZE = 8 };
+enum { TRANSACTION_BYTES = 4 << 20, LOCK_WAIT_MS = 100, LOCK_WAIT_LIMIT_MS = 3600 * 1000 };
 
 struct ShardWriter {
     char *folder, *path, *temporary;
@@ -133,14 +132,15 @@ out:
     return status;
 }
 
-static Status writer_put_indexed(ShardWriter *writer, KvTable table, int64_t index, unsigned char *record, size_t size,
-                                 Diagnostic *diagnostic)
+/* record: sealed. place: of shard_format.h. */
+static Status writer_put_indexed(ShardWriter *writer, KvTable table, int64_t index, int64_t place, unsigned char *record,
+                                 size_t size, Diagnostic *diagnostic)
 {
     unsigned char key[SHARD_KEY_SIZE];
-    if (index > UINT32_MAX)
+    if (index > UINT32_MAX || place > UINT32_MAX)
         return FAIL(diagnostic, STATUS_LIMIT, "a split may have at most %lu windows or sentences: split the corpus",
                     (unsigned long)UINT32_MAX);
-    shard_record_seal(record, size);
+    shard_record_place(record, (uint32_t)place);
     shard_key(key, writer->split, index);
     return writer_put(writer, table, (KvBytes){key, sizeof key}, record, size, diagnostic);
 }
@@ -152,8 +152,9 @@ static Status chunk_flush(ShardWriter *writer, Diagnostic *diagnostic)
         return STATUS_OK;
     shard_record_begin(&writer->record);
     shard_record_append(&writer->record, writer->chunk.items, writer->chunk.count * sizeof *writer->chunk.items);
+    shard_record_finish(&writer->record);
     writer->chunk.count = 0;
-    return writer_put_indexed(writer, writer->infos, (writer->window_count - 1) / SHARD_INFO_CHUNK,
+    return writer_put_indexed(writer, writer->infos, (writer->window_count - 1) / SHARD_INFO_CHUNK, 0,
                               (unsigned char *)writer->record.bytes, writer->record.size, diagnostic);
 }
 
@@ -167,34 +168,21 @@ static Status split_begin(ShardWriter *writer, int32_t split, Diagnostic *diagno
     return status;
 }
 
-/* record: a checksum's room and the content. */
 static Status sequence_put(ShardWriter *writer, unsigned char *record, size_t size, Diagnostic *diagnostic)
 {
-    ShardSequenceHeader header;
-    memcpy(&header, record + CHECKSUM_SIZE, sizeof header);
-    header.first_window = writer->window_count;
-    memcpy(record + CHECKSUM_SIZE, &header, sizeof header);
-    return writer_put_indexed(writer, writer->sequences, writer->sequence_count++, record, size, diagnostic);
+    return writer_put_indexed(writer, writer->sequences, writer->sequence_count++, writer->window_count, record, size, diagnostic);
 }
 
 /* Of the sequence that was put last. */
-static Status window_put(ShardWriter *writer, unsigned char *record, size_t size, Diagnostic *diagnostic)
+static Status window_put(ShardWriter *writer, unsigned char *record, size_t size, const ShardWindowInfo *info,
+                         Diagnostic *diagnostic)
 {
-    ShardWindowHeader header;
-    memcpy(&header, record + CHECKSUM_SIZE, sizeof header);
-    header.sequence = writer->sequence_count - 1;
-    memcpy(record + CHECKSUM_SIZE, &header, sizeof header);
-    ShardWindowInfo info = {.length = header.length, .weight = header.weight};
-    const int32_t *labels = (const int32_t *)(const void *)(record + CHECKSUM_SIZE + sizeof header) + header.length;
-    for (int32_t i = 0; i < header.length; i++) {
-        info.label_count += labels[i] != TOKEN_LABEL_IGNORED;
-        info.has_span |= labels[i] != TOKEN_LABEL_IGNORED && labels[i] != writer->outside && labels[i] != writer->later_piece;
-    }
-    Status status = writer_put_indexed(writer, writer->windows, writer->window_count, record, size, diagnostic);
+    Status status =
+        writer_put_indexed(writer, writer->windows, writer->window_count, writer->sequence_count - 1, record, size, diagnostic);
     if (status != STATUS_OK)
         return status;
     writer->window_count++;
-    array_push(&writer->chunk, info);
+    array_push(&writer->chunk, *info);
     return writer->chunk.count == SHARD_INFO_CHUNK ? chunk_flush(writer, diagnostic) : STATUS_OK;
 }
 
@@ -204,47 +192,48 @@ Status shard_writer_add(ShardWriter *writer, int32_t split, ShardRecords *record
     for (size_t i = 0; status == STATUS_OK && i < records->places.count; i++) {
         const RecordPlace *place = &records->places.items[i];
         unsigned char *record = records->bytes.items + place->offset;
-        status = place->is_window ? window_put(writer, record, place->size, diagnostic)
+        status = place->is_window ? window_put(writer, record, place->size, &place->info, diagnostic)
                                   : sequence_put(writer, record, place->size, diagnostic);
     }
     return status;
 }
 
-static void record_take(ShardWriter *writer, const unsigned char *content, size_t size)
+/* A record's content of another store, as a record here. */
+static unsigned char *record_take(ShardWriter *writer, const void *content, size_t size)
 {
     shard_record_begin(&writer->record);
     shard_record_append(&writer->record, content, size);
+    shard_record_finish(&writer->record);
+    return (unsigned char *)writer->record.bytes;
 }
 
-Status shard_writer_copy(ShardWriter *writer, int32_t split, uint32_t source, const ShardStore *from, int32_t from_split,
+Status shard_writer_copy(ShardWriter *writer, int32_t split, uint16_t source, const ShardStore *from, int32_t from_split,
                          int64_t index, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     const unsigned char *content;
     size_t size;
+    uint32_t first;
     ShardSequenceHeader header;
     TRY(split_begin(writer, split, diagnostic));
-    TRY(shard_store_sequence_record(from, from_split, index, &content, &size, diagnostic));
-    if (size < sizeof header)
-        TRY_FAIL(diagnostic, STATUS_CORRUPT, "the record of sequence %lld is too short", (long long)index);
-    memcpy(&header, content, sizeof header);
+    TRY(shard_store_sequence_record(from, from_split, index, &first, &content, &size, diagnostic));
+    if (!shard_sequence_header(content, size, &header))
+        TRY_FAIL(diagnostic, STATUS_CORRUPT, "the record of sequence %lld has another size than it says", (long long)index);
     int64_t windows = shard_window_count(from, from_split);
-    if (header.first_window < 0 || header.first_window > windows || header.window_count < 0 ||
-        header.window_count > windows - header.first_window)
+    if (first > windows || header.window_count < 0 || header.window_count > windows - first)
         TRY_FAIL(diagnostic, STATUS_CORRUPT, "the windows of sequence %lld are out of range", (long long)index);
-    record_take(writer, content, size);
-    ShardSequenceHeader moved = header;
-    moved.source = source;
-    memcpy(writer->record.bytes + CHECKSUM_SIZE, &moved, sizeof moved);
-    TRY(sequence_put(writer, (unsigned char *)writer->record.bytes, writer->record.size, diagnostic));
-    for (int64_t w = header.first_window; w < header.first_window + header.window_count; w++) {
+    unsigned char *record = record_take(writer, content, size);
+    header.source = source;
+    memcpy(record + SHARD_HEAD_SIZE, &header, sizeof header);
+    shard_record_seal(record, writer->record.size);
+    TRY(sequence_put(writer, record, writer->record.size, diagnostic));
+    for (int64_t w = first; w < (int64_t)first + header.window_count; w++) {
         ShardWindowHeader window;
         TRY(shard_store_window_record(from, from_split, w, &content, &size, diagnostic));
-        memcpy(&window, content, size < sizeof window ? size : sizeof window);
-        if (size < sizeof window || window.length < 3 || (size - sizeof window) / (3 * sizeof(int32_t)) < (size_t)window.length)
-            TRY_FAIL(diagnostic, STATUS_CORRUPT, "the record of window %lld is too short", (long long)w);
-        record_take(writer, content, size);
-        TRY(window_put(writer, (unsigned char *)writer->record.bytes, writer->record.size, diagnostic));
+        if (!shard_window_header(content, size, &window))
+            TRY_FAIL(diagnostic, STATUS_CORRUPT, "the record of window %lld has another size than it says", (long long)w);
+        ShardWindowInfo info = shard_window_info(content, writer->outside, writer->later_piece);
+        TRY(window_put(writer, record_take(writer, content, size), writer->record.size, &info, diagnostic));
     }
 out:
     return status;

@@ -18,7 +18,7 @@ NODISCARD Status shard_writer_begin(ShardWriter **writer, const char *folder, si
 /* Splits in order 0, 1, ..; sequences of a split one after another. Gives the records their places, in them too. */
 NODISCARD Status shard_writer_add(ShardWriter *writer, int32_t split, ShardRecords *records, Diagnostic *diagnostic);
 /* Likewise a sequence with its windows out of another store. source: what its record says from now on. */
-NODISCARD Status shard_writer_copy(ShardWriter *writer, int32_t split, uint32_t source, const ShardStore *from, int32_t from_split,
+NODISCARD Status shard_writer_copy(ShardWriter *writer, int32_t split, uint16_t source, const ShardStore *from, int32_t from_split,
                                    int64_t index, Diagnostic *diagnostic);
 /* Writes the metadata, makes all of it durable and visible. *writer becomes NULL in any case. */
 NODISCARD Status shard_writer_commit(ShardWriter **writer, const Json *metadata, Diagnostic *diagnostic);

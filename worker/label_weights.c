@@ -4,30 +4,34 @@
 
 #include "core/options/class_weights.h"
 
+enum { WINDOW_BYTES = 1 << 13 };
+
 /* How often each label is counted in the loss; with values (may be NULL) also every window's sum of weights. */
 static Status scan_windows(const ShardStore *shards, int32_t split, int64_t *counts, const float *values, double *windows,
                            Diagnostic *diagnostic)
 {
+    Status status = STATUS_OK;
+    Arena *arena = arena_create(WINDOW_BYTES);
     int32_t label_count = label_set_count(shard_store_labels(shards));
     for (int64_t w = 0; w < shard_window_count(shards, split); w++) {
         ShardWindow window;
-        Status status = shard_window_read(shards, split, w, &window, diagnostic);
-        if (status != STATUS_OK)
-            return status;
+        arena_reset(arena);
+        TRY(shard_window_read(shards, split, w, arena, &window, diagnostic));
         double sum = 0;
         for (int32_t i = 0; i < window.length; i++) {
             int32_t label = window.labels[i];
             if (label == TOKEN_LABEL_IGNORED)
                 continue;
             if (label < 0 || label >= label_count)
-                return FAIL(diagnostic, STATUS_CORRUPT, "shards: a piece of the training data has label %d of %d", label,
-                            label_count);
+                TRY_FAIL(diagnostic, STATUS_CORRUPT, "shards: a piece of the training data has label %d of %d", label, label_count);
             counts[label]++;
             sum += values ? (double)values[label] : 1.0;
         }
         windows[w] = (double)window.weight * sum;
     }
-    return STATUS_OK;
+out:
+    arena_destroy(&arena);
+    return status;
 }
 
 static Status resolve(LabelWeights *weights, const ClassWeights *given, const ShardStore *shards, int32_t split,

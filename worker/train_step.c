@@ -27,6 +27,7 @@ struct TrainStepper {
     const BatchPlan *plan;
     TokenBlock *block;
     PrefixCache *prefixes;
+    Arena *arena;                 /* of the window that was read last */
     ARRAY(int64_t) block_windows; /* of the block, in order */
     int64_t micro_batch;          /* windows of one micro-batch, over all chunks */
     bool may_checkpoint;          /* gradient checkpointing is off, and allowed where memory is short */
@@ -65,6 +66,7 @@ Status train_stepper_create(TrainStepper **stepper, Communicator *communicator, 
                                .profile = profile,
                                .micro_batch = options->per_device_train_batch_size};
     (*stepper)->block = token_block_create(4096, 256);
+    (*stepper)->arena = arena_create(1 << 13);
     (*stepper)->ids_seen = memory_allocate(id_words(model), sizeof *(*stepper)->ids_seen);
     (*stepper)->prefixes = prefix_cache_create(model, shards, split, work_folder, (uint64_t)options->frozen_cache_mb << 20);
     Status status = STATUS_OK;
@@ -87,6 +89,7 @@ void train_stepper_destroy(TrainStepper **stepper)
     label_weights_free(&(*stepper)->weights);
     reducer_destroy(&(*stepper)->reducer);
     token_block_destroy(&(*stepper)->block);
+    arena_destroy(&(*stepper)->arena);
     prefix_cache_destroy(&(*stepper)->prefixes);
     array_free(&(*stepper)->block_windows);
     array_free(&(*stepper)->lengths);
@@ -131,6 +134,13 @@ static void step_share(TrainStepper *stepper, int64_t index, StepShare *share)
         share->denominator = 1;
 }
 
+/* The window lives until the next one. */
+static Status window_read(TrainStepper *stepper, int64_t index, ShardWindow *window, Diagnostic *diagnostic)
+{
+    arena_reset(stepper->arena);
+    return shard_window_read(stepper->shards, stepper->split, index, stepper->arena, window, diagnostic);
+}
+
 /* The ids of a step's windows, whoever trains them. One that is out of range is found where its block is checked. */
 static Status step_ids(TrainStepper *stepper, const StepShare *share, Diagnostic *diagnostic)
 {
@@ -139,7 +149,7 @@ static Status step_ids(TrainStepper *stepper, const StepShare *share, Diagnostic
     int32_t vocabulary = model_config(stepper->model)->vocab_size;
     for (int32_t slot = 0; slot < share->count; slot++) {
         ShardWindow window;
-        TRY(shard_window_read(stepper->shards, stepper->split, share->windows[slot], &window, diagnostic));
+        TRY(window_read(stepper, share->windows[slot], &window, diagnostic));
         for (int32_t t = 0; t < window.length; t++) {
             if (window.ids[t] >= 0 && window.ids[t] < vocabulary)
                 seen[window.ids[t] / 64] |= 1ull << window.ids[t] % 64;
@@ -215,7 +225,7 @@ static Status fill_block(TrainStepper *stepper, const StepShare *share, int32_t 
         if (stepper->chunk_of.items[slot] != chunk)
             continue;
         ShardWindow window;
-        TRY(shard_window_read(stepper->shards, stepper->split, share->windows[slot], &window, diagnostic));
+        TRY(window_read(stepper, share->windows[slot], &window, diagnostic));
         array_push(&stepper->block_windows, share->windows[slot]);
         token_block_append(stepper->block, window.ids, window.labels, window.weight, window.length, (uint32_t)slot);
     }

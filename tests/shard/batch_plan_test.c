@@ -246,7 +246,7 @@ static bool window_has_type(int64_t index, const char *type)
 {
     Diagnostic diagnostic = {0};
     ShardWindow window;
-    must(shard_window_read(store, 0, index, &window, &diagnostic), &diagnostic);
+    must(shard_window_read(store, 0, index, scratch_arena(), &window, &diagnostic), &diagnostic);
     for (int32_t i = 0; i < window.length; i++) {
         const char *name =
             window.labels[i] == TOKEN_LABEL_IGNORED ? "O" : label_set_name(shard_store_labels(store), window.labels[i]);

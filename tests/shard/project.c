@@ -103,6 +103,7 @@ Status read_all(const char *folder, uint64_t *digest, Diagnostic *diagnostic)
     Status status = shard_store_open(&store, folder, diagnostic);
     if (status != STATUS_OK)
         return status;
+    Arena *arena = arena_create(1 << 14);
     text_format(&all, "%s %s %d %d", shard_store_identity(store), shard_store_vocab_sha256(store), (int)shard_store_scheme(store),
                 (int)shard_store_words(store));
     for (int32_t split = 0; split < shard_split_count(store); split++) {
@@ -111,13 +112,13 @@ Status read_all(const char *folder, uint64_t *digest, Diagnostic *diagnostic)
                     (size_t)shard_window_count(store, split) * sizeof(ShardWindowInfo));
         for (int64_t i = 0; i < shard_window_count(store, split); i++) {
             ShardWindow window;
-            TRY(shard_window_read(store, split, i, &window, diagnostic));
+            TRY(shard_window_read(store, split, i, arena, &window, diagnostic));
             text_append(&all, (const char *)window.ids, 3 * sizeof(int32_t) * (size_t)window.length);
             text_format(&all, "%d %lld %d %d", window.length, (long long)window.sequence, window.owned_first, window.owned_end);
         }
         for (int64_t i = 0; i < shard_sequence_count(store, split); i++) {
             ShardSequence sequence;
-            TRY(shard_sequence_read(store, split, i, &sequence, diagnostic));
+            TRY(shard_sequence_read(store, split, i, arena, &sequence, diagnostic));
             text_append(&all, (const char *)sequence.gold, sizeof(int32_t) * (size_t)sequence.token_count);
             text_append(&all, sequence.text, sequence.text_offsets[sequence.token_count]);
             text_format(&all, "%lld %d %lld", (long long)sequence.first_window, sequence.window_count, (long long)sequence.line);
@@ -126,6 +127,7 @@ Status read_all(const char *folder, uint64_t *digest, Diagnostic *diagnostic)
     *digest = checksum64(all.bytes, all.size);
 out:
     text_free(&all);
+    arena_destroy(&arena);
     shard_store_close(&store);
     return status;
 }

@@ -98,7 +98,7 @@ static int64_t check_labels(const ShardStore *store, int32_t split)
     int64_t tokens = 0, labelled = 0;
     for (int64_t i = 0; i < shard_sequence_count(store, split); i++) {
         ShardSequence sequence;
-        must(shard_sequence_read(store, split, i, &sequence, &diagnostic), &diagnostic);
+        must(shard_sequence_read(store, split, i, scratch_arena(), &sequence, &diagnostic), &diagnostic);
         tokens += sequence.token_count;
         for (int32_t t = 0; t < sequence.token_count; t++)
             tokens -=
@@ -106,7 +106,7 @@ static int64_t check_labels(const ShardStore *store, int32_t split)
     }
     for (int64_t i = 0; i < shard_window_count(store, split); i++) {
         ShardWindow window;
-        must(shard_window_read(store, split, i, &window, &diagnostic), &diagnostic);
+        must(shard_window_read(store, split, i, scratch_arena(), &window, &diagnostic), &diagnostic);
         labelled += shard_window_infos(store, split)[i].label_count;
     }
     assert_int_equal(labelled, tokens);

@@ -132,7 +132,7 @@ static void pseudo_labels_are_training_sentences_with_weights(void **state)
     assert_int_equal(shard_window_count(store, 0), 6);
     for (int64_t i = 0; i < 6; i++) {
         ShardWindow window;
-        must(shard_window_read(store, 0, i, &window, &work->diagnostic), &work->diagnostic);
+        must(shard_window_read(store, 0, i, scratch_arena(), &window, &work->diagnostic), &work->diagnostic);
         is_near(window.weight, weights[i]);
         is_near(shard_window_infos(store, 0)[i].weight, weights[i]);
     }
@@ -217,7 +217,7 @@ static void votes_are(void **state, WeakVote vote, size_t source_count, const ch
     ShardStore *store = work_open(work, "voted");
     ShardWindow window;
     assert_int_equal(shard_window_count(store, 0), 2);
-    must(shard_window_read(store, 0, 1, &window, &work->diagnostic), &work->diagnostic);
+    must(shard_window_read(store, 0, 1, scratch_arena(), &window, &work->diagnostic), &work->diagnostic);
     is_near(window.weight, 0.5);
     int32_t unlabelled = 0;
     for (int32_t i = 0; i < token_count; i++) {
@@ -267,7 +267,7 @@ static void sentences_without_any_agreement_are_left_out(void **state)
     assert_int_equal(work->summary.weak_sentences, 2);
     assert_int_equal(work->summary.unlabelled_tokens, 1);
     ShardSequence sequence;
-    must(shard_sequence_read(store, 0, 2, &sequence, &work->diagnostic), &work->diagnostic);
+    must(shard_sequence_read(store, 0, 2, scratch_arena(), &sequence, &work->diagnostic), &work->diagnostic);
     assert_memory_equal(sequence.text, "satin", 5);
     assert_string_equal(label_set_name(shard_store_all_labels(store), sequence.gold[1]), "O");
     shard_store_close(&store);

@@ -75,7 +75,7 @@ static void no_flipped_bit_goes_unseen_or_crashes(void **state)
 }
 
 /* Puts a value (with a right checksum) into the store, as somebody who wants it to be believed would. */
-static void forge(const Project *project, const char *table_name, KvBytes key, const void *content, size_t size)
+static void forge_at(const Project *project, const char *table_name, KvBytes key, uint32_t place, const void *content, size_t size)
 {
     Diagnostic diagnostic = {0};
     KvEnvironment *environment = NULL;
@@ -86,6 +86,7 @@ static void forge(const Project *project, const char *table_name, KvBytes key, c
     shard_record_begin(&record);
     shard_record_append(&record, content, size);
     shard_record_finish(&record);
+    shard_record_place((unsigned char *)record.bytes, place);
     must(kv_open(&environment, path, (KvOptions){.map_size_bytes = 1 << 26}, &diagnostic), &diagnostic);
     must(kv_begin(&transaction, environment, false, &diagnostic), &diagnostic);
     must(kv_table(transaction, table_name, false, &table, &diagnostic), &diagnostic);
@@ -96,6 +97,11 @@ static void forge(const Project *project, const char *table_name, KvBytes key, c
     free(path);
     free(lock);
     text_free(&record);
+}
+
+static void forge(const Project *project, const char *table_name, KvBytes key, const void *content, size_t size)
+{
+    forge_at(project, table_name, key, 0, content, size);
 }
 
 static void is_corrupt(Project *project, const char *part)
@@ -198,33 +204,62 @@ static void records_with_right_checksums_and_wrong_contents_are_corrupt(void **s
     unsigned char key[SHARD_KEY_SIZE];
     shard_key(key, 0, 0);
     KvBytes first = {key, sizeof key};
-    ShardWindowHeader window = {.length = INT32_MAX, .owned_first = 1, .owned_end = 2, .weight = 1};
+    ShardWindowHeader window = {
+        .length = INT32_MAX, .owned_first = 1, .owned_end = 2, .weight = 1, .id_width = 4, .label_width = 4, .token_width = 4};
     forge(project, SHARD_TABLE_WINDOWS, first, &window, sizeof window);
     is_corrupt(project, "another size");
     window.length = -5;
     forge(project, SHARD_TABLE_WINDOWS, first, &window, sizeof window);
     is_corrupt(project, "another size");
     forge(project, SHARD_TABLE_WINDOWS, first, &window, 8);
-    is_corrupt(project, "too short");
+    is_corrupt(project, "another size");
+    struct {
+        ShardWindowHeader header;
+        uint8_t ids[4], labels[4], token_index[4];
+    } small = {
+        .header = {.length = 4, .owned_first = 1, .owned_end = 3, .weight = 1, .id_width = 1, .label_width = 1, .token_width = 1}};
+    for (int32_t width = 0; width < 9; width++) { /* 1, 2 or 4 bytes, and the record is as long as they say */
+        small.header.token_width = (uint8_t)width;
+        small.header.id_width = 200; /* an id that the vocabulary lacks, should it come to that */
+        forge(project, SHARD_TABLE_WINDOWS, first, &small, sizeof small);
+        is_corrupt(project, "another size");
+    }
+    small.header.id_width = small.header.token_width = 1;
+    memset(small.ids, 255, sizeof small.ids);
+    forge(project, SHARD_TABLE_WINDOWS, first, &small, sizeof small);
+    is_corrupt(project, "out of range");
+    memset(small.ids, 0, sizeof small.ids);
+    small.labels[1] = 200;
+    forge(project, SHARD_TABLE_WINDOWS, first, &small, sizeof small);
+    is_corrupt(project, "out of range");
+    small.labels[1] = 0;
+    small.header.first_token = INT32_MIN;
+    small.token_index[1] = 1;
+    forge(project, SHARD_TABLE_WINDOWS, first, &small, sizeof small);
+    is_corrupt(project, "out of range");
+    small.header.first_token = INT32_MAX;
+    forge(project, SHARD_TABLE_WINDOWS, first, &small, sizeof small);
+    is_corrupt(project, "out of range");
     free(scratch_write_bytes(project->shards, SHARD_FILE_NAME, bytes, size));
     ShardSequenceHeader sequence = {.token_count = INT32_MAX, .text_size = UINT32_MAX};
     forge(project, SHARD_TABLE_SEQUENCES, first, &sequence, sizeof sequence);
     is_corrupt(project, "number of tokens");
     struct {
         ShardSequenceHeader header;
-        int32_t gold;
-        uint32_t offsets[2];
+        uint8_t gold, offsets[2];
         char text[4];
-    } one = {.header = {.window_count = 1, .token_count = 1, .text_size = 4}, .gold = 100, .offsets = {0, 4}, .text = "text"};
+    } one = {.header = {.window_count = 1, .token_count = 1, .text_size = 4, .gold_width = 1, .offset_width = 1},
+             .gold = 100,
+             .offsets = {0, 4},
+             .text = "text"};
     forge(project, SHARD_TABLE_SEQUENCES, first, &one, sizeof one);
     is_corrupt(project, "labels, offsets or windows");
     one.gold = 0;
-    one.offsets[1] = 400;
+    one.offsets[1] = 200;
     forge(project, SHARD_TABLE_SEQUENCES, first, &one, sizeof one);
     is_corrupt(project, "labels, offsets or windows");
     one.offsets[1] = 4;
-    one.header.first_window = INT64_MAX;
-    forge(project, SHARD_TABLE_SEQUENCES, first, &one, sizeof one);
+    forge_at(project, SHARD_TABLE_SEQUENCES, first, UINT32_MAX, &one, sizeof one);
     is_corrupt(project, "labels, offsets or windows");
     free(scratch_write_bytes(project->shards, SHARD_FILE_NAME, bytes, size));
     ShardWindowInfo infos[2] = {{.length = 4, .label_count = 3, .weight = 1}, {.length = 4, .label_count = 2, .weight = 1}};

@@ -20,7 +20,7 @@ static void check_windows(const ShardStore *store, int32_t split, int64_t index,
         const ShardWindowInfo *info = &shard_window_infos(store, split)[w];
         int32_t labelled = 0;
         bool span = false;
-        must(shard_window_read(store, split, w, &window, &diagnostic), &diagnostic);
+        must(shard_window_read(store, split, w, scratch_arena(), &window, &diagnostic), &diagnostic);
         assert_int_equal(window.sequence, index);
         assert_int_equal((uintptr_t)window.ids % sizeof(int32_t), 0);
         assert_true(window.length <= 32 && window.ids[0] == 2 && window.ids[window.length - 1] == 3); /* [CLS], [SEP] */
@@ -60,7 +60,7 @@ static void check_split(const ShardStore *store, const char *split_name, const c
         if (!sentence)
             break;
         ShardSequence sequence;
-        must(shard_sequence_read(store, split, index, &sequence, &diagnostic), &diagnostic);
+        must(shard_sequence_read(store, split, index, scratch_arena(), &sequence, &diagnostic), &diagnostic);
         assert_int_equal(sequence.token_count, sentence->token_count);
         assert_int_equal(sequence.line, sentence->line);
         assert_int_equal(sequence.first_window, windows);
@@ -162,8 +162,8 @@ static void labels_that_only_dev_has_are_named_and_kept_apart(void **state)
     assert_int_equal(label_set_find(shard_store_all_labels(store), "B-ANIMAL"), label_set_count(shard_store_labels(store)));
     ShardSequence sequence;
     ShardWindow window;
-    must(shard_sequence_read(store, 1, 0, &sequence, &project->diagnostic), &project->diagnostic);
-    must(shard_window_read(store, 1, 0, &window, &project->diagnostic), &project->diagnostic);
+    must(shard_sequence_read(store, 1, 0, scratch_arena(), &sequence, &project->diagnostic), &project->diagnostic);
+    must(shard_window_read(store, 1, 0, scratch_arena(), &window, &project->diagnostic), &project->diagnostic);
     assert_string_equal(label_set_name(shard_store_all_labels(store), sequence.gold[0]), "B-ANIMAL");
     for (int32_t i = 0; i < window.length; i++)
         if (window.token_index[i] == 0)
@@ -185,12 +185,12 @@ static void documents_are_joined_and_their_spans_are_not(void **state)
     assert_int_equal(project->summary.sentences, 4);
     assert_int_equal(shard_store_scheme(store), SCHEME_IOB1); /* of what is written, not of what was joined */
     ShardSequence sequence;
-    must(shard_sequence_read(store, 0, 0, &sequence, &project->diagnostic), &project->diagnostic);
+    must(shard_sequence_read(store, 0, 0, scratch_arena(), &sequence, &project->diagnostic), &project->diagnostic);
     assert_int_equal(sequence.token_count, 4);
     assert_memory_equal(sequence.text, "inNewYorkis", 11);
     assert_string_equal(label_set_name(shard_store_all_labels(store), sequence.gold[1]), "I-LOC");
     assert_string_equal(label_set_name(shard_store_all_labels(store), sequence.gold[2]), "B-LOC"); /* begins a span of its own */
-    must(shard_sequence_read(store, 0, 1, &sequence, &project->diagnostic), &project->diagnostic);
+    must(shard_sequence_read(store, 0, 1, scratch_arena(), &sequence, &project->diagnostic), &project->diagnostic);
     assert_int_equal(sequence.token_count, 4);
     assert_int_equal(sequence.line, 11);
     shard_store_close(&store);
@@ -207,7 +207,7 @@ static void several_files_feed_one_split_in_order(void **state)
     ShardSequence sequence;
     assert_int_equal(shard_split_count(store), 2);
     assert_int_equal(shard_sequence_count(store, 0), 2);
-    must(shard_sequence_read(store, 0, 1, &sequence, &project->diagnostic), &project->diagnostic);
+    must(shard_sequence_read(store, 0, 1, scratch_arena(), &sequence, &project->diagnostic), &project->diagnostic);
     assert_memory_equal(sequence.text, "b", 1);
     shard_store_close(&store);
     project_free(&project);

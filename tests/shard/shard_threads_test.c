@@ -17,19 +17,21 @@ static void *read_from(void *argument)
 {
     Reading *reading = argument;
     Diagnostic diagnostic = {0};
+    Arena *arena = arena_create(1 << 12);
     int64_t windows = shard_window_count(reading->store, 0), sequences = shard_sequence_count(reading->store, 0);
     for (int64_t i = 0; i < windows && reading->status == STATUS_OK; i++) {
         ShardWindow window;
-        reading->status = shard_window_read(reading->store, 0, (i + reading->start) % windows, &window, &diagnostic);
+        reading->status = shard_window_read(reading->store, 0, (i + reading->start) % windows, arena, &window, &diagnostic);
         if (reading->status == STATUS_OK)
             reading->sum += checksum64(window.ids, 3 * sizeof *window.ids * (size_t)window.length);
     }
     for (int64_t i = 0; i < sequences && reading->status == STATUS_OK; i++) {
         ShardSequence sequence;
-        reading->status = shard_sequence_read(reading->store, 0, (i + reading->start) % sequences, &sequence, &diagnostic);
+        reading->status = shard_sequence_read(reading->store, 0, (i + reading->start) % sequences, arena, &sequence, &diagnostic);
         if (reading->status == STATUS_OK)
             reading->sum += checksum64(sequence.gold, sizeof *sequence.gold * (size_t)sequence.token_count);
     }
+    arena_destroy(&arena);
     return NULL;
 }
 

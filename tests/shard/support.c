@@ -19,8 +19,18 @@ int scratch_setup(void **state)
     return 0;
 }
 
+static Arena *arena;
+
+Arena *scratch_arena(void)
+{
+    if (!arena)
+        arena = arena_create(1 << 14);
+    return arena;
+}
+
 int scratch_teardown(void **state)
 {
+    arena_destroy(&arena);
     Diagnostic diagnostic = {0};
     Status status = folder_remove_tree(*state, &diagnostic);
     free(*state);

@@ -18,6 +18,9 @@
 int scratch_setup(void **state);
 int scratch_teardown(void **state);
 
+/* Memory for what is read from a store, until scratch_teardown. Not for several threads. */
+Arena *scratch_arena(void);
+
 /* Writes a file into the folder; the path is freed by the caller. */
 char *scratch_write_bytes(const char *folder, const char *name, const char *bytes, size_t size);
 char *scratch_write(const char *folder, const char *name, const char *text);

@@ -127,11 +127,13 @@ static void a_cache_that_is_full_or_cannot_be_written_gives_the_same_rows(void *
     TokenBlock *block = token_block_create(512, 16);
     const int64_t windows[] = {4, 0, 4, 7, 1};
     enum { WINDOWS = 5 };
+    Arena *arena = arena_create(1 << 12);
     for (int32_t i = 0; i < WINDOWS; i++) {
         ShardWindow window;
-        must(shard_window_read(workplace.shards, split, windows[i], &window, &diagnostic), &diagnostic);
+        must(shard_window_read(workplace.shards, split, windows[i], arena, &window, &diagnostic), &diagnostic);
         token_block_append(block, window.ids, window.labels, 1, window.length, (uint32_t)i);
     }
+    arena_destroy(&arena);
     size_t floats = (size_t)block->piece_count * (size_t)width, row_bytes = (size_t)width * sizeof(float);
     float *wanted = memory_allocate(floats, sizeof *wanted);
     must(model_prefix_forward(model, block, 1, wanted, &diagnostic), &diagnostic);
