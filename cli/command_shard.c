@@ -125,9 +125,9 @@ static Status shard(const ShardFlags *flags, const DataOptions *data, CorpusForm
                             .options = data,
                             .sources = sources.items,
                             .source_count = sources.count,
-                            .interrupted = command_catch_interrupts()};
+                            .interrupted = command_catch_interrupts(),
+                            .metadata = &metadata};
     TRY(shards_build(&request, flags->out, diagnostic));
-    TRY(shard_store_describe(flags->out, &metadata, diagnostic));
     print_summary(metadata, flags->json);
 out:
     json_destroy(&metadata);

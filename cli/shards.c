@@ -79,7 +79,8 @@ Status shards_build(const ShardRequest *request, const char *folder, Diagnostic 
                         .format = request->format,
                         .progress = show_progress,
                         .progress_context = &progress,
-                        .interrupted = request->interrupted};
+                        .interrupted = request->interrupted,
+                        .metadata = request->metadata};
     TRY(shard_store_build(&build, folder, &summary, diagnostic));
     progress_end(&progress);
     if (summary.up_to_date)

@@ -16,6 +16,7 @@ typedef struct ShardRequest {
     const ShardSource *sources;
     size_t source_count;
     const volatile int *interrupted;
+    Json **metadata; /* of ShardBuild, or NULL */
 } ShardRequest;
 
 NODISCARD Status shards_build(const ShardRequest *request, const char *folder, Diagnostic *diagnostic);

@@ -122,64 +122,82 @@ static bool bytes_prepare(Text *bytes, bool first)
 /* ---- lines ---- */
 
 /* label: before anything is written near it, or the processor waits until it is. */
-static inline int32_t label_id(Lines *lines, char *label, uint32_t size)
+static inline int32_t label_id(LabelSlot *labels, LabelSet *names, char *label, uint32_t size)
 {
     if (size > WORD_KEY_BYTES) {
         label[size] = '\0';
-        return label_set_add(lines->batch->names, label);
+        return label_set_add(names, label);
     }
     WordKey key = word_key((const uint8_t *)label, (int32_t)size);
-    LabelSlot *slot = &lines->labels[word_key_hash(key) >> (64 - LABEL_SLOT_BITS)];
+    LabelSlot *slot = &labels[word_key_hash(key) >> (64 - LABEL_SLOT_BITS)];
     if (!word_key_equal(slot->key, key)) {
         label[size] = '\0';
-        *slot = (LabelSlot){key, label_set_add(lines->batch->names, label)};
+        *slot = (LabelSlot){key, label_set_add(names, label)};
     }
     return slot->id;
 }
 
-/* Has the line as many fields as it should, and a text in those that matter? Where blanks part them, each must have one: two in a row are one. */
-static inline bool fields_are_plain(const Lines *lines, const uint32_t *ends)
+/* Has a line as many fields as it should, and a text in those that matter? Where blanks part them, each must have one: two in a row are one. */
+static inline bool fields_are_plain(const CorpusLayout *layout, const char *bytes, uint32_t start, const uint32_t *ends)
 {
-    const CorpusLayout *layout = lines->layout;
     int last = layout->columns - 1;
-    uint32_t start = lines->start;
     for (int i = 0; i <= last; i++) {
         bool wanted = !layout->tabs || i == last || i == layout->token_index || i == layout->label_index;
-        if ((wanted && ends[i] == start) || (lines->bytes[ends[i]] == '\n') != (i == last))
+        if ((wanted && ends[i] == start) || (bytes[ends[i]] == '\n') != (i == last))
             return false;
         start = ends[i] + 1;
     }
-    return lines->bytes[ends[last] - 1] != ' ';
+    return bytes[ends[last] - 1] != ' ';
 }
 
-/* A line of a token. False: it is none, or one that a reader should look at. */
-static inline bool token_take(Lines *lines)
+/* Begins with what may be an empty line, a mark or a comment. */
+static inline bool is_unusual(char first)
 {
-    const CorpusLayout *layout = lines->layout;
-    SequenceBatch *batch = lines->batch;
-    const uint32_t *ends = lines->ends + lines->next;
-    if (lines->count - lines->next < (size_t)layout->columns || !fields_are_plain(lines, ends))
-        return false;
-    uint32_t token = layout->token_index > 0 ? ends[layout->token_index - 1] + 1 : lines->start,
-             token_end = ends[layout->token_index];
-    uint32_t label = layout->label_index > 0 ? ends[layout->label_index - 1] + 1 : lines->start,
-             label_end = ends[layout->label_index];
-    char *bytes = lines->bytes;
-    if (bytes[label] == ' ' || bytes[label_end - 1] == ' ' || bytes[token] == '-') {
-        CorpusLine line = {.bytes = bytes + token, .size = token_end - token};
-        if (bytes[token] != '-' || corpus_layout_is_document_start(&line))
-            return false;
+    return first <= '-' && (first == '\n' || first == '-' || first == '#' || first == ' ' || first == '\t');
+}
+
+/* Lines of tokens, up to `limit` of them; how many there were before one that is none, or that a reader should look at. looked_at: what the
+ * first one begins with does not matter. All that the loop needs is its own, since a byte that is written could be anybody's. */
+static size_t tokens_take(Lines *lines, size_t limit, bool looked_at)
+{
+    const CorpusLayout layout = *lines->layout;
+    const size_t columns = (size_t)layout.columns;
+    const int token_index = layout.token_index, label_index = layout.label_index;
+    char *const bytes = lines->bytes;
+    const uint32_t *ends = lines->ends + lines->next, *const behind = lines->ends + lines->count;
+    uint32_t *const offsets = lines->batch->text_offsets.items + lines->tokens, *const sizes =
+                                                                                    lines->batch->text_sizes.items + lines->tokens;
+    int32_t *const labels = lines->batch->labels.items + lines->tokens, *const written =
+                                                                            lines->batch->labels_written.items + lines->tokens;
+    TokenPlace *const places = lines->batch->places.items + lines->tokens;
+    LabelSet *const names = lines->batch->names;
+    const long number = lines->number;
+    uint32_t start = lines->start;
+    size_t taken = 0;
+    for (; taken < limit && (size_t)(behind - ends) >= columns; taken++, ends += columns) {
+        if ((is_unusual(bytes[start]) && !(looked_at && taken == 0)) || !fields_are_plain(&layout, bytes, start, ends))
+            break;
+        uint32_t token = token_index > 0 ? ends[token_index - 1] + 1 : start, token_end = ends[token_index];
+        uint32_t label = label_index > 0 ? ends[label_index - 1] + 1 : start, label_end = ends[label_index];
+        if (bytes[token] == '-') {
+            CorpusLine line = {.bytes = bytes + token, .size = token_end - token};
+            if (corpus_layout_is_document_start(&line))
+                break;
+        }
+        if (bytes[label] == ' ' || bytes[label_end - 1] == ' ')
+            break;
+        labels[taken] = written[taken] = label_id(lines->labels, names, bytes + label, label_end - label);
+        bytes[token_end] = '\0';
+        offsets[taken] = token;
+        sizes[taken] = token_end - token;
+        places[taken] = (TokenPlace){number + (long)taken, (int32_t)(label - start) + 1};
+        start = ends[columns - 1] + 1;
     }
-    uint32_t end = ends[layout->columns - 1];
-    size_t at = lines->tokens++;
-    batch->labels.items[at] = batch->labels_written.items[at] = label_id(lines, bytes + label, label_end - label);
-    bytes[token_end] = '\0';
-    batch->text_offsets.items[at] = token;
-    batch->text_sizes.items[at] = token_end - token;
-    batch->places.items[at] = (TokenPlace){lines->number, (int32_t)(label - lines->start) + 1};
-    lines->next += (size_t)layout->columns;
-    lines->start = end + 1;
-    return true;
+    lines->next += taken * columns;
+    lines->tokens += taken;
+    lines->number += (long)taken;
+    lines->start = start;
+    return taken;
 }
 
 static void sentence_end(Lines *lines, ConllScan *scan)
@@ -217,22 +235,25 @@ static bool mark_take(Lines *lines, ConllScan *scan)
     }
     lines->start = lines->ends[last] + 1;
     lines->next = last + 1;
+    lines->number++;
     return true;
 }
 
 static bool lines_take(Lines *lines, ConllScan *scan)
 {
-    for (; lines->next < lines->count; lines->number++) {
-        char first = lines->bytes[lines->start];
-        if (first == '\n') {
+    while (lines->next < lines->count) {
+        if (lines->bytes[lines->start] == '\n') {
             sentence_end(lines, scan);
             lines->next++;
             lines->start++;
-        } else if (first == ' ' || first == '\t') {
-            return false;
-        } else if (!((first == '-' || first == '#') && mark_take(lines, scan)) && !token_take(lines)) {
-            return false;
+            lines->number++;
+            continue;
         }
+        if (tokens_take(lines, SIZE_MAX, false) > 0)
+            continue;
+        char first = lines->bytes[lines->start];
+        if ((first != '-' && first != '#') || (!mark_take(lines, scan) && tokens_take(lines, 1, true) == 0))
+            return false;
     }
     sentence_end(lines, scan);
     return true;

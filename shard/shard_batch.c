@@ -4,6 +4,8 @@
 
 #include "shard/shard_survey.h"
 
+_Static_assert((int)SEQUENCE_TEXT_SLACK >= (int)WORDPIECE_TOKEN_SLACK, "texts of a batch are tokens to be aligned");
+
 /* A batch in work. */
 typedef struct Making {
     BatchWork *work;

@@ -1,5 +1,6 @@
 /* Builds a shard store in two passes over the corpus files: labels, scheme, words and casing first, then the records. Both go through a
  * pipeline of threads; inputs that the store of before has as well are taken over from it. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -112,6 +113,15 @@ static void progress_tell(const Builder *builder, uint64_t bytes_in_input)
 
 /* ---- the store that is there ---- */
 
+/* To who asked for it. */
+static void metadata_give(const Builder *builder, Json **json)
+{
+    if (!builder->build->metadata)
+        return;
+    *builder->build->metadata = *json;
+    *json = NULL;
+}
+
 static bool same_texts(char *a, char *b)
 {
     bool same = strcmp(a, b) == 0;
@@ -139,31 +149,28 @@ static void old_forget(Builder *builder)
     shard_store_close(&builder->old);
 }
 
-/* Has the folder what this build would make, or some of it? A store that cannot be read is made again. */
-static bool is_up_to_date(Builder *builder, const char *folder, const Json *wanted, ShardSummary *summary)
+/* Has the folder's store, at path, what this build would make, or some of it? One that cannot be read is made again. */
+static bool is_up_to_date(Builder *builder, const char *path, const char *folder, const Json *wanted, ShardSummary *summary)
 {
     bool same = false;
     Json *json = NULL;
     Diagnostic diagnostic = {0};
-    char *path = path_join(folder, SHARD_FILE_NAME);
-    if (path_exists(path)) {
-        if (shard_store_open_metadata(&builder->old, folder, &json, &diagnostic) != STATUS_OK) {
-            LOG_WARNING("%s is made again: %s", path, diagnostic.message);
-        } else {
-            const Json *build = json_get(json, "build");
-            same = same_texts(shard_metadata_build_text(build), shard_metadata_build_text(wanted));
-            if (same) {
-                *summary = shard_metadata_summary(shard_store_metadata(builder->old));
-                shard_store_close(&builder->old);
-            } else if (!same_texts(shard_metadata_settings_text(build), shard_metadata_settings_text(wanted))) {
-                LOG_INFO("%s is made again: the vocabulary or an option differs", path);
-                shard_store_close(&builder->old);
-            }
-        }
+    if (shard_store_open_metadata(&builder->old, folder, &json, &diagnostic) != STATUS_OK) {
+        LOG_WARNING("%s is made again: %s", path, diagnostic.message);
+        return false;
     }
-    summary->up_to_date = same;
+    const Json *build = json_get(json, "build");
+    same = same_texts(shard_metadata_build_text(build), shard_metadata_build_text(wanted));
+    if (same) {
+        *summary = shard_metadata_summary(shard_store_metadata(builder->old));
+        summary->up_to_date = true;
+        shard_store_close(&builder->old);
+        metadata_give(builder, &json);
+    } else if (!same_texts(shard_metadata_settings_text(build), shard_metadata_settings_text(wanted))) {
+        LOG_INFO("%s is made again: the vocabulary or an option differs", path);
+        shard_store_close(&builder->old);
+    }
     json_destroy(&json);
-    free(path);
     return same;
 }
 
@@ -556,6 +563,7 @@ static Status write_all(Builder *builder, const char *folder, Json **build, Diag
     metadata = shard_metadata_json(&builder->metadata, *build);
     *build = NULL;
     TRY(shard_writer_commit(&builder->writer, metadata, diagnostic));
+    metadata_give(builder, &metadata);
 out:
     json_destroy(&metadata);
     return status;
@@ -578,12 +586,10 @@ static Status builder_prepare(Builder *builder, Diagnostic *diagnostic)
     Status status = STATUS_OK;
     const ShardBuild *build = builder->build;
     ShardMetadata *metadata = &builder->metadata;
-    TRY(build_inputs_hash(&builder->inputs, &metadata->splits, build, diagnostic));
+    TRY(build_inputs_look(&builder->inputs, &metadata->splits, build, diagnostic));
     for (size_t i = 0; i < builder->inputs.count; i++) {
-        const BuildInput *input = &builder->inputs.items[i];
-        ShardInput made = {.key = build_input_key(input, &metadata->splits, &build->options), .split = input->split};
-        array_push(&metadata->inputs, made);
-        builder->input_bytes += input->size_bytes;
+        array_push(&metadata->inputs, (ShardInput){.split = builder->inputs.items[i].split});
+        builder->input_bytes += builder->inputs.items[i].size_bytes;
     }
     WordpieceOptions wordpiece = {.lowercase = build->lowercase};
     TRY(wordpiece_open(&builder->wordpiece, build->vocab_path, wordpiece, diagnostic));
@@ -593,6 +599,7 @@ static Status builder_prepare(Builder *builder, Diagnostic *diagnostic)
     metadata->lowercase = build->lowercase;
     metadata->vocab_size = wordpiece_vocab_size(builder->wordpiece);
     metadata->options = build->options;
+    slots_make(builder);
 out:
     return status;
 }
@@ -603,31 +610,78 @@ static double seconds_now(void)
     return (double)clock->monotonic_ns(clock->context) / 1e9;
 }
 
+static void keys_make(Builder *builder)
+{
+    ShardMetadata *metadata = &builder->metadata;
+    for (size_t i = 0; i < builder->inputs.count; i++)
+        metadata->inputs.items[i].key = build_input_key(&builder->inputs.items[i], &metadata->splits, &builder->build->options);
+}
+
+typedef struct Hashing {
+    Builder *builder;
+    Status status;
+    Diagnostic diagnostic;
+} Hashing;
+
+static void *hash_files(void *context)
+{
+    Hashing *hashing = context;
+    hashing->status = build_inputs_hash(&hashing->builder->inputs, &hashing->diagnostic);
+    return NULL;
+}
+
+static Status survey_beside_hashes(Builder *builder, double *surveyed_s, Diagnostic *diagnostic)
+{
+    pthread_t thread;
+    Hashing hashing = {.builder = builder};
+    bool started = pthread_create(&thread, NULL, hash_files, &hashing) == 0;
+    if (!started)
+        hash_files(&hashing);
+    Status status = survey(builder, diagnostic);
+    *surveyed_s = seconds_now();
+    if (started)
+        pthread_join(thread, NULL);
+    if (hashing.status != STATUS_OK && diagnostic) /* what would have gone wrong first, one after the other */
+        *diagnostic = hashing.diagnostic;
+    return hashing.status != STATUS_OK ? hashing.status : status;
+}
+
 /* With the folder locked. */
 static Status build_locked(Builder *builder, const char *folder, ShardSummary *summary, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     Json *wanted = NULL;
+    char *path = path_join(folder, SHARD_FILE_NAME);
+    bool fresh = !path_exists(path);
     double start_s = seconds_now();
     TRY(builder_prepare(builder, diagnostic));
-    double hashed_s = seconds_now();
+    bool beside = fresh && builder->threads > 1; /* nothing can be up to date: the first pass need not wait for the hashes */
+    if (!beside)
+        TRY(build_inputs_hash(&builder->inputs, diagnostic));
+    double hashed_s = seconds_now(), surveyed_s = hashed_s;
+    if (beside)
+        TRY(survey_beside_hashes(builder, &surveyed_s, diagnostic));
+    double begun_s = seconds_now();
+    keys_make(builder);
     wanted = build_json(builder);
-    if (is_up_to_date(builder, folder, wanted, summary))
+    if (!fresh && is_up_to_date(builder, path, folder, wanted, summary))
         goto out;
     if (builder->old)
         old_inputs_find(builder);
-    slots_make(builder);
-    TRY(survey(builder, diagnostic));
+    if (!beside) {
+        TRY(survey(builder, diagnostic));
+        surveyed_s = begun_s = seconds_now();
+    }
     old_check(builder);
-    double surveyed_s = seconds_now();
     TRY(write_all(builder, folder, &wanted, diagnostic));
     *summary = shard_metadata_summary(&builder->metadata);
     summary->reused_sentences = builder->reused_sentences;
-    summary->hash_s = hashed_s - start_s;
+    summary->hash_s = hashed_s - start_s + (begun_s - surveyed_s);
     summary->survey_s = surveyed_s - hashed_s;
-    summary->write_s = seconds_now() - surveyed_s;
+    summary->write_s = seconds_now() - begun_s;
 out:
     json_destroy(&wanted);
+    free(path);
     return status;
 }
 

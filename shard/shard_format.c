@@ -79,10 +79,10 @@ static bool width_is_known(uint8_t width)
     return width == 1 || width == 2 || width == 4;
 }
 
-/* The content of a record of so many bytes, padded as it is written behind its head. */
+/* The content of a placed record of so many bytes, padded as it is written behind its head. */
 static size_t padded(size_t size)
 {
-    return (SHARD_HEAD_SIZE + size + RECORD_ALIGNMENT - 1) / RECORD_ALIGNMENT * RECORD_ALIGNMENT - SHARD_HEAD_SIZE;
+    return (SHARD_HEAD_PLACED + size + RECORD_ALIGNMENT - 1) / RECORD_ALIGNMENT * RECORD_ALIGNMENT - SHARD_HEAD_PLACED;
 }
 
 bool shard_window_header(const unsigned char *content, size_t size, ShardWindowHeader *header)
@@ -124,11 +124,11 @@ ShardWindowInfo shard_window_info(const unsigned char *content, int32_t outside,
 
 /* ---- values ---- */
 
-void shard_record_begin(Text *record)
+void shard_record_begin(Text *record, ShardHead head)
 {
-    static const char head[SHARD_HEAD_SIZE];
+    static const char zeros[SHARD_HEAD_PLACED];
     text_clear(record);
-    text_append(record, head, sizeof head);
+    text_append(record, zeros, head);
 }
 
 void shard_record_append(Text *record, const void *bytes, size_t size)
@@ -136,52 +136,56 @@ void shard_record_append(Text *record, const void *bytes, size_t size)
     text_append(record, bytes, size);
 }
 
-void shard_record_finish(Text *record)
+void shard_record_finish(Text *record, ShardHead head)
 {
     static const char zeros[RECORD_ALIGNMENT];
     text_append(record, zeros, (RECORD_ALIGNMENT - record->size % RECORD_ALIGNMENT) % RECORD_ALIGNMENT);
-    shard_record_seal((unsigned char *)record->bytes, record->size);
+    shard_record_seal((unsigned char *)record->bytes, record->size, head);
 }
 
-static uint64_t record_checksum(const unsigned char *record, size_t size)
+static uint32_t place_of(const unsigned char *record)
 {
     uint32_t place;
-    memcpy(&place, record + sizeof(uint64_t), sizeof place);
-    return checksum64(record + SHARD_HEAD_SIZE, size - SHARD_HEAD_SIZE) + place * SHARD_PLACE_FACTOR;
+    memcpy(&place, record + SHARD_HEAD_PLAIN, sizeof place);
+    return place;
 }
 
-void shard_record_seal(unsigned char *record, size_t size)
+static uint64_t record_checksum(const unsigned char *record, size_t size, ShardHead head)
 {
-    uint64_t checksum = record_checksum(record, size);
+    return checksum64(record + head, size - head) + (head == SHARD_HEAD_PLACED ? place_of(record) * SHARD_PLACE_FACTOR : 0);
+}
+
+void shard_record_seal(unsigned char *record, size_t size, ShardHead head)
+{
+    uint64_t checksum = record_checksum(record, size, head);
     memcpy(record, &checksum, sizeof checksum);
 }
 
 void shard_record_place(unsigned char *record, uint32_t place)
 {
     uint64_t checksum;
-    uint32_t before;
     memcpy(&checksum, record, sizeof checksum);
-    memcpy(&before, record + sizeof checksum, sizeof before);
-    checksum += ((uint64_t)place - before) * SHARD_PLACE_FACTOR;
+    checksum += ((uint64_t)place - place_of(record)) * SHARD_PLACE_FACTOR;
     memcpy(record, &checksum, sizeof checksum);
-    memcpy(record + sizeof checksum, &place, sizeof place);
+    memcpy(record + SHARD_HEAD_PLAIN, &place, sizeof place);
 }
 
 Status shard_record_check(KvBytes value, const char *path, const char *what, int64_t index, uint32_t *place,
                           const unsigned char **content, size_t *content_size, Diagnostic *diagnostic)
 {
     uint64_t checksum;
-    if (value.size < SHARD_HEAD_SIZE || value.size % RECORD_ALIGNMENT)
+    ShardHead head = place ? SHARD_HEAD_PLACED : SHARD_HEAD_PLAIN;
+    if (value.size < head || value.size % RECORD_ALIGNMENT)
         return FAIL(diagnostic, STATUS_CORRUPT, "%s: %s %lld is not a whole record (%zu bytes): make the shards again", path, what,
                     (long long)index, value.size);
     memcpy(&checksum, value.bytes, sizeof checksum);
-    if (record_checksum(value.bytes, value.size) != checksum)
+    if (record_checksum(value.bytes, value.size, head) != checksum)
         return FAIL(diagnostic, STATUS_CORRUPT,
                     "%s: %s %lld has bytes that were not written so (its checksum differs): make the shards again", path, what,
                     (long long)index);
     if (place)
-        memcpy(place, (const unsigned char *)value.bytes + sizeof checksum, sizeof *place);
-    *content = (const unsigned char *)value.bytes + SHARD_HEAD_SIZE;
-    *content_size = value.size - SHARD_HEAD_SIZE;
+        *place = place_of(value.bytes);
+    *content = (const unsigned char *)value.bytes + head;
+    *content_size = value.size - head;
     return STATUS_OK;
 }

@@ -88,8 +88,6 @@ static Status file_look(InputFile *file, CorpusFormat format, Diagnostic *diagno
             "%s is not a regular file: expected a corpus in one file; for a folder of brat annotations see nersweep convert",
             file->path);
     Status status = format_check(format, file->path, diagnostic);
-    if (status == STATUS_OK)
-        status = sha256_file_hex(file->path, file->sha256, diagnostic);
     file->size_bytes = (uint64_t)found.st_size;
     file->modified = found.st_mtim;
     return status;
@@ -128,7 +126,7 @@ static Status inputs_add(BuildInputArray *inputs, ShardSplitArray *splits, int32
     return STATUS_OK;
 }
 
-Status build_inputs_hash(BuildInputArray *inputs, ShardSplitArray *splits, const ShardBuild *build, Diagnostic *diagnostic)
+Status build_inputs_look(BuildInputArray *inputs, ShardSplitArray *splits, const ShardBuild *build, Diagnostic *diagnostic)
 {
     bool gold = false;
     if (build->source_count > SHARD_INPUT_LIMIT)
@@ -154,6 +152,15 @@ Status build_inputs_hash(BuildInputArray *inputs, ShardSplitArray *splits, const
     if (!gold)
         return FAIL(diagnostic, STATUS_USAGE, "there is no training file: the labels come from it");
     return STATUS_OK;
+}
+
+Status build_inputs_hash(BuildInputArray *inputs, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    for (size_t i = 0; i < inputs->count; i++)
+        for (size_t k = 0; k < inputs->items[i].files.count && status == STATUS_OK; k++)
+            status = sha256_file_hex(inputs->items[i].files.items[k].path, inputs->items[i].files.items[k].sha256, diagnostic);
+    return status;
 }
 
 Status build_inputs_unchanged(const BuildInputArray *inputs, Diagnostic *diagnostic)

@@ -25,9 +25,11 @@ typedef struct BuildInput {
 typedef ARRAY(BuildInput) BuildInputArray;
 void build_inputs_free(BuildInputArray *inputs);
 
-/* Looks at every file once: its hash says whether anything changed. splits receives the names that the sources have. */
-NODISCARD Status build_inputs_hash(BuildInputArray *inputs, ShardSplitArray *splits, const ShardBuild *build,
+/* Looks at every file: all but its hash. splits receives the names that the sources have. */
+NODISCARD Status build_inputs_look(BuildInputArray *inputs, ShardSplitArray *splits, const ShardBuild *build,
                                    Diagnostic *diagnostic);
+/* Reads every file once: its hash says whether anything changed. */
+NODISCARD Status build_inputs_hash(BuildInputArray *inputs, Diagnostic *diagnostic);
 /* STATUS_INVALID_INPUT names a file that is not what it was when it was hashed. */
 NODISCARD Status build_inputs_unchanged(const BuildInputArray *inputs, Diagnostic *diagnostic);
 /* The list "inputs" of the metadata's "build". */

@@ -22,14 +22,14 @@ void shard_records_free(ShardRecords *records)
 /* A new record of so many bytes of content; where they go. They may be followed by COPIED_BYTES that come to nothing. */
 static unsigned char *record_new(ShardRecords *records, size_t content_size, bool is_window)
 {
-    size_t size = (SHARD_HEAD_SIZE + content_size + RECORD_ALIGNMENT - 1) / RECORD_ALIGNMENT * RECORD_ALIGNMENT;
+    size_t size = (SHARD_HEAD_PLACED + content_size + RECORD_ALIGNMENT - 1) / RECORD_ALIGNMENT * RECORD_ALIGNMENT;
     RecordPlace place = {.offset = records->bytes.count, .size = size, .is_window = is_window};
     array_push(&records->places, place);
     array_reserve(&records->bytes, records->bytes.count + size + COPIED_BYTES);
     unsigned char *record = records->bytes.items + records->bytes.count;
     records->bytes.count += size;
-    memset(record, 0, SHARD_HEAD_SIZE);
-    return record + SHARD_HEAD_SIZE;
+    memset(record, 0, SHARD_HEAD_PLACED);
+    return record + SHARD_HEAD_PLACED;
 }
 
 /* The record that was made last. */
@@ -37,8 +37,8 @@ static RecordPlace *record_finish(ShardRecords *records, size_t content_size)
 {
     RecordPlace *place = &records->places.items[records->places.count - 1];
     unsigned char *record = records->bytes.items + place->offset;
-    memset(record + SHARD_HEAD_SIZE + content_size, 0, place->size - SHARD_HEAD_SIZE - content_size);
-    shard_record_seal(record, place->size);
+    memset(record + SHARD_HEAD_PLACED + content_size, 0, place->size - SHARD_HEAD_PLACED - content_size);
+    shard_record_seal(record, place->size, SHARD_HEAD_PLACED);
     return place;
 }
 

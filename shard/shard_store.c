@@ -120,8 +120,8 @@ static Status infos_load(ShardStore *store, int32_t split, Diagnostic *diagnosti
             status = store_corrupt(store, "a list of windows has another length than the metadata says", diagnostic);
             goto out;
         }
-        memcpy(infos + first, content, size);
-        for (int64_t i = first; i < first + (int64_t)(size / sizeof *infos); i++)
+        memcpy(infos + first, content, wanted);
+        for (int64_t i = first; i < first + (int64_t)(wanted / sizeof *infos); i++)
             TRY(info_check(store, &infos[i], diagnostic));
     }
 out:
@@ -321,7 +321,8 @@ static Status record_read(const ShardStore *store, KvTable table, const char *wh
 Status shard_store_window_record(const ShardStore *store, int32_t split, int64_t index, const unsigned char **content, size_t *size,
                                  Diagnostic *diagnostic)
 {
-    return record_read(store, store->windows, "window", split, index, NULL, content, size, diagnostic);
+    uint32_t sequence;
+    return record_read(store, store->windows, "window", split, index, &sequence, content, size, diagnostic);
 }
 
 Status shard_store_sequence_record(const ShardStore *store, int32_t split, int64_t index, uint32_t *first_window,

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "core/base/token_block.h"
+#include "core/io/json.h"
 #include "core/options/options.h"
 #include "core/spans/labels.h"
 #include "shard/align.h"
@@ -48,6 +49,7 @@ typedef struct ShardBuild {
     void (*progress)(void *context, uint64_t bytes_done, uint64_t bytes_total); /* may be NULL */
     void *progress_context;
     const volatile int *interrupted; /* polled; non-zero: STATUS_INTERRUPTED, nothing left behind. May be NULL */
+    Json **metadata;                 /* a new root: what shard_store_describe would say. May be NULL */
 } ShardBuild;
 
 /* A summary for the caller to print. */
@@ -56,8 +58,8 @@ typedef struct ShardSummary {
     int64_t sentences, tokens, pieces, windows, zero_piece_tokens, unk_pieces;
     int64_t pseudo_sentences, weak_sentences, unlabelled_tokens, dropped; /* dropped: sequences that no source agrees on */
     int64_t reused_sentences;                                             /* taken over from the store that was there */
-    double hash_s, survey_s, write_s;                                     /* the inputs' hashes; first and second pass */
-    double words_agreement;                                               /* of the chosen rule, 0..1 */
+    double hash_s, survey_s, write_s; /* the inputs' hashes, as far as the first pass did not take as long; first and second pass */
+    double words_agreement;           /* of the chosen rule, 0..1 */
 } ShardSummary;
 
 /* Builds folder/shards.mdb. Errors of the input carry file:line:column; labels in dev or test that train lacks are warned about by name and

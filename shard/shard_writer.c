@@ -132,15 +132,14 @@ out:
     return status;
 }
 
-/* record: sealed. place: of shard_format.h. */
-static Status writer_put_indexed(ShardWriter *writer, KvTable table, int64_t index, int64_t place, unsigned char *record,
-                                 size_t size, Diagnostic *diagnostic)
+/* record: sealed. */
+static Status writer_put_indexed(ShardWriter *writer, KvTable table, int64_t index, const unsigned char *record, size_t size,
+                                 Diagnostic *diagnostic)
 {
     unsigned char key[SHARD_KEY_SIZE];
-    if (index > UINT32_MAX || place > UINT32_MAX)
+    if (index > UINT32_MAX)
         return FAIL(diagnostic, STATUS_LIMIT, "a split may have at most %lu windows or sentences: split the corpus",
                     (unsigned long)UINT32_MAX);
-    shard_record_place(record, (uint32_t)place);
     shard_key(key, writer->split, index);
     return writer_put(writer, table, (KvBytes){key, sizeof key}, record, size, diagnostic);
 }
@@ -150,12 +149,12 @@ static Status chunk_flush(ShardWriter *writer, Diagnostic *diagnostic)
 {
     if (writer->chunk.count == 0)
         return STATUS_OK;
-    shard_record_begin(&writer->record);
+    shard_record_begin(&writer->record, SHARD_HEAD_PLAIN);
     shard_record_append(&writer->record, writer->chunk.items, writer->chunk.count * sizeof *writer->chunk.items);
-    shard_record_finish(&writer->record);
+    shard_record_finish(&writer->record, SHARD_HEAD_PLAIN);
     writer->chunk.count = 0;
-    return writer_put_indexed(writer, writer->infos, (writer->window_count - 1) / SHARD_INFO_CHUNK, 0,
-                              (unsigned char *)writer->record.bytes, writer->record.size, diagnostic);
+    return writer_put_indexed(writer, writer->infos, (writer->window_count - 1) / SHARD_INFO_CHUNK,
+                              (const unsigned char *)writer->record.bytes, writer->record.size, diagnostic);
 }
 
 static Status split_begin(ShardWriter *writer, int32_t split, Diagnostic *diagnostic)
@@ -170,15 +169,16 @@ static Status split_begin(ShardWriter *writer, int32_t split, Diagnostic *diagno
 
 static Status sequence_put(ShardWriter *writer, unsigned char *record, size_t size, Diagnostic *diagnostic)
 {
-    return writer_put_indexed(writer, writer->sequences, writer->sequence_count++, writer->window_count, record, size, diagnostic);
+    shard_record_place(record, (uint32_t)writer->window_count); /* where it does not fit, no window will */
+    return writer_put_indexed(writer, writer->sequences, writer->sequence_count++, record, size, diagnostic);
 }
 
 /* Of the sequence that was put last. */
 static Status window_put(ShardWriter *writer, unsigned char *record, size_t size, const ShardWindowInfo *info,
                          Diagnostic *diagnostic)
 {
-    Status status =
-        writer_put_indexed(writer, writer->windows, writer->window_count, writer->sequence_count - 1, record, size, diagnostic);
+    shard_record_place(record, (uint32_t)(writer->sequence_count - 1));
+    Status status = writer_put_indexed(writer, writer->windows, writer->window_count, record, size, diagnostic);
     if (status != STATUS_OK)
         return status;
     writer->window_count++;
@@ -201,9 +201,9 @@ Status shard_writer_add(ShardWriter *writer, int32_t split, ShardRecords *record
 /* A record's content of another store, as a record here. */
 static unsigned char *record_take(ShardWriter *writer, const void *content, size_t size)
 {
-    shard_record_begin(&writer->record);
+    shard_record_begin(&writer->record, SHARD_HEAD_PLACED);
     shard_record_append(&writer->record, content, size);
-    shard_record_finish(&writer->record);
+    shard_record_finish(&writer->record, SHARD_HEAD_PLACED);
     return (unsigned char *)writer->record.bytes;
 }
 
@@ -224,8 +224,8 @@ Status shard_writer_copy(ShardWriter *writer, int32_t split, uint16_t source, co
         TRY_FAIL(diagnostic, STATUS_CORRUPT, "the windows of sequence %lld are out of range", (long long)index);
     unsigned char *record = record_take(writer, content, size);
     header.source = source;
-    memcpy(record + SHARD_HEAD_SIZE, &header, sizeof header);
-    shard_record_seal(record, writer->record.size);
+    memcpy(record + SHARD_HEAD_PLACED, &header, sizeof header);
+    shard_record_seal(record, writer->record.size, SHARD_HEAD_PLACED);
     TRY(sequence_put(writer, record, writer->record.size, diagnostic));
     for (int64_t w = first; w < (int64_t)first + header.window_count; w++) {
         ShardWindowHeader window;
@@ -233,7 +233,8 @@ Status shard_writer_copy(ShardWriter *writer, int32_t split, uint16_t source, co
         if (!shard_window_header(content, size, &window))
             TRY_FAIL(diagnostic, STATUS_CORRUPT, "the record of window %lld has another size than it says", (long long)w);
         ShardWindowInfo info = shard_window_info(content, writer->outside, writer->later_piece);
-        TRY(window_put(writer, record_take(writer, content, size), writer->record.size, &info, diagnostic));
+        record = record_take(writer, content, size);
+        TRY(window_put(writer, record, writer->record.size, &info, diagnostic));
     }
 out:
     return status;
@@ -245,11 +246,11 @@ Status shard_writer_commit(ShardWriter **writer, const Json *metadata, Diagnosti
     ShardWriter *ended = *writer;
     char *text = json_text(metadata, JSON_CANONICAL);
     TRY(chunk_flush(ended, diagnostic));
-    shard_record_begin(&ended->record);
+    shard_record_begin(&ended->record, SHARD_HEAD_PLAIN);
     shard_record_append(&ended->record, text, strlen(text));
     while ((ended->record.size % 8) != 0)
         shard_record_append(&ended->record, " ", 1); /* padding that JSON ignores */
-    shard_record_finish(&ended->record);
+    shard_record_finish(&ended->record, SHARD_HEAD_PLAIN);
     TRY(writer_put(ended, ended->metadata, (KvBytes){"metadata", strlen("metadata")}, ended->record.bytes, ended->record.size,
                    diagnostic));
     TRY(kv_commit(&ended->transaction, diagnostic));

@@ -46,7 +46,8 @@ NODISCARD Status wordpiece_encode_text(const Wordpiece *wordpiece, const char *t
 /* Appends the pieces of one pre-split token (HF is_split_into_words=True): all get word_id; offsets are relative to the token. May append none. */
 NODISCARD Status wordpiece_encode_token(const Wordpiece *wordpiece, const char *token, size_t size, int32_t word_id,
                                         WordpieceOutput *output, Diagnostic *diagnostic);
-/* The same for tokens [n], which have the word_ids from first_word_id on. After an error, the pieces of those before it are there. */
+enum { WORDPIECE_TOKEN_SLACK = 16 };
+/* The same for tokens [n], which have the word_ids from first_word_id on; WORDPIECE_TOKEN_SLACK bytes from each one's first can be read. After an error, the pieces of those before it are there. */
 NODISCARD Status wordpiece_encode_tokens(const Wordpiece *wordpiece, const char *const *tokens, const size_t *sizes, int32_t n,
                                          int32_t first_word_id, WordpieceOutput *output, Diagnostic *diagnostic);
 

@@ -5,6 +5,7 @@
 #include "shard/wordpiece_internal.h"
 
 enum { TOKENS_AT_ONCE = 32 };
+_Static_assert((int)WORDPIECE_TOKEN_SLACK == (int)WORD_KEY_BYTES, "a token's key is read whole");
 
 struct WordpieceEncoder {
     const Wordpiece *wordpiece;
@@ -320,21 +321,65 @@ Status wordpiece_encode_token(const Wordpiece *wordpiece, const char *token, siz
     return encode((Encoding){wordpiece, NULL, output, (const uint8_t *)token, size, word_id, 0}, diagnostic);
 }
 
-/* As find_starts: the places of some tokens are fetched before the first is needed. */
+/* Keys of the tokens that may be one word of ASCII; of the others a key that no word has. As find_starts: their places are fetched into the
+ * processor's cache before the first is needed. */
+static void find_token_starts(const Wordpiece *wordpiece, const char *const *tokens, const size_t *sizes, int32_t n,
+                              WordStart *starts)
+{
+    const WordSlot *const slots = wordpiece->words.slots;
+    const bool lowercase = wordpiece->tables.lowercase;
+    for (int32_t i = 0; i < n; i++) {
+        WordKey key = word_key_long;
+        if (sizes[i] - 1 < WORD_KEY_BYTES)
+            key = word_key((const uint8_t *)tokens[i], (int32_t)sizes[i]);
+        bool is_short = word_key_is_ascii(key);
+        if (lowercase && is_short)
+            key = word_key_lower(key);
+        uint32_t place = word_table_place(&wordpiece->words, word_key_hash(key));
+        starts[i] = (WordStart){key, place, is_short ? (int32_t)sizes[i] : 0};
+        __builtin_prefetch(&slots[place]);
+    }
+}
+
+/* Puts the tokens from `next` on, up to one that is not in the table. */
+static int32_t put_common_tokens(const Wordpiece *wordpiece, const WordStart *starts, int32_t n, int32_t first_word_id,
+                                 int32_t next, WordpieceOutput *output)
+{
+    const WordTable *const words = &wordpiece->words;
+    const WordSlot *const slots = words->slots;
+    int32_t *const ids = output->ids.items, *const begins = output->starts.items, *const ends = output->ends.items,
+                   *const word_ids = output->word_ids.items;
+    size_t at = output->ids.count;
+    int32_t i = next;
+    for (; i < n; i++, at++) {
+        const WordSlot *slot = &slots[starts[i].place];
+        if (!word_key_equal(slot->key, starts[i].key) && (slot = word_table_find(words, starts[i].key, starts[i].place)) == NULL)
+            break;
+        if (word_slot_end(slot->pieces[0]) != starts[i].size) /* a NUL at its end is not seen in the key */
+            break;
+        ids[at] = word_slot_id(slot->pieces[0]);
+        begins[at] = 0;
+        ends[at] = starts[i].size;
+        word_ids[at] = first_word_id + i;
+    }
+    output_set_count(output, at);
+    return i;
+}
+
 static Status encode_some(const Wordpiece *wordpiece, const char *const *tokens, const size_t *sizes, int32_t n,
                           int32_t first_word_id, WordpieceOutput *output, Diagnostic *diagnostic)
 {
     WordStart starts[TOKENS_AT_ONCE];
-    bool is_short[TOKENS_AT_ONCE];
     Status status = STATUS_OK;
-    for (int32_t i = 0; i < n; i++) {
-        is_short[i] = short_start(wordpiece, (const uint8_t *)tokens[i], sizes[i], &starts[i]);
-        if (is_short[i])
-            __builtin_prefetch(&wordpiece->words.slots[starts[i].place]);
-    }
-    for (int32_t i = 0; i < n && status == STATUS_OK; i++) {
-        Encoding encoding = {wordpiece, NULL, output, (const uint8_t *)tokens[i], sizes[i], first_word_id + i, 0};
-        if (!is_short[i] || !put_short(&encoding, &starts[i]))
+    find_token_starts(wordpiece, tokens, sizes, n, starts);
+    for (int32_t i = 0; status == STATUS_OK; i++) {
+        Encoding encoding = {.wordpiece = wordpiece, .output = output};
+        encoding_reserve(&encoding, TOKENS_AT_ONCE);
+        i = put_common_tokens(wordpiece, starts, n, first_word_id, i, output);
+        if (i == n)
+            break;
+        encoding = (Encoding){wordpiece, NULL, output, (const uint8_t *)tokens[i], sizes[i], first_word_id + i, 0};
+        if (starts[i].size == 0 || !put_short(&encoding, &starts[i]))
             status = encode_scans(&encoding, diagnostic);
     }
     return status;

@@ -30,12 +30,19 @@ struct KvEnvironment {
     NamedTableArray tables;
 };
 
+/* Stands at a table's end. */
+typedef struct Appender {
+    KvTable table;
+    MDB_cursor *cursor;
+} Appender;
+
 struct KvTransaction {
     MDB_txn *lmdb;
     KvEnvironment *environment;
     bool read_only;
     size_t table_count;      /* tables of the environment that this transaction can see */
     NamedTableArray created; /* by this transaction */
+    ARRAY(Appender) appenders;
 };
 
 static Status code_of(int result)
@@ -231,8 +238,17 @@ Status kv_begin(KvTransaction **transaction, KvEnvironment *environment, bool re
     return STATUS_OK;
 }
 
+/* Whatever else is written may leave them somewhere in the midst. */
+static void appenders_close(KvTransaction *transaction)
+{
+    for (size_t i = 0; i < transaction->appenders.count; i++)
+        mdb_cursor_close(transaction->appenders.items[i].cursor);
+    transaction->appenders.count = 0;
+}
+
 static void transaction_free(KvTransaction **transaction)
 {
+    array_free(&(*transaction)->appenders);
     tables_free(&(*transaction)->created);
     free(*transaction);
     *transaction = NULL;
@@ -242,6 +258,7 @@ Status kv_commit(KvTransaction **transaction, Diagnostic *diagnostic)
 {
     KvTransaction *ended = *transaction;
     KvEnvironment *environment = ended->environment;
+    appenders_close(ended);
     /* The lock is held over the commit, so that the next writer finds the tables of this one. */
     pthread_mutex_lock(&environment->lock);
     int result = mdb_txn_commit(ended->lmdb);
@@ -259,6 +276,7 @@ void kv_abort(KvTransaction **transaction)
 {
     if (!*transaction)
         return;
+    appenders_close(*transaction);
     mdb_txn_abort((*transaction)->lmdb);
     transaction_free(transaction);
 }
@@ -327,26 +345,40 @@ Status kv_get(KvTransaction *transaction, KvTable table, KvBytes key, KvBytes *v
     return STATUS_OK;
 }
 
-static Status put(KvTransaction *transaction, KvTable table, KvBytes key, KvBytes value, unsigned flags, Diagnostic *diagnostic)
+static Status write_status(int result, const KvTransaction *transaction, size_t key_size, Diagnostic *diagnostic)
 {
-    MDB_val lmdb_key = value_of(key), lmdb_value = value_of(value);
-    int result = mdb_put(transaction->lmdb, table, &lmdb_key, &lmdb_value, flags);
-    return result ? kv_fail_key(diagnostic, transaction, result, "write to", key.size) : STATUS_OK;
+    return result ? kv_fail_key(diagnostic, transaction, result, "write to", key_size) : STATUS_OK;
 }
 
 Status kv_put(KvTransaction *transaction, KvTable table, KvBytes key, KvBytes value, Diagnostic *diagnostic)
 {
-    return put(transaction, table, key, value, 0, diagnostic);
+    MDB_val lmdb_key = value_of(key), lmdb_value = value_of(value);
+    appenders_close(transaction);
+    return write_status(mdb_put(transaction->lmdb, table, &lmdb_key, &lmdb_value, 0), transaction, key.size, diagnostic);
 }
 
 Status kv_append(KvTransaction *transaction, KvTable table, KvBytes key, KvBytes value, Diagnostic *diagnostic)
 {
-    return put(transaction, table, key, value, MDB_APPEND, diagnostic);
+    MDB_val lmdb_key = value_of(key), lmdb_value = value_of(value);
+    size_t at = 0;
+    int result = 0;
+    while (at < transaction->appenders.count && transaction->appenders.items[at].table != table)
+        at++;
+    if (at == transaction->appenders.count) {
+        Appender appender = {.table = table};
+        result = mdb_cursor_open(transaction->lmdb, table, &appender.cursor);
+        if (result == 0)
+            array_push(&transaction->appenders, appender);
+    }
+    if (result == 0)
+        result = mdb_cursor_put(transaction->appenders.items[at].cursor, &lmdb_key, &lmdb_value, MDB_APPEND);
+    return write_status(result, transaction, key.size, diagnostic);
 }
 
 Status kv_delete(KvTransaction *transaction, KvTable table, KvBytes key, Diagnostic *diagnostic)
 {
     MDB_val lmdb_key = value_of(key);
+    appenders_close(transaction);
     int result = mdb_del(transaction->lmdb, table, &lmdb_key, NULL);
     if (result == MDB_NOTFOUND)
         return FAIL(diagnostic, STATUS_NOT_FOUND, "%s does not have this key", transaction->environment->path);

@@ -38,12 +38,21 @@ static void fixture_free(Fixture *fixture)
 
 static Status fixture_align(Fixture *fixture, const char *const *tokens, const int32_t *labels, int32_t n, Diagnostic *diagnostic)
 {
-    size_t sizes[16];
-    for (int32_t i = 0; i < n; i++)
+    enum { MOST = 16 };
+    size_t sizes[MOST];
+    char *copies[MOST];
+    for (int32_t i = 0; i < n; i++) { /* each with what must be there behind it, and no byte more */
         sizes[i] = strlen(tokens[i]);
+        copies[i] = memory_allocate(sizes[i] > WORDPIECE_TOKEN_SLACK ? sizes[i] : WORDPIECE_TOKEN_SLACK, 1);
+        memset(copies[i], 'x', WORDPIECE_TOKEN_SLACK);
+        memcpy(copies[i], tokens[i], sizes[i]);
+    }
     aligned_pieces_clear(&fixture->pieces);
-    return align_tokens(fixture->wordpiece, tokens, sizes, labels, n, fixture->labels, SCHEME_IOB2, &fixture->options,
-                        &fixture->pieces, diagnostic);
+    Status status = align_tokens(fixture->wordpiece, (const char *const *)copies, sizes, labels, n, fixture->labels, SCHEME_IOB2,
+                                 &fixture->options, &fixture->pieces, diagnostic);
+    for (int32_t i = 0; i < n; i++)
+        free(copies[i]);
+    return status;
 }
 
 static void pieces_are(const Fixture *fixture, const char *expected)

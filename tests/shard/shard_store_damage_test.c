@@ -83,10 +83,12 @@ static void forge_at(const Project *project, const char *table_name, KvBytes key
     KvTable table;
     Text record = {0};
     char *path = path_join(project->shards, SHARD_FILE_NAME), *lock = memory_format("%s-lock", path);
-    shard_record_begin(&record);
+    bool placed = strcmp(table_name, SHARD_TABLE_WINDOWS) == 0 || strcmp(table_name, SHARD_TABLE_SEQUENCES) == 0;
+    shard_record_begin(&record, placed ? SHARD_HEAD_PLACED : SHARD_HEAD_PLAIN);
     shard_record_append(&record, content, size);
-    shard_record_finish(&record);
-    shard_record_place((unsigned char *)record.bytes, place);
+    shard_record_finish(&record, placed ? SHARD_HEAD_PLACED : SHARD_HEAD_PLAIN);
+    if (placed)
+        shard_record_place((unsigned char *)record.bytes, place);
     must(kv_open(&environment, path, (KvOptions){.map_size_bytes = 1 << 26}, &diagnostic), &diagnostic);
     must(kv_begin(&transaction, environment, false, &diagnostic), &diagnostic);
     must(kv_table(transaction, table_name, false, &table, &diagnostic), &diagnostic);
@@ -114,7 +116,7 @@ static void is_corrupt(Project *project, const char *part)
 
 static void metadata_that_lies_or_is_garbage_is_corrupt(void **state)
 {
-    static const char *const garbage[] = {"not json", "[]", "{}", "{\"format\": \"nersweep shards\", \"version\": 2}      "};
+    static const char *const garbage[] = {"not json", "[]", "{}", "{\"format\": \"nersweep shards\", \"version\": 3}      "};
     Project *project = small_project(*state, "metadata");
     size_t size;
     char *bytes = store_bytes(project, &size);
@@ -123,11 +125,11 @@ static void metadata_that_lies_or_is_garbage_is_corrupt(void **state)
         forge(project, SHARD_TABLE_METADATA, key, garbage[i], strlen(garbage[i]) / 8 * 8);
         is_corrupt(project, "metadata");
     }
-    const char *future = "{\"format\": \"nersweep shards\", \"version\": 3}     ";
+    const char *future = "{\"format\": \"nersweep shards\", \"version\": 4}     ";
     uint64_t digest;
     forge(project, SHARD_TABLE_METADATA, key, future, strlen(future) / 8 * 8);
     assert_int_equal(read_all(project->shards, &digest, &project->diagnostic), STATUS_UNSUPPORTED);
-    must_contain(project->diagnostic.message, "format 3");
+    must_contain(project->diagnostic.message, "format 4");
     free(bytes);
     project_free(&project);
 }
