@@ -84,6 +84,21 @@ static void read_ranges(const char *path, CorpusOptions options, size_t size)
     }
 }
 
+/* Sequences are the same, whether a range is scanned or read line by line. */
+static void read_sequences(const char *path, CorpusOptions options, size_t size)
+{
+    for (int i = 0; i < 8; i++) {
+        PartCounts counts;
+        size_t part_bytes = i & 4 ? size / 3 : SIZE_MAX;
+        options.token_column = i & 2 ? 2 : 1;
+        char *lines = reading_of_sequences(path, options, i & 1, part_bytes, true, &counts);
+        char *scans = reading_of_sequences(path, options, i & 1, part_bytes, false, &counts);
+        ASSERT(strcmp(lines, scans) == 0);
+        free(lines);
+        free(scans);
+    }
+}
+
 static char *write_input(const uint8_t *bytes, size_t size)
 {
     if (FUZZ_FORMAT != CORPUS_BRAT)
@@ -100,8 +115,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     CorpusOptions options = {.format = FUZZ_FORMAT, .label_list = "O,B-X,I-X"};
     read_corpus(path, options, NULL);
     read_corpus(path, options, check_problem);
-    if (FUZZ_FORMAT == CORPUS_CONLL)
+    if (FUZZ_FORMAT == CORPUS_CONLL) {
         read_ranges(path, options, size);
+        read_sequences(path, options, size);
+    }
     if (corpus_format_is_text(FUZZ_FORMAT)) {
         options.keep_text = true;
         read_corpus(path, options, NULL);

@@ -136,50 +136,6 @@ static void a_file_without_borders_is_read_by_one(void **state)
 
 /* ---- as sequences ---- */
 
-typedef struct PartCounts {
-    int parts, scanned;
-} PartCounts;
-
-/* The sequences of a file, taken in parts of so many bytes. by_lines: without a scan. */
-static char *sequences_of(const char *path, CorpusOptions options, bool documents, size_t size_bytes, bool by_lines,
-                          PartCounts *counts)
-{
-    SequenceReader *reader = NULL;
-    SequencePart part = {.by_lines = by_lines};
-    Diagnostic diagnostic = {0};
-    Text text = {0};
-    bool more = true;
-    SequenceFiles files = {.paths = &path, .path_count = 1, .weight = 0.5f, .weight_columns = true};
-    must(sequence_reader_open(&reader, &files, options, documents, &diagnostic), &diagnostic);
-    Status status = STATUS_OK;
-    *counts = (PartCounts){0};
-    for (; status == STATUS_OK; counts->parts++) {
-        status = sequence_reader_take(reader, size_bytes, &part, &more, &diagnostic);
-        if (!more)
-            break;
-        if (status == STATUS_OK)
-            status = sequence_part_read(&part, &diagnostic);
-        counts->scanned += part.scanned;
-        const SequenceBatch *batch = &part.batch;
-        for (size_t s = 0; s < batch->sequences.count; s++) {
-            const Sequence *sequence = &batch->sequences.items[s];
-            text_format(&text, "line %lld, %d sentences, weight %g:", (long long)sequence->line, sequence->sentence_count,
-                        (double)sequence->weight);
-            for (int32_t i = sequence->first_token; i < sequence->first_token + sequence->token_count; i++)
-                text_format(&text, " %s/%s/%s:%lld:%d", batch->bytes.bytes + batch->text_offsets.items[i],
-                            label_set_name(batch->names, batch->labels.items[i]),
-                            label_set_name(batch->names, batch->labels_written.items[i]), (long long)batch->places.items[i].line,
-                            batch->places.items[i].label_column);
-            text_append(&text, "\n", 1);
-        }
-    }
-    text_format(&text, "%s %s:%ld:%ld: %s\n", status_name(status), diagnostic.input_file, diagnostic.input_line,
-                diagnostic.input_column, diagnostic.message);
-    sequence_part_free(&part);
-    sequence_reader_close(&reader);
-    return text_take(&text);
-}
-
 static void parts_of_any_size_have_the_same_sequences(void **state)
 {
     for (size_t i = 0; i < sizeof VARIANTS / sizeof *VARIANTS; i++)
@@ -188,10 +144,10 @@ static void parts_of_any_size_have_the_same_sequences(void **state)
             PartCounts counts;
             char *path = scratch_write(*state, "corpus.conll", VARIANTS[i]);
             CorpusOptions options = {.format = CORPUS_CONLL};
-            char *whole = sequences_of(path, options, documents, SIZE_MAX, true, &counts);
+            char *whole = reading_of_sequences(path, options, documents, SIZE_MAX, true, &counts);
             assert_true(counts.parts <= 1 && counts.scanned == 0);
             for (size_t size = 1; size <= strlen(VARIANTS[i]); size++) {
-                char *cut = sequences_of(path, options, documents, size, false, &counts);
+                char *cut = reading_of_sequences(path, options, documents, size, false, &counts);
                 assert_string_equal(cut, whole);
                 most = counts.parts > most ? counts.parts : most;
                 assert_true(i > 1 || counts.scanned == counts.parts);
@@ -267,8 +223,8 @@ static void scans_find_what_readers_find(void **state)
         CorpusOptions options = {.format = CORPUS_CONLL, .token_column = seed % 5 == 4 && seed % 3 == 0 ? 2 : 1};
         PartCounts counts;
         bool documents = seed % 2;
-        char *lines = sequences_of(path, options, documents, 100, true, &counts);
-        char *scans = sequences_of(path, options, documents, 100, false, &counts);
+        char *lines = reading_of_sequences(path, options, documents, 100, true, &counts);
+        char *scans = reading_of_sequences(path, options, documents, 100, false, &counts);
         if (strcmp(lines, scans) != 0)
             fail_msg("seed %u: by lines\n%s\nin scans\n%s", seed, lines, scans);
         parts += counts.parts;
@@ -296,8 +252,8 @@ static void sequences_without_borders_are_the_same(void **state)
     CorpusOptions options = {.format = CORPUS_CONLL, .token_column = 2};
     for (int documents = 0; documents < 2; documents++) {
         PartCounts counts, whole_counts;
-        char *whole = sequences_of(path, options, documents, marks * 2, true, &whole_counts);
-        char *cut = sequences_of(path, options, documents, 1 << 12, false, &counts);
+        char *whole = reading_of_sequences(path, options, documents, marks * 2, true, &whole_counts);
+        char *cut = reading_of_sequences(path, options, documents, 1 << 12, false, &counts);
         assert_true(strcmp(cut, whole) == 0);
         assert_int_equal(whole_counts.parts, 1);
         assert_true(counts.parts > 20);

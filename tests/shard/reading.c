@@ -97,3 +97,47 @@ char *reading_of_ranges(const char *path, CorpusOptions options, const RangeSize
     corpus_reader_close(&reader);
     return text_take(&text);
 }
+
+static void sequences_write(Text *text, const SequenceBatch *batch)
+{
+    for (size_t s = 0; s < batch->sequences.count; s++) {
+        const Sequence *sequence = &batch->sequences.items[s];
+        text_format(text, "line %lld, %d sentences, weight %g:", (long long)sequence->line, sequence->sentence_count,
+                    (double)sequence->weight);
+        for (int32_t i = sequence->first_token; i < sequence->first_token + sequence->token_count; i++)
+            text_format(text, " %s %u/%s/%s:%lld:%d", batch->bytes.bytes + batch->text_offsets.items[i], batch->text_sizes.items[i],
+                        label_set_name(batch->names, batch->labels.items[i]),
+                        label_set_name(batch->names, batch->labels_written.items[i]), (long long)batch->places.items[i].line,
+                        batch->places.items[i].label_column);
+        text_append(text, "\n", 1);
+    }
+}
+
+char *reading_of_sequences(const char *path, CorpusOptions options, bool documents, size_t size_bytes, bool by_lines,
+                           PartCounts *counts)
+{
+    SequenceReader *reader = NULL;
+    SequencePart part = {.by_lines = by_lines};
+    CorpusWarning warning = {0};
+    Diagnostic diagnostic = {0};
+    Text text = {0};
+    bool more = true;
+    SequenceFiles files = {.paths = &path, .path_count = 1, .weight = 0.5f, .weight_columns = true};
+    Status status = sequence_reader_open(&reader, &files, options, documents, &diagnostic);
+    *counts = (PartCounts){0};
+    for (; status == STATUS_OK; counts->parts++) {
+        status = sequence_reader_take(reader, size_bytes, &part, &more, &diagnostic);
+        if (!more)
+            break;
+        if (status == STATUS_OK)
+            status = sequence_part_read(&part, &diagnostic);
+        counts->scanned += part.scanned;
+        warning = warning.line ? warning : part.warning;
+        sequences_write(&text, &part.batch);
+    }
+    text_format(&text, "%s %s:%ld:%ld: %s, warning %ld:%ld\n", status_name(status), diagnostic.input_file, diagnostic.input_line,
+                diagnostic.input_column, diagnostic.message, warning.line, warning.column);
+    sequence_part_free(&part);
+    sequence_reader_close(&reader);
+    return text_take(&text);
+}

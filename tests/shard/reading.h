@@ -2,7 +2,7 @@
 #ifndef NERSWEEP_TESTS_SHARD_READING_H
 #define NERSWEEP_TESTS_SHARD_READING_H
 
-#include "shard/corpus_ranges.h"
+#include "shard/sequence_reader.h"
 
 /* Every field of every sentence, the warning, and the error that ended it; nothing of a file that cannot be opened. documents: with the
  * marks of documents. Freed by the caller. */
@@ -18,5 +18,12 @@ typedef struct ReadingCounts {
 } ReadingCounts;
 /* The same from ranges, read by two readers in turn. Nothing of a file that cannot be cut. */
 char *reading_of_ranges(const char *path, CorpusOptions options, const RangeSizes *sizes, ReadingCounts *counts);
+
+typedef struct PartCounts {
+    int parts, scanned;
+} PartCounts;
+/* The sequences of a file, token by token, the warning and the error, taken in parts of so many bytes. by_lines: without a scan. */
+char *reading_of_sequences(const char *path, CorpusOptions options, bool documents, size_t size_bytes, bool by_lines,
+                           PartCounts *counts);
 
 #endif

@@ -343,6 +343,108 @@ static void tokens_without_pieces_keep_their_label_or_are_refused_with_their_lin
     project_free(&project);
 }
 
+/* ---- records ---- */
+
+enum { WIDE_WORDS = 70000, WIDE_LABELS = 300 };
+
+/* Token i of sequence s: its word, and its label. */
+static int32_t wide_word(int32_t s, int32_t i)
+{
+    return s == 2 ? i : i % 100 * (s + 1);
+}
+
+static int32_t wide_label(int32_t s, int32_t i)
+{
+    return s == 0 ? i % 20 : i % WIDE_LABELS;
+}
+
+/* A vocabulary, and sentences of 100, 400 and 70000 tokens: numbers of 1, 2 and 4 bytes, of each kind. */
+static void wide_write(Project *project, const int32_t *counts)
+{
+    Text text = {0};
+    text_append_string(&text, "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n");
+    for (int32_t i = 0; i < WIDE_WORDS; i++)
+        text_format(&text, "w%d\n", i);
+    free(scratch_write(project->folder, "vocab.txt", text.bytes));
+    text_clear(&text);
+    for (int32_t s = 0; s < 3; s++) {
+        for (int32_t i = 0; i < counts[s]; i++)
+            text_format(&text, "w%d\tB-%03d\n", wide_word(s, i), wide_label(s, i));
+        text_append_string(&text, "\n");
+    }
+    project_text(project, "train", "wide.conll", text.bytes);
+    text_free(&text);
+}
+
+static void wide_check(const ShardStore *store, int32_t s, int32_t count, int32_t window_count)
+{
+    Diagnostic diagnostic = {0};
+    ShardSequence sequence;
+    must(shard_sequence_read(store, 0, s, scratch_arena(), &sequence, &diagnostic), &diagnostic);
+    assert_int_equal(sequence.token_count, count);
+    assert_int_equal(sequence.window_count, window_count);
+    int32_t token = 0;
+    for (int32_t w = 0; w < window_count; w++) {
+        ShardWindow window;
+        must(shard_window_read(store, 0, sequence.first_window + w, scratch_arena(), &window, &diagnostic), &diagnostic);
+        assert_int_equal(window.sequence, s);
+        for (int32_t i = 1; i + 1 < window.length; i++, token++) { /* a token a piece, and no overlap */
+            assert_int_equal(window.ids[i], 5 + wide_word(s, token));
+            assert_int_equal(window.labels[i], wide_label(s, token));
+            assert_int_equal(window.token_index[i], token);
+        }
+        assert_int_equal(window.ids[0], 2);
+        assert_int_equal(window.ids[window.length - 1], 3);
+        assert_int_equal(window.labels[0], TOKEN_LABEL_IGNORED);
+        assert_int_equal(window.token_index[window.length - 1], -1);
+    }
+    assert_int_equal(token, count);
+    for (int32_t i = 0; i < count; i++) {
+        char word[16];
+        int size = snprintf(word, sizeof word, "w%d", wide_word(s, i));
+        assert_int_equal(sequence.text_offsets[i + 1] - sequence.text_offsets[i], size);
+        assert_memory_equal(sequence.text + sequence.text_offsets[i], word, size);
+        assert_int_equal(sequence.gold[i], wide_label(s, i));
+    }
+}
+
+static void numbers_of_any_width_are_read_back(void **state)
+{
+    static const int32_t counts[] = {100, 400, WIDE_WORDS};
+    static const int64_t lengths[] = {65536, 52}; /* the most that there may be, and few */
+    for (int i = 0; i < 2; i++) {                 /* in windows as long as they may be, and in many */
+        Project *project = project_new(*state, i ? "narrow-windows" : "wide-windows");
+        wide_write(project, counts);
+        project->build.options.max_seq_length = lengths[i];
+        project->build.options.stride = 0;
+        ShardStore *store = project_open(project);
+        assert_int_equal(label_set_count(shard_store_labels(store)), WIDE_LABELS);
+        for (int32_t s = 0; s < 3; s++)
+            wide_check(store, s, counts[s], i ? counts[s] / 50 : s == 2 ? 2 : 1);
+        shard_store_close(&store);
+        project_free(&project);
+    }
+}
+
+static void what_was_made_is_what_the_store_says_of_itself(void **state)
+{
+    Json *made = NULL, *said = NULL;
+    Project *project = small_project(*state, "said");
+    project->build.metadata = &made;
+    for (int again = 0; again < 2; again++) {
+        must(project_build(project), &project->diagnostic);
+        assert_int_equal(project->summary.up_to_date, again);
+        must(shard_store_describe(project->shards, &said, &project->diagnostic), &project->diagnostic);
+        char *texts[] = {json_text(made, JSON_CANONICAL), json_text(said, JSON_CANONICAL)};
+        assert_string_equal(texts[0], texts[1]);
+        for (int i = 0; i < 2; i++)
+            free(texts[i]);
+        json_destroy(&made);
+        json_destroy(&said);
+    }
+    project_free(&project);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +460,8 @@ int main(void)
         cmocka_unit_test(casing_that_does_not_fit_the_vocabulary_is_refused),
         cmocka_unit_test(scheme_violations_are_warnings_and_errors_when_strict),
         cmocka_unit_test(tokens_without_pieces_keep_their_label_or_are_refused_with_their_line),
+        cmocka_unit_test(numbers_of_any_width_are_read_back),
+        cmocka_unit_test(what_was_made_is_what_the_store_says_of_itself),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

@@ -221,6 +221,47 @@ static void appending_takes_rising_keys_only_and_fills_pages(void **state)
     assert_true(sizes[1].st_size < sizes[0].st_size);
 }
 
+/* Of several tables at once, with other writes between that may move a table's end. */
+static void appending_goes_on_after_other_writes(void **state)
+{
+    enum { ROUNDS = 3000 };
+    char value[200] = "value", key[16];
+    KvEnvironment *environment = open_kv(scratch_path(*state, "mixed"), writing);
+    KvTransaction *transaction = begin(environment, false);
+    KvTable tables[2] = {table_of(transaction, "one", true), table_of(transaction, "two", true)};
+    KvBytes bytes = {value, sizeof value}, found;
+    for (int i = 0; i < ROUNDS; i++) {
+        snprintf(key, sizeof key, "%08d", 10 * i);
+        for (int t = 0; t < 2; t++)
+            assert_ok(kv_append(transaction, tables[t], bytes_of(key), bytes, &diagnostic), &diagnostic);
+        if (i % 3 == 0) { /* behind the end that appending knows */
+            snprintf(key, sizeof key, "%08d", 10 * i + 5);
+            assert_ok(kv_put(transaction, tables[0], bytes_of(key), bytes, &diagnostic), &diagnostic);
+        }
+        if (i % 7 == 6) {
+            snprintf(key, sizeof key, "%08d", 10 * i);
+            assert_ok(kv_delete(transaction, tables[1], bytes_of(key), &diagnostic), &diagnostic);
+        }
+        if (i % 1000 == 999) {
+            assert_ok(kv_commit(&transaction, &diagnostic), &diagnostic);
+            transaction = begin(environment, false);
+        }
+    }
+    snprintf(key, sizeof key, "%08d", 10 * ROUNDS - 12);
+    assert_status(kv_append(transaction, tables[0], bytes_of(key), bytes, &diagnostic), STATUS_EXISTS, &diagnostic);
+    for (int i = 0; i < ROUNDS; i++) {
+        snprintf(key, sizeof key, "%08d", 10 * i);
+        assert_ok(kv_get(transaction, tables[0], bytes_of(key), &found, &diagnostic), &diagnostic);
+        assert_status(kv_get(transaction, tables[1], bytes_of(key), &found, &diagnostic), i % 7 == 6 ? STATUS_NOT_FOUND : STATUS_OK,
+                      &diagnostic);
+    }
+    uint64_t count;
+    assert_ok(kv_count(transaction, tables[0], &count, &diagnostic), &diagnostic);
+    assert_int_equal(count, ROUNDS + (ROUNDS + 2) / 3);
+    kv_abort(&transaction);
+    kv_close(&environment);
+}
+
 static void limits_are_told(void **state)
 {
     KvOptions options = {.map_size_bytes = 1024 * 1024, .table_limit = 2, .no_sync = true};
@@ -548,6 +589,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_reader_writes_no_lock_file, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(records_are_walked_in_key_order_until_the_visitor_stops, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(appending_takes_rising_keys_only_and_fills_pages, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(appending_goes_on_after_other_writes, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(limits_are_told, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_missing_empty_or_foreign_file_is_refused, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_file_cut_at_any_length_is_corrupt, make_folder, remove_folder),
