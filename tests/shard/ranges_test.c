@@ -174,6 +174,7 @@ static const char *const PLAIN_PIECES[] = {"a",
                                            "I-X",
                                            "I-Y",
                                            "B-A-LABEL-OF-MORE-BYTES",
+                                           "B-A-LABEL-OF-MORE-BYTES-STILL",
                                            "\n\n",
                                            "\n",
                                            "\t",
@@ -186,7 +187,8 @@ static const char *const PLAIN_PIECES[] = {"a",
                                            "\n\n-DOCSTART-\tO\n\n",
                                            "\r\n",
                                            "\tI-A-LABEL-OF-MORE-BYTES\n"};
-static const char *const OTHER_PIECES[] = {"\r", "\xFF", "\xC3", "  ", "\t\t", "\n \n", "\n\t\n", "\xEF\xBB\xBF", "#\n", "\r\r\n"};
+static const char *const OTHER_PIECES[] = {"\r",    "\xFF",   "\xC3",         "  ",  "\t\t",  "\t \n",
+                                           "\n \n", "\n\t\n", "\xEF\xBB\xBF", "#\n", "\r\r\n"};
 
 /* Lines of two or three columns, most of them right, drawn from a number. */
 static void corpus_draw(uint32_t seed, Text *text)
@@ -198,7 +200,7 @@ static void corpus_draw(uint32_t seed, Text *text)
     text_append(text, "", 0);
     for (uint32_t i = 0; i < 40; i++) {
         PhiloxBlock random = philox4x32_10(key, seed, i, 0, 0);
-        const char *token = PLAIN_PIECES[random.word[0] % 7], *label = PLAIN_PIECES[7 + random.word[1] % 5];
+        const char *token = PLAIN_PIECES[random.word[0] % 7], *label = PLAIN_PIECES[7 + random.word[1] % 6];
         if (random.word[2] % 5 == 0)
             text_append_string(text, random.word[3] % 3 ? "\n" : random.word[3] % 5 ? "# a comment\n" : "\n-DOCSTART-\tO\n\n");
         if (wild && random.word[3] % 16 == 0)
@@ -217,10 +219,12 @@ static void scans_find_what_readers_find(void **state)
 {
     Text text = {0};
     int64_t parts = 0, scanned = 0, failed = 0;
-    for (uint32_t seed = 0; seed < 2000; seed++) {
+    for (uint32_t seed = 0; seed < 800; seed++) {
         corpus_draw(seed, &text);
         char *path = scratch_write(*state, "drawn.conll", text.bytes);
         CorpusOptions options = {.format = CORPUS_CONLL, .token_column = seed % 5 == 4 && seed % 3 == 0 ? 2 : 1};
+        if (seed % 5 == 3 && seed % 3 == 0)
+            options.label_column = 2; /* what stands behind it does not matter, but for its white space */
         PartCounts counts;
         bool documents = seed % 2;
         char *lines = reading_of_sequences(path, options, documents, 100, true, &counts);

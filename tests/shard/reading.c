@@ -98,8 +98,10 @@ char *reading_of_ranges(const char *path, CorpusOptions options, const RangeSize
     return text_take(&text);
 }
 
-static void sequences_write(Text *text, const SequenceBatch *batch)
+static void sequences_write(Text *text, const SequenceBatch *batch, PartCounts *counts)
 {
+    counts->sentences += (int64_t)batch->sentence_starts.count;
+    counts->tokens += (int64_t)batch->labels.count;
     for (size_t s = 0; s < batch->sequences.count; s++) {
         const Sequence *sequence = &batch->sequences.items[s];
         text_format(text, "line %lld, %d sentences, weight %g:", (long long)sequence->line, sequence->sentence_count,
@@ -133,10 +135,11 @@ char *reading_of_sequences(const char *path, CorpusOptions options, bool documen
             status = sequence_part_read(&part, &diagnostic);
         counts->scanned += part.scanned;
         warning = warning.line ? warning : part.warning;
-        sequences_write(&text, &part.batch);
+        sequences_write(&text, &part.batch, counts);
     }
-    text_format(&text, "%s %s:%ld:%ld: %s, warning %ld:%ld\n", status_name(status), diagnostic.input_file, diagnostic.input_line,
-                diagnostic.input_column, diagnostic.message, warning.line, warning.column);
+    text_format(&text, "%s %s:%ld:%ld: %s, warning %ld:%ld, %lld sentences, %lld tokens\n", status_name(status),
+                diagnostic.input_file, diagnostic.input_line, diagnostic.input_column, diagnostic.message, warning.line,
+                warning.column, (long long)counts->sentences, (long long)counts->tokens);
     sequence_part_free(&part);
     sequence_reader_close(&reader);
     return text_take(&text);

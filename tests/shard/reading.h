@@ -21,6 +21,7 @@ char *reading_of_ranges(const char *path, CorpusOptions options, const RangeSize
 
 typedef struct PartCounts {
     int parts, scanned;
+    int64_t sentences, tokens; /* in the batches */
 } PartCounts;
 /* The sequences of a file, token by token, the warning and the error, taken in parts of so many bytes. by_lines: without a scan. */
 char *reading_of_sequences(const char *path, CorpusOptions options, bool documents, size_t size_bytes, bool by_lines,
