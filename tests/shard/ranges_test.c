@@ -214,6 +214,24 @@ static void corpus_draw(uint32_t seed, Text *text)
     }
 }
 
+/* White space that ends a line is no field, wherever the label stands. */
+static void columns_behind_the_label_are_looked_at_as_well(void **state)
+{
+    static const char *const texts[] = {"a\tO\tx\nb\tO\t \nc\tO\tx\n", "a\tO\tx\nb\tO\tx \nc\tO\tx\n",
+                                        "a\tO\tx\nb\tO\t\t\nc\tO\tx\n", "a O x\nb O x \nc O x\n", "a\tO\tx\nb\tO\tx\ty\nc\tO\tx\n"};
+    CorpusOptions options = {.format = CORPUS_CONLL, .label_column = 2};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        PartCounts counts;
+        char *path = scratch_write(*state, "behind.conll", texts[i]);
+        char *lines = reading_of_sequences(path, options, false, SIZE_MAX, true, &counts);
+        char *scans = reading_of_sequences(path, options, false, SIZE_MAX, false, &counts);
+        assert_string_equal(scans, lines);
+        free(lines);
+        free(scans);
+        free(path);
+    }
+}
+
 /* A scan finds what a reader finds, or leaves the range to it. */
 static void scans_find_what_readers_find(void **state)
 {
@@ -271,13 +289,10 @@ static void sequences_without_borders_are_the_same(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ranges_of_any_size_read_as_the_whole_file),
-        cmocka_unit_test(example_files_read_as_the_whole_file),
-        cmocka_unit_test(borders_at_the_end_of_a_buffer_are_found),
-        cmocka_unit_test(a_file_without_borders_is_read_by_one),
-        cmocka_unit_test(parts_of_any_size_have_the_same_sequences),
-        cmocka_unit_test(sequences_without_borders_are_the_same),
-        cmocka_unit_test(scans_find_what_readers_find),
+        cmocka_unit_test(ranges_of_any_size_read_as_the_whole_file),      cmocka_unit_test(example_files_read_as_the_whole_file),
+        cmocka_unit_test(borders_at_the_end_of_a_buffer_are_found),       cmocka_unit_test(a_file_without_borders_is_read_by_one),
+        cmocka_unit_test(parts_of_any_size_have_the_same_sequences),      cmocka_unit_test(sequences_without_borders_are_the_same),
+        cmocka_unit_test(columns_behind_the_label_are_looked_at_as_well), cmocka_unit_test(scans_find_what_readers_find),
     };
     return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

@@ -410,6 +410,10 @@ static void wide_check(const ShardStore *store, int32_t s, int32_t count, int32_
 
 static void numbers_of_any_width_are_read_back(void **state)
 {
+    static const uint32_t largest[] = {0, 255, 256, 65535, 65536, UINT32_MAX};
+    static const uint8_t widths[] = {1, 1, 2, 2, 4, 4};
+    for (size_t i = 0; i < sizeof widths; i++)
+        assert_int_equal(shard_width(largest[i]), widths[i]);
     static const int32_t counts[] = {100, 400, WIDE_WORDS};
     static const int64_t lengths[] = {65536, 52}; /* the most that there may be, and few */
     for (int i = 0; i < 2; i++) {                 /* in windows as long as they may be, and in many */

@@ -30,21 +30,43 @@ static void labels_read(Labels *labels, const char *line)
     }
 }
 
+/* The labels as ids of names that were taken apart once: those of the later of two equal ones, so that ids are not places. */
+static void labels_taken_apart(const Labels *labels, SchemeLabel *names, int32_t *ids)
+{
+    for (int32_t i = 0; i < labels->n; i++) {
+        names[i] = scheme_label(labels->items[i]);
+        for (int32_t k = i; k < labels->n; k++)
+            if (strcmp(labels->items[i], labels->items[k]) == 0)
+                ids[i] = k;
+    }
+}
+
+/* By texts and by ids it is the same. */
 static int32_t violation(LabelScheme scheme, const char *line)
 {
     Labels labels;
+    SchemeLabel names[TOKEN_LIMIT];
+    int32_t ids[TOKEN_LIMIT];
     labels_read(&labels, line);
-    return scheme_first_violation(scheme, labels.items, labels.n);
+    labels_taken_apart(&labels, names, ids);
+    int32_t found = scheme_first_violation(scheme, labels.items, labels.n);
+    assert_int_equal(scheme_first_violation_of_ids(scheme, names, ids, labels.n), found);
+    return found;
 }
 
 static LabelScheme guess(const char *const *lines)
 {
-    SchemeGuess guess = {0};
+    SchemeGuess guess = {0}, by_ids = {0};
     for (; *lines; lines++) {
         Labels labels;
+        SchemeLabel names[TOKEN_LIMIT];
+        int32_t ids[TOKEN_LIMIT];
         labels_read(&labels, *lines);
+        labels_taken_apart(&labels, names, ids);
         scheme_guess_add(&guess, labels.items, labels.n);
+        scheme_guess_add_ids(&by_ids, names, ids, labels.n);
     }
+    assert_memory_equal(&guess, &by_ids, sizeof guess);
     return scheme_guess_result(&guess);
 }
 #define GUESS(...) guess((const char *const[]){__VA_ARGS__, NULL})
