@@ -215,21 +215,26 @@ static void records_with_right_checksums_and_wrong_contents_are_corrupt(void **s
     is_corrupt(project, "another size");
     forge(project, SHARD_TABLE_WINDOWS, first, &window, 8);
     is_corrupt(project, "another size");
+    enum { LENGTH = 14 }; /* of the store's first window */
     struct {
         ShardWindowHeader header;
-        uint8_t ids[4], labels[4], token_index[4];
+        uint8_t ids[LENGTH], labels[LENGTH], token_index[LENGTH];
     } small = {
-        .header = {.length = 4, .owned_first = 1, .owned_end = 3, .weight = 1, .id_width = 1, .label_width = 1, .token_width = 1}};
+        .header = {
+            .length = LENGTH, .owned_first = 1, .owned_end = 3, .weight = 1, .id_width = 1, .label_width = 1, .token_width = 1}};
     for (int32_t width = 0; width < 9; width++) { /* as long as it says, but numbers have 1, 2 or 4 bytes */
-        unsigned char odd[sizeof small.header + 4 * 10] = {0};
+        unsigned char odd[sizeof small.header + 10 * LENGTH] = {0};
         if (width == 1 || width == 2 || width == 4)
             continue;
         small.header.token_width = (uint8_t)width;
         memcpy(odd, &small.header, sizeof small.header);
-        forge(project, SHARD_TABLE_WINDOWS, first, odd, sizeof small.header + 4 * (size_t)(2 + width));
+        forge(project, SHARD_TABLE_WINDOWS, first, odd, sizeof small.header + LENGTH * (size_t)(2 + width));
         is_corrupt(project, "another size");
     }
     small.header.token_width = 1;
+    uint64_t digest;
+    forge(project, SHARD_TABLE_WINDOWS, first, &small, sizeof small); /* nothing is wrong with it but what follows */
+    must(read_all(project->shards, &digest, &project->diagnostic), &project->diagnostic);
     memset(small.ids, 255, sizeof small.ids);
     forge(project, SHARD_TABLE_WINDOWS, first, &small, sizeof small);
     is_corrupt(project, "out of range");

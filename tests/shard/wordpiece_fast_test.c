@@ -367,6 +367,13 @@ static void short_tokens_are_encoded_as_the_plain_way_does(void **state)
             wordpiece_output_clear(&output);
             assert_int_equal(wordpiece_encoder_token(encoder, bytes, text.size, 7, &output, NULL), STATUS_OK);
             expect_equal_outputs(&output, &expected, "a token with a cache", &text);
+            wordpiece_output_clear(&output);
+            char padded[17 + WORDPIECE_TOKEN_SLACK];
+            memset(padded, 'a', sizeof padded);
+            memcpy(padded, text.bytes, text.size);
+            assert_int_equal(wordpiece_encode_tokens(wordpiece, &(const char *){padded}, &text.size, 1, 7, &output, NULL),
+                             STATUS_OK);
+            expect_equal_outputs(&output, &expected, "one of some tokens", &text);
             text_free(&without);
             compared++;
         }
