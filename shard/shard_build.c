@@ -1,12 +1,12 @@
 /* Builds a shard store in two passes over the corpus files: labels, scheme, words and casing first, then the records. Both go through a
  * pipeline of threads; inputs that the store of before has as well are taken over from it. */
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/base/thread.h"
 #include "core/io/file.h"
 #include "shard/pipeline.h"
 #include "shard/shard_batch.h"
@@ -634,7 +634,7 @@ static Status survey_beside_hashes(Builder *builder, double *surveyed_s, Diagnos
 {
     pthread_t thread;
     Hashing hashing = {.builder = builder};
-    bool started = pthread_create(&thread, NULL, hash_files, &hashing) == 0;
+    bool started = thread_start(&thread, hash_files, &hashing) == 0;
     if (!started)
         hash_files(&hashing);
     Status status = survey(builder, diagnostic);
