@@ -76,8 +76,7 @@ static void examine_backend(Findings *findings)
         bool native = backend->product_type(device) == DEVICE_BF16;
         backend->device_describe(device, description, sizeof description);
         snprintf(text, sizeof text, "%s; %s", description,
-                 native ? "multiplies bf16 natively, which precision auto takes"
-                        : "no instructions for bf16, so that precision auto is fp32");
+                 native ? "quicker in bf16, which precision auto takes" : "not quicker in bf16, so that precision auto is fp32");
         backend->device_close(&device);
         json_set(found(findings, "backend", true, text, ""), "bf16", json_boolean(native));
     } else

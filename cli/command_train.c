@@ -46,7 +46,7 @@ static const OptionDescriptor train_descriptors[] = {
     FLAG_INTEGER(TrainFlags, threads, 0, 1024, "0", "CPU threads of each rank; 0: the processors shared out"),
     FLAG_STRING(TrainFlags, backend, "auto (default), cpu, reference"),
     FLAG_CHOICE(TrainFlags, precision, precision_names, "auto",
-                "of matrix products; auto: bf16 where the processor multiplies it natively, else fp32"),
+                "of matrix products; auto: bf16 where the processor is quicker in it, else fp32"),
     FLAG_STRING(TrainFlags, memory_limit,
                 "memory that all ranks may take together, such as 8G; default: what the host or its control group has"),
     FLAG_BOOLEAN(TrainFlags, profile,

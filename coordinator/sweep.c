@@ -343,7 +343,7 @@ static const OptionDescriptor resource_descriptors[] = {
      .help = "worker groups at once"},
     {FIELD(backend), .type = OPTION_TEXT, .default_text = "auto", .help = "what computes"},
     {FIELD(precision), .type = OPTION_TEXT, .choices = precisions, .default_text = "auto",
-     .help = "of matrix products; auto: bf16 where a processor multiplies it natively, else fp32"},
+     .help = "of matrix products; auto: bf16 where the processor is quicker in it, else fp32"},
     {FIELD(memory_limit), .type = OPTION_TEXT, .default_text = "none",
      .help = "memory that the ranks of a trial may take on a host, such as 8G; none: what it has"},
     {FIELD(heartbeat), .type = OPTION_REAL, .minimum = 0.05, .maximum = 3600, .default_text = "2",

@@ -332,7 +332,7 @@ void workplace_choose_precision(Workplace *workplace, const char *checkpoint)
     }
     bool slow = workplace->product_type == DEVICE_BF16 && workplace->backend->product_type(workplace->device) != DEVICE_BF16;
     if (slow && !workplace->slow_bf16_told)
-        LOG_WARNING("precision bf16%s: this processor has no instructions for it; fp32 would be faster here",
+        LOG_WARNING("precision bf16%s: fp32 would be quicker on this processor",
                     workplace->precision_auto ? ", that of the checkpoint" : "");
     workplace->slow_bf16_told |= slow;
 }

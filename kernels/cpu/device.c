@@ -9,7 +9,11 @@
 #include "core/base/memory.h"
 #include "kernels/cpu/blas.h"
 
-enum { HUGE_PAGE_BYTES = 2 << 20 };
+enum {
+    HUGE_PAGE_BYTES = 2 << 20,
+    LARGE_BYTES =
+        HUGE_PAGE_BYTES / 4 /* what is worth huge pages of its own: on small ones products of such matrices took twice as long */
+};
 
 static void device_close(BackendDevice **device)
 {
@@ -20,8 +24,9 @@ static void device_close(BackendDevice **device)
     }
     thread_pool_destroy(&old->pool);
     for (int i = 0; i < old->thread_count; i++) {
-        free(old->scratch[i]);
+        cpu_buffer_destroy(&old->scratch_buffers[i]);
     }
+    free(old->scratch_buffers);
     free(old->scratch);
     cpu_buffer_destroy(&old->shared_buffer);
     pthread_mutex_destroy(&old->mutex);
@@ -53,6 +58,7 @@ static Status device_open(BackendDevice **device, const BackendOptions *options,
     pthread_mutex_init(&made->mutex, NULL);
     made->thread_count = options->thread_count;
     made->scratch = memory_allocate((size_t)options->thread_count, sizeof *made->scratch);
+    made->scratch_buffers = memory_allocate((size_t)options->thread_count, sizeof *made->scratch_buffers);
     TRY(level_choose(&made->level, diagnostic));
     TRY(products_choose(made, diagnostic));
     TRY(thread_pool_create(&made->pool, options->thread_count, diagnostic));
@@ -89,7 +95,7 @@ Status cpu_buffer_create(BackendBuffer **buffer, BackendDevice *device, size_t s
     void *bytes = NULL, *mapping = NULL;
     size_t mapped_bytes = 0;
     (void)device;
-    if (size_bytes < HUGE_PAGE_BYTES) {
+    if (size_bytes < LARGE_BYTES) {
         TRY(memory_try_allocate(&bytes, size_bytes == 0 ? 1 : size_bytes, 1, diagnostic));
     } else {
         if (size_bytes > SIZE_MAX / 2) {
@@ -153,12 +159,16 @@ static Status stream_synchronize(BackendStream *stream, Diagnostic *diagnostic)
     return status;
 }
 
-/* Grows *memory to wanted bytes; what it held is not kept. */
-static Status scratch_grow(void **memory, size_t wanted, Diagnostic *diagnostic)
+/* Grows *memory, which lies in *buffer, to wanted bytes; what it held is not kept. */
+static Status scratch_grow(BackendDevice *device, BackendBuffer **buffer, void **memory, size_t wanted, Diagnostic *diagnostic)
 {
-    free(*memory);
+    Status status = STATUS_OK;
+    cpu_buffer_destroy(buffer);
     *memory = NULL;
-    return memory_try_allocate(memory, wanted, 1, diagnostic);
+    TRY(cpu_buffer_create(buffer, device, wanted, diagnostic));
+    *memory = (*buffer)->bytes;
+out:
+    return status;
 }
 
 static Status scratch_reserve(BackendDevice *device, size_t scratch_bytes, size_t shared_bytes, Diagnostic *diagnostic)
@@ -167,16 +177,13 @@ static Status scratch_reserve(BackendDevice *device, size_t scratch_bytes, size_
     if (scratch_bytes > device->scratch_bytes) {
         device->scratch_bytes = 0;
         for (int i = 0; i < device->thread_count; i++) {
-            TRY(scratch_grow(&device->scratch[i], scratch_bytes, diagnostic));
+            TRY(scratch_grow(device, &device->scratch_buffers[i], &device->scratch[i], scratch_bytes, diagnostic));
         }
         device->scratch_bytes = scratch_bytes;
     }
     if (shared_bytes > device->shared_bytes) {
-        cpu_buffer_destroy(&device->shared_buffer);
-        device->shared = NULL;
         device->shared_bytes = 0;
-        TRY(cpu_buffer_create(&device->shared_buffer, device, shared_bytes, diagnostic));
-        device->shared = device->shared_buffer->bytes;
+        TRY(scratch_grow(device, &device->shared_buffer, &device->shared, shared_bytes, diagnostic));
         device->shared_bytes = shared_bytes;
     }
 out:
@@ -295,13 +302,13 @@ static bool rows_independent(const BackendDevice *device)
 
 static DeviceType product_type(const BackendDevice *device)
 {
-    return device->level->beats_fp32 ? DEVICE_BF16 : DEVICE_FP32;
+    return level_bf16_is_quicker(device->level) ? DEVICE_BF16 : DEVICE_FP32;
 }
 
 /* Of a buffer, as far as it is touched: what is small comes from the allocator, what is large on whole pages. */
 static size_t touched_bytes(size_t size_bytes)
 {
-    return size_bytes < HUGE_PAGE_BYTES ? size_bytes : mapping_bytes(size_bytes) - HUGE_PAGE_BYTES;
+    return size_bytes < LARGE_BYTES ? size_bytes : mapping_bytes(size_bytes) - HUGE_PAGE_BYTES;
 }
 
 static size_t matrix_bytes(const BackendDevice *device, int32_t n, int32_t k, DeviceType type)
@@ -326,7 +333,7 @@ static size_t workspace_bytes(const BackendDevice *device, const BackendShape *s
     for (size_t i = 0; i < sizeof scratches / sizeof *scratches; i++) {
         scratch = scratches[i] > scratch ? scratches[i] : scratch;
     }
-    return touched_bytes(shared) + scratch * (size_t)device->thread_count;
+    return touched_bytes(shared) + touched_bytes(scratch) * (size_t)device->thread_count;
 }
 
 const Backend *nersweep_backend_entry(void);

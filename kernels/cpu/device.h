@@ -17,7 +17,8 @@ struct BackendDevice {
     pthread_mutex_t mutex; /* streams of one device take turns: threads and scratch are the device's */
 
     /* Grown on demand when an operation begins, kept until the device closes. */
-    void **scratch; /* [thread_count] */
+    BackendBuffer **scratch_buffers; /* [thread_count], as what lies in them */
+    void **scratch;
     size_t scratch_bytes;
     BackendBuffer *shared_buffer;
     void *shared;

@@ -121,7 +121,7 @@ typedef struct Products {
 typedef struct Level {
     const char *name;
     bool beats_blas; /* its products of fp32 numbers do */
-    bool beats_fp32; /* its products of bf16 numbers do: the processor has instructions for them */
+    bool has_bf16;   /* instructions for products of bf16 numbers */
     size_t tile_columns;
     Products fp32, bf16;
 
@@ -158,5 +158,8 @@ extern const Level level_amx;
 
 /* The best level of this processor, or of what $NERSWEEP_CPU_FEATURES (amx, avx512bf16, avx512, avx2, portable) allows of it. */
 NODISCARD Status level_choose(const Level **level, Diagnostic *diagnostic);
+
+/* Are its products of bf16 numbers quicker than those of fp32, on this processor? */
+bool level_bf16_is_quicker(const Level *level);
 
 #endif

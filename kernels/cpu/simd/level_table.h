@@ -9,7 +9,7 @@ const Level LEVEL_TABLE = {
     .name = LEVEL_NAME,
     .beats_blas = LEVEL_BEATS_BLAS,
 #ifdef LEVEL_BF16
-    .beats_fp32 = true,
+    .has_bf16 = true,
 #endif
     .tile_columns = TILE_COLUMNS,
     .fp32 = {.tile_rows = TILE_ROWS,
