@@ -276,10 +276,10 @@ static void linear_update(Bench *bench, const Linear *linear, DeviceView squares
     AdamwStep step = {1e-5f, 0.9f, 0.999f, 1e-8f, 0.01f, 1.0f, t};
     bench->backend->sum_of_squares(bench->stream, linear->gradient, count, squares);
     measure_end(bench, "sum of squares", 0);
-    bench->backend->adamw(bench->stream, linear->parameter, linear->gradient, linear->first, linear->second, count, &step);
+    bench->backend->adamw_matrix(bench->stream, linear->matrix, linear->gradient, linear->first, linear->second, &step);
+    bench->backend->adamw(bench->stream, linear_bias(linear, linear->parameter), linear_bias(linear, linear->gradient),
+                          linear_bias(linear, linear->first), linear_bias(linear, linear->second), (size_t)linear->n, &step);
     measure_end(bench, "adamw", 0);
-    bench->backend->matrix_refresh(bench->stream, linear->matrix);
-    measure_end(bench, "matrix refresh", 0);
 }
 
 typedef struct Network {

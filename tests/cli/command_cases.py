@@ -7,11 +7,9 @@ import json
 import os
 import pty
 import re
-import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 import termios
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
@@ -80,22 +78,4 @@ class Commands:
 
 
 def main(tests):
-    folder = tempfile.mkdtemp(prefix="nersweep-cli-")
-    cases = [name for name, value in vars(tests).items() if callable(value) and name not in tests.helpers]
-    passed = failed = 0
-    try:
-        commands = tests(folder)
-        for name in cases:
-            if sys.argv[1:] and name not in sys.argv[1:]:
-                continue
-            try:
-                getattr(commands, name)()
-                passed += 1
-                print("passed:", name, flush=True)
-            except (AssertionError, subprocess.TimeoutExpired) as error:
-                failed += 1
-                print("FAILED:", name, error, flush=True)
-    finally:
-        shutil.rmtree(folder)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+    return support.run_cases(tests, tests.helpers)

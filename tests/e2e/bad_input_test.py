@@ -8,7 +8,6 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 
 import support
 from support import NERSWEEP, EXAMPLES, run
@@ -261,29 +260,5 @@ class BadInput:
         assert all(trial["state"] == "failed" for trial in support.status(sweep)["trials"])
 
 
-def main():
-    folder = tempfile.mkdtemp(prefix="nersweep-bad-")
-    cases = [name for name, value in vars(BadInput).items() if callable(value) and not name.startswith("_")
-             and name not in ("path", "shard", "sweep", "train_with_weights")]
-    wanted = sys.argv[1:]
-    passed = failed = 0
-    try:
-        bad = BadInput(folder)
-        for name in cases:
-            if wanted and name not in wanted:
-                continue
-            try:
-                getattr(bad, name)()
-                passed += 1
-                print("passed:", name, flush=True)
-            except (AssertionError, subprocess.TimeoutExpired) as error:
-                failed += 1
-                print("FAILED:", name, error, flush=True)
-    finally:
-        shutil.rmtree(folder)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(support.run_cases(BadInput, helpers=("path", "shard", "sweep", "train_with_weights")))

@@ -2,11 +2,8 @@
 """The main job on a tiny model: sweep, interruption, readers, pull, predict, eval, train; and that every axis of a sweep really acts."""
 import json
 import os
-import shutil
 import signal
 import sys
-import tempfile
-import time
 
 import support
 from support import EXAMPLES, run
@@ -214,32 +211,5 @@ class Pipeline:
         assert found["backend"]["ok"] and found["worker"]["ok"] and found["mpi"]["ok"], found
 
 
-def main():
-    folder = tempfile.mkdtemp(prefix="nersweep-pipeline-")
-    passed = failed = 0
-    started = time.monotonic()
-    cases = [name for name, value in vars(Pipeline).items() if callable(value) and name not in ("__init__", "path")]
-    wanted = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
-    try:
-        pipeline = Pipeline(folder)
-        for name in cases:
-            if wanted and name not in wanted:
-                continue
-            try:
-                getattr(pipeline, name)()
-                passed += 1
-                print(f"passed: {name} ({time.monotonic() - started:.0f} s)", flush=True)
-            except AssertionError as error:
-                failed += 1
-                print("FAILED:", name, error, flush=True)
-    finally:
-        if "--keep" in sys.argv:
-            print(folder)
-        else:
-            shutil.rmtree(folder)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(support.run_cases(Pipeline, helpers=("path",)))

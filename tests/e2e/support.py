@@ -2,9 +2,11 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 SOURCE = os.environ.get("NERSWEEP_SOURCE_DIR") or os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
@@ -135,3 +137,32 @@ def outcome(sweep, folder, name):
     ranking = [{k: v for k, v in row.items()} for row in now["ranking"]]
     assert now["winner"]["score"] > 0.05, "a model that learnt nothing compares nothing"
     return {"state": now["state"], "trials": trials, "winner": winner, "ranking": ranking, "files": file_hashes(out)}
+
+
+def run_cases(suite, helpers=()):
+    """Makes a suite of a temporary folder and calls its methods one after another, in the order of the file, but for helpers and those whose names
+    begin with an underscore; given names alone where the program has some. --keep keeps the folder. Returns the exit code."""
+    folder = tempfile.mkdtemp(prefix=f"nersweep-{suite.__name__.lower()}-")
+    cases = [name for name, value in vars(suite).items() if callable(value) and not name.startswith("_") and name not in helpers]
+    wanted = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
+    passed = failed = 0
+    started = time.monotonic()
+    try:
+        made = suite(folder)
+        for name in cases:
+            if wanted and name not in wanted:
+                continue
+            try:
+                getattr(made, name)()
+                passed += 1
+                print(f"passed: {name} ({time.monotonic() - started:.0f} s)", flush=True)
+            except (AssertionError, subprocess.TimeoutExpired) as error:
+                failed += 1
+                print("FAILED:", name, error, flush=True)
+    finally:
+        if "--keep" in sys.argv:
+            print(folder)
+        else:
+            shutil.rmtree(folder)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0

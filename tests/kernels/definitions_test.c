@@ -451,6 +451,34 @@ static void a_failed_operation_sticks_to_its_stream(void **state)
     harness_close(&harness);
 }
 
+/* Of the CPU backend, by its own panels, for a block of a few short sequences. */
+static size_t workspace_bytes_of(int threads, int32_t f, DeviceType type)
+{
+    Diagnostic diagnostic = {0};
+    const Backend *backend;
+    BackendDevice *device;
+    BackendOptions options = {.thread_count = threads};
+    BackendShape shape = {.rows = 40, .longest = 8, .d = 96, .heads = 2, .f = f, .product_type = type};
+    setenv("NERSWEEP_CPU_PRODUCTS", "panels", 1);
+    assert_int_equal(backend_open(&backend, "cpu", &diagnostic), STATUS_OK);
+    assert_int_equal(backend->device_open(&device, &options, &diagnostic), STATUS_OK);
+    size_t bytes = backend->workspace_bytes(device, &shape);
+    backend->device_close(&device);
+    return bytes;
+}
+
+static void the_workspace_has_room_for_panels_of_the_deepest_matrix_in_each_thread(void **state)
+{
+    enum { DEEP = 16384, NARROWEST = 8, THREADS = 4 };
+    static const DeviceType types[] = {DEVICE_FP32, DEVICE_BF16};
+    (void)state;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        size_t panel_bytes = (size_t)NARROWEST * DEEP * device_type_bytes(types[i]);
+        assert_true(workspace_bytes_of(THREADS, DEEP, types[i]) - workspace_bytes_of(1, DEEP, types[i]) >=
+                    (THREADS - 1) * panel_bytes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -466,6 +494,7 @@ int main(void)
         cmocka_unit_test(no_rows_change_nothing),
         cmocka_unit_test(a_buffer_is_zero_and_aligned_and_an_impossible_one_is_refused),
         cmocka_unit_test(a_failed_operation_sticks_to_its_stream),
+        cmocka_unit_test(the_workspace_has_room_for_panels_of_the_deepest_matrix_in_each_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,6 +23,7 @@ static float number_of(int32_t rank, uint32_t sum, uint32_t index)
 static float by_the_tree(int32_t size, uint32_t sum, uint32_t index)
 {
     float values[RANK_LIMIT];
+    assert_true(size <= RANK_LIMIT);
     for (int32_t rank = 0; rank < size; rank++)
         values[rank] = number_of(rank, sum, index);
     for (int32_t width = 1; width < size; width *= 2)
@@ -43,19 +44,25 @@ static void assert_sum(Communicator *world, const float *values, uint32_t sum)
     }
 }
 
-static void sums_started_together_are_each_the_trees(void **state)
+/* This rank's numbers of all sums, with a fence behind each, after all were started and waited for. */
+static void exchange_all(Communicator *world, void (*start)(Communicator *, float *, size_t), float *values[COUNTS])
 {
-    Communicator *world = *state;
-    float *values[COUNTS];
     for (uint32_t sum = 0; sum < COUNTS; sum++) {
         values[sum] = memory_allocate(counts[sum] + 1, sizeof(float));
         for (uint32_t i = 0; i < counts[sum]; i++)
             values[sum][i] = number_of(communicator_rank(world), sum, i);
         values[sum][counts[sum]] = 42.0f;
-        communicator_sum_float_start(world, values[sum], counts[sum]);
+        start(world, values[sum], counts[sum]);
     }
     communicator_wait(world);
     assert_int_equal(communicator_floats_left(world), 0);
+}
+
+static void sums_started_together_are_each_the_trees(void **state)
+{
+    Communicator *world = *state;
+    float *values[COUNTS];
+    exchange_all(world, communicator_sum_float_start, values);
     for (uint32_t sum = 0; sum < COUNTS; sum++) {
         assert_sum(world, values[sum], sum);
         assert_true(values[sum][counts[sum]] == 42.0f);
@@ -141,15 +148,7 @@ static void what_is_scattered_and_gathered_is_the_sum(void **state)
 {
     Communicator *world = *state;
     float *values[COUNTS], *piece = memory_allocate(COUNT_LIMIT, sizeof *piece);
-    for (uint32_t sum = 0; sum < COUNTS; sum++) {
-        values[sum] = memory_allocate(counts[sum] + 1, sizeof(float));
-        for (uint32_t i = 0; i < counts[sum]; i++)
-            values[sum][i] = number_of(communicator_rank(world), sum, i);
-        values[sum][counts[sum]] = 42.0f;
-        communicator_scatter_sum_start(world, values[sum], counts[sum]);
-    }
-    communicator_wait(world);
-    assert_int_equal(communicator_floats_left(world), 0);
+    exchange_all(world, communicator_scatter_sum_start, values);
     for (uint32_t sum = 0; sum < COUNTS; sum++) {
         for (uint32_t i = 0; i < counts[sum]; i++)
             piece[i] = NAN;
@@ -193,23 +192,6 @@ static void pieces_are_collected_from_all_ranks(void **state)
     }
     free(piece);
     free(own);
-}
-
-static int world_setup(void **state)
-{
-    Diagnostic diagnostic = {0};
-    Communicator *world;
-    must(communicator_open(&world, 0, &diagnostic), &diagnostic);
-    assert_true(communicator_size(world) > 1 && communicator_size(world) <= RANK_LIMIT);
-    *state = world;
-    return 0;
-}
-
-static int world_teardown(void **state)
-{
-    Communicator *world = *state;
-    communicator_close(&world);
-    return 0;
 }
 
 int main(void)

@@ -385,3 +385,20 @@ void job_assert_same_result(const Ground *ground, const char *name, const char *
     json_destroy(&result);
     json_destroy(&expected);
 }
+
+int world_setup(void **state)
+{
+    Diagnostic diagnostic = {0};
+    Communicator *world;
+    must(communicator_open(&world, 0, &diagnostic), &diagnostic);
+    assert_true(communicator_size(world) > 1);
+    *state = world;
+    return 0;
+}
+
+int world_teardown(void **state)
+{
+    Communicator *world = *state;
+    communicator_close(&world);
+    return 0;
+}

@@ -31,6 +31,9 @@ void ground_write_model(const Ground *ground, int32_t hidden_size, int32_t inter
 /* cmocka: *state becomes a Ground. */
 int ground_setup(void **state);
 int ground_teardown(void **state);
+/* cmocka, in a program that mpirun started with several ranks: *state becomes the Communicator of all of them. */
+int world_setup(void **state);
+int world_teardown(void **state);
 /* Windows of max_seq_length pieces, documents of several sentences when it is below 64; for a second set of shards. The folder is freed by
  * the caller. */
 char *ground_make_shards(const Ground *ground, const char *name, int64_t max_seq_length);

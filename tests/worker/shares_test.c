@@ -266,22 +266,6 @@ static void moments_of_all_ranks_are_read_in_the_order_of_the_layout(void **stat
     golden_close(&golden);
 }
 
-static int world_setup(void **state)
-{
-    Diagnostic diagnostic = {0};
-    Communicator *world;
-    must(communicator_open(&world, 0, &diagnostic), &diagnostic);
-    *state = world;
-    return 0;
-}
-
-static int world_teardown(void **state)
-{
-    Communicator *world = *state;
-    communicator_close(&world);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
