@@ -163,7 +163,14 @@ static void what_no_operation_covers_is_the_sections(void **state)
     assert_int_equal(profile_section_ns(ground.profile, SECOND), (3 - 1) * (int64_t)STEP_NS);
     assert_entry(only_entry(&ground, PROFILE_FILL_ZERO, FIRST), 3, 0.0, 1200.0);
     assert_entry(only_entry(&ground, PROFILE_FILL_ZERO, SECOND), 1, 0.0, 400.0);
+    profile_forget(ground.profile, FIRST);
+    assert_int_equal(profile_section_ns(ground.profile, FIRST), 0);
+    assert_int_equal(profile_section_ns(ground.profile, SECOND), (3 - 1) * (int64_t)STEP_NS);
+    const ProfileEntry *entries;
+    assert_int_equal(profile_entries(ground.profile, &entries), 1);
+    assert_entry(only_entry(&ground, PROFILE_FILL_ZERO, SECOND), 1, 0.0, 400.0);
     assert_int_equal(profile_enter(NULL, FIRST), 0); /* switched off */
+    profile_forget(NULL, FIRST);
     ground_close(&ground);
 }
 
