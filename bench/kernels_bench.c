@@ -5,8 +5,8 @@
  *
  * A step is the encoder's forward and backward pass over a packed block of sentences, the gradient norm and AdamW: everything but the
  * reading of data. Each layer has weights of its own, so that caches are as cold as in training. The best of all steps is printed beside the
- * median, since machines are shared; with
- * --clock cpu and one thread what others take from the processor does not count. NERSWEEP_CPU_FEATURES and NERSWEEP_CPU_PRODUCTS choose what is measured. */
+ * median, since machines are shared; with --clock cpu and one thread what others take from the processor does not count.
+ * NERSWEEP_CPU_FEATURES and NERSWEEP_CPU_PRODUCTS choose what is measured. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

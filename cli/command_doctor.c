@@ -73,12 +73,12 @@ static void examine_backend(Findings *findings)
     if (backend_open(&backend, "cpu", &diagnostic) == STATUS_OK &&
         backend->device_open(&device, &options, &diagnostic) == STATUS_OK) {
         char description[256];
-        bool native = backend->product_type(device) == DEVICE_BF16;
+        bool quicker = backend->product_type(device) == DEVICE_BF16;
         backend->device_describe(device, description, sizeof description);
         snprintf(text, sizeof text, "%s; %s", description,
-                 native ? "quicker in bf16, which precision auto takes" : "not quicker in bf16, so that precision auto is fp32");
+                 quicker ? "quicker in bf16, which precision auto takes" : "not quicker in bf16, so that precision auto is fp32");
         backend->device_close(&device);
-        json_set(found(findings, "backend", true, text, ""), "bf16", json_boolean(native));
+        json_set(found(findings, "backend", true, text, ""), "bf16", json_boolean(quicker));
     } else
         found(findings, "backend", false, diagnostic.message,
               "build the project whole and keep nersweep-backend-cpu.so beside nersweep");

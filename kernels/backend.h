@@ -134,8 +134,8 @@ typedef struct Backend {
     /* to[i] += from[i], [count] each; no overlap. Rounded once, so that every backend gives the same bits. */
     void (*add)(BackendStream *stream, DeviceView to, DeviceView from, size_t count);
 
-    /* -- weight matrices. weight: [n, k] fp32 master, which must outlive the matrix; matrix_refresh after the master changed by anything but adamw_matrix. type: of the
-     * products, and so of x and d_y in them. */
+    /* -- weight matrices. weight: [n, k] fp32 master, which must outlive the matrix; matrix_refresh after the master changed by anything
+     * but adamw_matrix. type: of the products, and so of x and d_y in them. */
     NODISCARD Status (*matrix_create)(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, int32_t n, int32_t k,
                                       DeviceType type, Diagnostic *diagnostic);
     void (*matrix_destroy)(BackendMatrix **matrix);

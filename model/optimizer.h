@@ -58,10 +58,10 @@ NODISCARD Status optimizer_begin_step(Optimizer *optimizer, const int32_t *ids, 
 /* Queues what brings all rows up to date. To be called before anybody reads the model's parameters or computes without a step. */
 void optimizer_settle(Optimizer *optimizer);
 
-/* Norm of all gradients of parts that train -> clip factor min(1, max_grad_norm / (norm + 1e-6)) -> AdamW; the model's matrices are up to date. Collective with
- * ranks, who need the gradients of their slices and of the word embeddings alone.
- * base learning rate = options->learning_rate * factor; layer-wise decay as options say. Parts that thaw start with t = 1 and zero moments.
- * STATUS_DIVERGED when the norm is not finite, naming the first parameter whose gradient is not. */
+/* Norm of all gradients of parts that train -> clip factor min(1, max_grad_norm / (norm + 1e-6)) -> AdamW; the model's matrices are up to
+ * date. Collective with ranks, who need the gradients of their slices and of the word embeddings alone. base learning rate =
+ * options->learning_rate * factor; layer-wise decay as options say. Parts that thaw start with t = 1 and zero moments. STATUS_DIVERGED
+ * when the norm is not finite, naming the first parameter whose gradient is not. */
 NODISCARD Status optimizer_step(Optimizer *optimizer, const bool *part_frozen, double factor, double *gradient_norm,
                                 Diagnostic *diagnostic);
 

@@ -165,12 +165,18 @@ Status align_tokens(const Wordpiece *wordpiece, const char *const *tokens, const
             return FAIL(diagnostic, STATUS_MISMATCH, "subword_labels: special needs the label \"%s\", and the labels lack it",
                         LABEL_LATER_PIECE);
     }
+    int32_t most = TOKENS_AT_ONCE; /* so that what is encoded stays small */
     for (int32_t first = 0, some; first < n && status == STATUS_OK; first += some) {
-        some = n - first < TOKENS_AT_ONCE ? n - first : TOKENS_AT_ONCE; /* so that what is encoded stays small */
+        some = n - first < most ? n - first : most;
         wordpiece_output_clear(&pieces->encoded);
         status = wordpiece_encode_tokens(wordpiece, tokens + first, token_sizes + first, some, first, &pieces->encoded, diagnostic);
-        if (status == STATUS_OK)
+        if (status == STATUS_OK) {
             status = align_some(&alignment, first, first + some, diagnostic);
+        } else if (some > 1) { /* one by one: what is wrong with a token before it comes first */
+            status = STATUS_OK;
+            most = 1;
+            some = 0;
+        }
     }
     return status;
 }

@@ -19,9 +19,10 @@ typedef struct AlignedPieces {
 void aligned_pieces_clear(AlignedPieces *pieces);
 void aligned_pieces_free(AlignedPieces *pieces);
 
-/* WORDPIECE_TOKEN_SLACK bytes can be read from each token's first. token_labels: [n] ids (in `labels`), or -1 where the token's label is not among the training labels (its pieces are ignored in the loss),
- * or NULL (prediction). Tokens without pieces become [UNK], are dropped or refused by options->zero_piece (file and line of tokens unknown
- * here: the diagnostic names the token's index). More than ALIGN_PIECE_LIMIT pieces are STATUS_LIMIT. `inside` turns B- into I- and, in IOBES/BILOU, keeps E/L on the last piece: the labels it
+/* WORDPIECE_TOKEN_SLACK bytes can be read from each token's first. token_labels: [n] ids (in `labels`), or -1 where the token's label is
+ * not among the training labels (its pieces are ignored in the loss), or NULL (prediction). Tokens without pieces become [UNK], are
+ * dropped or refused by options->zero_piece (file and line of tokens unknown here: the diagnostic names the token's index). More than
+ * ALIGN_PIECE_LIMIT pieces are STATUS_LIMIT. `inside` turns B- into I- and, in IOBES/BILOU, keeps E/L on the last piece: the labels it
  * needs must be in `labels`. */
 NODISCARD Status align_tokens(const Wordpiece *wordpiece, const char *const *tokens, const size_t *token_sizes,
                               const int32_t *token_labels, int32_t n, const LabelSet *labels, LabelScheme scheme,

@@ -47,7 +47,8 @@ NODISCARD Status wordpiece_encode_text(const Wordpiece *wordpiece, const char *t
 NODISCARD Status wordpiece_encode_token(const Wordpiece *wordpiece, const char *token, size_t size, int32_t word_id,
                                         WordpieceOutput *output, Diagnostic *diagnostic);
 enum { WORDPIECE_TOKEN_SLACK = 16 };
-/* The same for tokens [n], which have the word_ids from first_word_id on; WORDPIECE_TOKEN_SLACK bytes from each one's first can be read. After an error, the pieces of those before it are there. */
+/* The same for tokens [n], which have the word_ids from first_word_id on; WORDPIECE_TOKEN_SLACK bytes from each one's first can be read.
+ * After an error, the pieces of those before it are there. */
 NODISCARD Status wordpiece_encode_tokens(const Wordpiece *wordpiece, const char *const *tokens, const size_t *sizes, int32_t n,
                                          int32_t first_word_id, WordpieceOutput *output, Diagnostic *diagnostic);
 

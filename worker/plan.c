@@ -202,7 +202,7 @@ Status plan_run(const Workplace *workplace, const Json *job, const char *job_pat
                       CANDIDATE_LIMIT);
     TRY(communicator_agree(workplace->communicator, status, &(int64_t){0}, diagnostic));
     if (ground.data.precision_auto)
-        ground.setup.product_type = workplace_native_type(workplace);
+        ground.setup.product_type = workplace_quicker_type(workplace);
     for (size_t i = 0; i < json_count(candidates); i++) {
         MemoryPlan plan;
         TRY(plan_candidate(&ground, json_at(candidates, i), job_path, &plan, diagnostic));

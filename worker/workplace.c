@@ -304,7 +304,7 @@ Status workplace_set_data(Workplace *workplace, const TrainingData *data, Diagno
     return status;
 }
 
-DeviceType workplace_native_type(const Workplace *workplace)
+DeviceType workplace_quicker_type(const Workplace *workplace)
 {
     int64_t lacks = workplace->backend->product_type(workplace->device) != DEVICE_BF16;
     communicator_max_int64(workplace->communicator, &lacks, 1);
@@ -326,7 +326,7 @@ static DeviceType type_of_checkpoint(const Workplace *workplace, const char *che
 void workplace_choose_precision(Workplace *workplace, const char *checkpoint)
 {
     if (workplace->precision_auto) {
-        workplace->product_type = workplace_native_type(workplace);
+        workplace->product_type = workplace_quicker_type(workplace);
         if (checkpoint && checkpoint[0])
             workplace->product_type = type_of_checkpoint(workplace, checkpoint, workplace->product_type);
     }

@@ -65,10 +65,10 @@ NODISCARD Status workplace_profile(Workplace *workplace, const Clock *clock, Dia
 /* Collective. Errors: STATUS_MISMATCH when shards and model do not fit (vocabulary, casing, max_seq_length), naming both. */
 NODISCARD Status workplace_set_data(Workplace *workplace, const TrainingData *data, Diagnostic *diagnostic);
 /* Collective, before each trial and each test. Where the precision is not given it is that of the checkpoint to go on from; without one ("" or
- * NULL), or where it cannot be read, what workplace_native_type says. Warns of bf16 where it is slow. */
+ * NULL), or where it cannot be read, what workplace_quicker_type says. Warns of bf16 where it is slow. */
 void workplace_choose_precision(Workplace *workplace, const char *checkpoint);
 /* Collective: bf16 where every rank's device is quicker in it, else fp32. */
-DeviceType workplace_native_type(const Workplace *workplace);
+DeviceType workplace_quicker_type(const Workplace *workplace);
 void workplace_close(Workplace *workplace);
 
 /* $TMPDIR or /tmp: where work folders are made. */

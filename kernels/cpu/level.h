@@ -1,7 +1,7 @@
 /* The inner loops of the CPU backend, once per set of processor features ("level"), on plain pointers and one thread.
  *
- * level_amx.c, level_avx512bf16.c, level_avx512.c, level_avx2.c and level_portable.c are the same code (simd/) over other vectors, each compiled for its processor; the
- * operations above choose a level when the device is opened and split the work. Nothing here allocates. */
+ * level_amx.c, level_avx512bf16.c, level_avx512.c, level_avx2.c and level_portable.c are the same code (simd/) over other vectors, each
+ * compiled for its processor; the operations above choose a level when the device is opened and split the work. Nothing here allocates. */
 #ifndef NERSWEEP_KERNELS_CPU_LEVEL_H
 #define NERSWEEP_KERNELS_CPU_LEVEL_H
 

@@ -85,8 +85,8 @@ class EveryCommand(Commands):
     # -- train
     def train_reports_the_agreed_keys(self):
         assert {"steps", "wall_s", "real_tokens_per_s", "peak_rss_mb", "backend", "precision", "best", "last"} <= set(self.trained), self.trained
-        native = json.loads(run("doctor", "--json", code=None).stdout)["backend"]["bf16"]
-        assert self.trained["precision"] == ("bf16" if native else "fp32"), self.trained  # auto
+        quicker = json.loads(run("doctor", "--json", code=None).stdout)["backend"]["bf16"]
+        assert self.trained["precision"] == ("bf16" if quicker else "fp32"), self.trained  # auto
         for which in ("best", "last"):
             assert set(self.trained[which]["dev"]["main"]) >= {"f1", "precision", "recall"} and self.trained[which]["step"] > 0
         names = set(os.listdir(self.model)) - {".nersweep"}

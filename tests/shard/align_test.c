@@ -175,6 +175,20 @@ static void a_token_without_pieces_becomes_unknown_is_dropped_or_refused(void **
     fixture_free(&fixture);
 }
 
+static void of_two_tokens_that_are_wrong_the_first_is_told(void **state)
+{
+    static const char *const no_piece_first[] = {"is", "\xEF\xB8\x8F", "on", "\xFF"}, *const no_text_first[] = {"\xFF",
+                                                                                                                "\xEF\xB8\x8F"};
+    Fixture fixture = fixture_of(*state, true, iob_labels);
+    Diagnostic diagnostic = {0};
+    fixture.options.zero_piece = ZERO_PIECE_ERROR;
+    assert_int_equal(fixture_align(&fixture, no_piece_first, (int32_t[]){0, 1, 0, 0}, 4, &diagnostic), STATUS_INVALID_INPUT);
+    must_contain(diagnostic.message, "token 1");
+    assert_int_equal(fixture_align(&fixture, no_text_first, (int32_t[]){0, 0}, 2, &diagnostic), STATUS_INVALID_INPUT);
+    must_contain(diagnostic.message, "not UTF-8");
+    fixture_free(&fixture);
+}
+
 static void windows_are(const int32_t *token_index, int32_t pieces, int64_t max_seq_length, int64_t stride, const char *expected)
 {
     WindowArray windows = {0};
@@ -295,6 +309,7 @@ int main(void)
         cmocka_unit_test(special_gives_all_later_pieces_one_label),
         cmocka_unit_test(a_sequence_has_so_many_pieces_and_no_more),
         cmocka_unit_test(a_token_without_pieces_becomes_unknown_is_dropped_or_refused),
+        cmocka_unit_test(of_two_tokens_that_are_wrong_the_first_is_told),
         cmocka_unit_test(a_short_sequence_is_one_window_and_an_empty_one_none),
         cmocka_unit_test(windows_step_by_content_less_stride_and_the_last_one_is_kept),
         cmocka_unit_test(windows_are_cut_between_tokens),

@@ -354,12 +354,12 @@ static DeviceType bf16_products(const BackendDevice *device)
     return DEVICE_BF16;
 }
 
-static void a_precision_is_native_where_it_is_on_every_rank(void **state)
+static void bf16_is_taken_where_every_rank_is_quicker_in_it(void **state)
 {
     Together *together = *state;
     Backend fp32 = {.product_type = fp32_products}, bf16 = {.product_type = bf16_products};
     Workplace workplace = {.communicator = together->world, .backend = &bf16, .precision_auto = true};
-    assert_int_equal(workplace_native_type(&workplace), DEVICE_BF16);
+    assert_int_equal(workplace_quicker_type(&workplace), DEVICE_BF16);
     for (int32_t without = 0; without < communicator_size(together->world); without++) {
         workplace.backend = communicator_rank(together->world) == without ? &fp32 : &bf16;
         workplace.product_type = DEVICE_BF16;
@@ -381,7 +381,7 @@ int main(void)
         cmocka_unit_test(two_ranks_with_checkpointing_give_the_same_bytes),
         cmocka_unit_test(a_failure_of_one_rank_is_the_failure_of_all),
         cmocka_unit_test(parts_of_an_evaluation_add_up_to_the_whole),
-        cmocka_unit_test(a_precision_is_native_where_it_is_on_every_rank),
+        cmocka_unit_test(bf16_is_taken_where_every_rank_is_quicker_in_it),
     };
     return cmocka_run_group_tests(tests, together_setup, together_teardown);
 }
