@@ -151,7 +151,13 @@ static Linear linear_create(Bench *bench, int32_t n, int32_t k, DeviceType type)
     linear.gradient = view_create(bench, count, 0);
     linear.first = view_create(bench, count, 0);
     linear.second = view_create(bench, count, 0);
-    must(bench->backend->matrix_create(&linear.matrix, bench->device, linear.parameter, n, k, type, &diagnostic), &diagnostic);
+    DeviceView copy = device_view_none();
+    if (type == DEVICE_BF16) {
+        copy = view_create(bench, count / 2 + 1, 0);
+        copy.type = type;
+    }
+    must(bench->backend->matrix_create(&linear.matrix, bench->device, linear.parameter, copy, n, k, type, &diagnostic),
+         &diagnostic);
     return linear;
 }
 
@@ -276,7 +282,7 @@ static void linear_update(Bench *bench, const Linear *linear, DeviceView squares
     AdamwStep step = {1e-5f, 0.9f, 0.999f, 1e-8f, 0.01f, 1.0f, t};
     bench->backend->sum_of_squares(bench->stream, linear->gradient, count, squares);
     measure_end(bench, "sum of squares", 0);
-    bench->backend->adamw_matrix(bench->stream, linear->matrix, linear->gradient, linear->first, linear->second, &step);
+    bench->backend->adamw_matrix(bench->stream, linear->matrix, 0, weights, linear->gradient, linear->first, linear->second, &step);
     bench->backend->adamw(bench->stream, linear_bias(linear, linear->parameter), linear_bias(linear, linear->gradient),
                           linear_bias(linear, linear->first), linear_bias(linear, linear->second), (size_t)linear->n, &step);
     measure_end(bench, "adamw", 0);

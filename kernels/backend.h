@@ -94,7 +94,7 @@ typedef struct BackendShape {
 
 typedef enum LinearEpilogue { LINEAR_PLAIN, LINEAR_GELU } LinearEpilogue;
 
-enum { BACKEND_VERSION = 6, BACKEND_SQUARES_STRETCH = 4096 };
+enum { BACKEND_VERSION = 7, BACKEND_SQUARES_STRETCH = 4096 };
 
 typedef struct Backend {
     uint32_t version; /* BACKEND_VERSION */
@@ -112,9 +112,7 @@ typedef struct Backend {
     bool (*rows_independent)(const BackendDevice *device);
     /* The type in which products are fastest here. The other one works too. */
     DeviceType (*product_type)(const BackendDevice *device);
-    /* Bytes that a device takes beside buffers: of a matrix, without its master, and of all operations of a training step on such blocks, kept
-     * from the first one on. */
-    size_t (*matrix_bytes)(const BackendDevice *device, int32_t n, int32_t k, DeviceType type);
+    /* Bytes that a device takes beside buffers: of all operations of a training step on such blocks, kept from the first one on. */
     size_t (*workspace_bytes)(const BackendDevice *device, const BackendShape *shape);
 
     /* -- memory. Zeroed, aligned to 64 bytes. buffer_host_pointer is NULL (the slot, or its result) where the host has no access. */
@@ -134,12 +132,15 @@ typedef struct Backend {
     /* to[i] += from[i], [count] each; no overlap. Rounded once, so that every backend gives the same bits. */
     void (*add)(BackendStream *stream, DeviceView to, DeviceView from, size_t count);
 
-    /* -- weight matrices. weight: [n, k] fp32 master, which must outlive the matrix; matrix_refresh after the master changed by anything
-     * but adamw_matrix. type: of the products, and so of x and d_y in them. */
-    NODISCARD Status (*matrix_create)(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, int32_t n, int32_t k,
-                                      DeviceType type, Diagnostic *diagnostic);
+    /* -- weight matrices. weight: [n, k] fp32 master. type: of the products, and so of x and d_y in them. copy: with bf16 [n, k] numbers of that
+     * type, which products read; none with fp32. Both must outlive the matrix. After matrix_refresh, which follows whatever changed the master but
+     * adamw_matrix, the copy is of no meaning until the next product or matrix_settle makes it anew; at other times who knows the master's new
+     * numbers may write them there, rounded. */
+    NODISCARD Status (*matrix_create)(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, DeviceView copy, int32_t n,
+                                      int32_t k, DeviceType type, Diagnostic *diagnostic);
     void (*matrix_destroy)(BackendMatrix **matrix);
     void (*matrix_refresh)(BackendStream *stream, BackendMatrix *matrix);
+    void (*matrix_settle)(BackendStream *stream, BackendMatrix *matrix);
 
     /* -- embeddings. out[t] = word[ids[t]] + position[positions[t]] + type[0]. word: [V, d], position: [P, d], type: [.., d]. */
     void (*embedding_forward)(BackendStream *stream, const DeviceBlock *block, DeviceView word, DeviceView position,
@@ -205,9 +206,10 @@ typedef struct Backend {
     /* AdamW as torch (decoupled weight decay, semantics.md section 4) over count elements. */
     void (*adamw)(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
                   DeviceView second_moment, size_t count, const AdamwStep *step);
-    /* The same of a matrix's master [n, k], whom the matrix follows: it needs no refresh. */
-    void (*adamw_matrix)(BackendStream *stream, BackendMatrix *matrix, DeviceView gradient, DeviceView first_moment,
-                         DeviceView second_moment, const AdamwStep *step);
+    /* The same of elements [first, first + count) of a matrix's master, whom the matrix follows: it needs no refresh. gradient and moments:
+     * [count]. Where these are not all of the elements the matrix is settled. */
+    void (*adamw_matrix)(BackendStream *stream, BackendMatrix *matrix, size_t first, size_t count, DeviceView gradient,
+                         DeviceView first_moment, DeviceView second_moment, const AdamwStep *step);
     /* The same of some rows of a matrix [.., columns] and its moments. rows: int32 [row_count], ascending; gradient: [row_count, columns], of
      * those rows alone. A row gets the bits that adamw would give it. */
     void (*adamw_rows)(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,

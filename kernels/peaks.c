@@ -35,7 +35,7 @@ typedef struct ProductShape {
 typedef struct ProductGround {
     const Backend *backend;
     BackendStream *stream;
-    BackendBuffer *weight, *x, *y;
+    BackendBuffer *weight, *copy, *x, *y;
     BackendMatrix *matrix;
 } ProductGround;
 
@@ -43,6 +43,7 @@ static void product_free(ProductGround *ground)
 {
     ground->backend->matrix_destroy(&ground->matrix);
     ground->backend->buffer_destroy(&ground->weight);
+    ground->backend->buffer_destroy(&ground->copy);
     ground->backend->buffer_destroy(&ground->x);
     ground->backend->buffer_destroy(&ground->y);
     ground->backend->stream_destroy(&ground->stream);
@@ -58,7 +59,10 @@ static Status product_make(ProductGround *ground, BackendDevice *device, const P
     TRY(backend->buffer_create(&ground->weight, device, n * k * sizeof(float), diagnostic));
     TRY(backend->buffer_create(&ground->x, device, rows * k * device_type_bytes(type), diagnostic));
     TRY(backend->buffer_create(&ground->y, device, rows * n * device_type_bytes(type), diagnostic));
-    TRY(backend->matrix_create(&ground->matrix, device, device_view(ground->weight, 0), shape->n, shape->k, type, diagnostic));
+    TRY(backend->buffer_create(&ground->copy, device, n * k * device_type_bytes(type), diagnostic));
+    DeviceView copy = type == DEVICE_BF16 ? (DeviceView){ground->copy, 0, type} : device_view_none();
+    TRY(backend->matrix_create(&ground->matrix, device, device_view(ground->weight, 0), copy, shape->n, shape->k, type,
+                               diagnostic));
 out:
     return status;
 }

@@ -188,11 +188,6 @@ static void device_features(const BackendDevice *device, char *text, size_t text
     device->profile->inner->device_features(device->inner, text, text_size);
 }
 
-static size_t matrix_bytes(const BackendDevice *device, int32_t n, int32_t k, DeviceType type)
-{
-    return device->profile->inner->matrix_bytes(device->inner, n, k, type);
-}
-
 static size_t workspace_bytes(const BackendDevice *device, const BackendShape *shape)
 {
     return device->profile->inner->workspace_bytes(device->inner, shape);
@@ -281,12 +276,12 @@ static void convert(BackendStream *stream, DeviceView to, DeviceView from, size_
 
 /* -- matrices */
 
-static Status matrix_create(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, int32_t n, int32_t k, DeviceType type,
-                            Diagnostic *diagnostic)
+static Status matrix_create(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, DeviceView copy, int32_t n, int32_t k,
+                            DeviceType type, Diagnostic *diagnostic)
 {
     BackendMatrix *made = memory_allocate(1, sizeof *made);
     *made = (BackendMatrix){.profile = device->profile, .n = n, .k = k, .type = type, .stale = true};
-    Status status = device->profile->inner->matrix_create(&made->inner, device->inner, weight, n, k, type, diagnostic);
+    Status status = device->profile->inner->matrix_create(&made->inner, device->inner, weight, copy, n, k, type, diagnostic);
     if (status != STATUS_OK) {
         free(made);
         made = NULL;
@@ -312,13 +307,26 @@ static void matrix_refresh(BackendStream *stream, BackendMatrix *matrix)
     call_end(stream, start, (Call){.operation = PROFILE_MATRIX_REFRESH});
 }
 
-/* The weights of a product, and before them the master from which those of bf16 are made after a refresh. */
+/* Of the copy that products of bf16 numbers read, where it has to be made of the master first. */
+static double matrix_made_bytes(BackendMatrix *matrix)
+{
+    double count = (double)matrix->n * (double)matrix->k;
+    bool made = matrix->stale && matrix->type == DEVICE_BF16;
+    matrix->stale = false;
+    return made ? count * (double)(sizeof(float) + device_type_bytes(matrix->type)) : 0.0;
+}
+
+static void matrix_settle(BackendStream *stream, BackendMatrix *matrix)
+{
+    int64_t start = call_begin(stream);
+    stream->profile->inner->matrix_settle(stream->inner, matrix->inner);
+    call_end(stream, start, (Call){.operation = PROFILE_MATRIX_SETTLE, .bytes = matrix_made_bytes(matrix)});
+}
+
+/* The weights of a product. */
 static double matrix_traffic_bytes(BackendMatrix *matrix)
 {
-    double count = (double)matrix->n * (double)matrix->k, read = count * (double)device_type_bytes(matrix->type);
-    double made = matrix->stale && matrix->type == DEVICE_BF16 ? count * sizeof(float) + read : 0.0;
-    matrix->stale = false;
-    return read + made;
+    return (double)matrix->n * (double)matrix->k * (double)device_type_bytes(matrix->type) + matrix_made_bytes(matrix);
 }
 
 /* -- embeddings */
@@ -528,15 +536,16 @@ static void adamw(BackendStream *stream, DeviceView parameter, DeviceView gradie
 }
 
 /* What follows of another type is written, too. */
-static void adamw_matrix(BackendStream *stream, BackendMatrix *matrix, DeviceView gradient, DeviceView first_moment,
-                         DeviceView second_moment, const AdamwStep *step)
+static void adamw_matrix(BackendStream *stream, BackendMatrix *matrix, size_t first, size_t count, DeviceView gradient,
+                         DeviceView first_moment, DeviceView second_moment, const AdamwStep *step)
 {
-    double count = (double)matrix->n * (double)matrix->k, copied = matrix->type == DEVICE_BF16 ? sizeof(uint16_t) : 0.0;
+    double elements = (double)count, copied = matrix->type == DEVICE_BF16 ? sizeof(uint16_t) : 0.0;
     int64_t start = call_begin(stream);
-    stream->profile->inner->adamw_matrix(stream->inner, matrix->inner, gradient, first_moment, second_moment, step);
+    stream->profile->inner->adamw_matrix(stream->inner, matrix->inner, first, count, gradient, first_moment, second_moment, step);
     matrix->stale = false;
-    call_end(stream, start,
-             (Call){.operation = PROFILE_ADAMW_MATRIX, .flop = 16.0 * count, .bytes = (7.0 * sizeof(float) + copied) * count});
+    call_end(
+        stream, start,
+        (Call){.operation = PROFILE_ADAMW_MATRIX, .flop = 16.0 * elements, .bytes = (7.0 * sizeof(float) + copied) * elements});
 }
 
 static void adamw_rows(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
@@ -578,7 +587,6 @@ static Backend table_over(const Backend *inner)
         .device_close = device_close,
         .device_describe = device_describe,
         .device_features = device_features,
-        .matrix_bytes = matrix_bytes,
         .workspace_bytes = workspace_bytes,
         .rows_independent = rows_independent,
         .product_type = product_type,
@@ -596,6 +604,7 @@ static Backend table_over(const Backend *inner)
         .matrix_create = matrix_create,
         .matrix_destroy = matrix_destroy,
         .matrix_refresh = matrix_refresh,
+        .matrix_settle = matrix_settle,
         .embedding_forward = embedding_forward,
         .embedding_backward = embedding_backward,
         .norm_forward = norm_forward,

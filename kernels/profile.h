@@ -23,6 +23,7 @@
     X(FILL_ZERO, "fill_zero")                           \
     X(CONVERT, "convert")                               \
     X(MATRIX_REFRESH, "matrix_refresh")                 \
+    X(MATRIX_SETTLE, "matrix_settle")                   \
     X(EMBEDDING_FORWARD, "embedding_forward")           \
     X(EMBEDDING_BACKWARD, "embedding_backward")         \
     X(NORM_FORWARD, "norm_forward")                     \

@@ -10,39 +10,66 @@
 #include "core/base/memory.h"
 #include "model/model_internal.h"
 
-static Status create_matrix(Model *model, BackendMatrix **matrix, int32_t parameter, int32_t n, int32_t k, DeviceType type,
-                            Diagnostic *diagnostic)
+/* A matrix, its first parameter, its shape and the type of its products. */
+typedef struct MatrixPlace {
+    BackendMatrix **matrix;
+    int32_t part, parameter, n, k;
+    DeviceType type;
+} MatrixPlace;
+
+enum { LAYER_MATRIX_COUNT = sizeof(LayerMatrices) / sizeof(BackendMatrix *) };
+
+int32_t model_matrix_count(const Model *model)
 {
-    return model->backend->matrix_create(matrix, model->device, parameter_view(model, parameter), n, k, type, diagnostic);
+    return LAYER_MATRIX_COUNT * model->config.num_hidden_layers + 1;
+}
+
+static MatrixPlace matrix_place(Model *model, int32_t index)
+{
+    int32_t layers = model->config.num_hidden_layers, d = model->config.hidden_size, f = model->config.intermediate_size;
+    int32_t layer = index / LAYER_MATRIX_COUNT, part = 1 + layer;
+    DeviceType type = model->product_type;
+    if (layer == layers)
+        return (MatrixPlace){&model->classifier,        part, head_parameter(layers, HEAD_WEIGHT),
+                             model->config.label_count, d,    DEVICE_FP32};
+    LayerMatrices *matrices = &model->matrices[layer];
+    const MatrixPlace places[LAYER_MATRIX_COUNT] = {
+        {&matrices->qkv, part, layer_parameter(layer, LAYER_QUERY_WEIGHT), 3 * d, d, type},
+        {&matrices->output, part, layer_parameter(layer, LAYER_OUTPUT_WEIGHT), d, d, type},
+        {&matrices->ffn_in, part, layer_parameter(layer, LAYER_FFN_IN_WEIGHT), f, d, type},
+        {&matrices->ffn_out, part, layer_parameter(layer, LAYER_FFN_OUT_WEIGHT), d, f, type},
+    };
+    return places[index % LAYER_MATRIX_COUNT];
 }
 
 static Status create_matrices(Model *model, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    int32_t layers = model->config.num_hidden_layers, d = model->config.hidden_size, f = model->config.intermediate_size;
-    DeviceType type = model->product_type;
-    model->matrices = memory_allocate((size_t)layers, sizeof *model->matrices);
-    for (int32_t i = 0; i < layers; i++) {
-        LayerMatrices *layer = &model->matrices[i];
-        TRY(create_matrix(model, &layer->qkv, layer_parameter(i, LAYER_QUERY_WEIGHT), 3 * d, d, type, diagnostic));
-        TRY(create_matrix(model, &layer->output, layer_parameter(i, LAYER_OUTPUT_WEIGHT), d, d, type, diagnostic));
-        TRY(create_matrix(model, &layer->ffn_in, layer_parameter(i, LAYER_FFN_IN_WEIGHT), f, d, type, diagnostic));
-        TRY(create_matrix(model, &layer->ffn_out, layer_parameter(i, LAYER_FFN_OUT_WEIGHT), d, f, type, diagnostic));
+    model->matrices = memory_allocate((size_t)model->config.num_hidden_layers, sizeof *model->matrices);
+    for (int32_t i = 0; i < model_matrix_count(model); i++) {
+        MatrixPlace place = matrix_place(model, i);
+        size_t offset = model->layout->parameters[place.parameter].offset;
+        DeviceView copy = place.type == DEVICE_BF16 ? model_products(model, offset) : device_view_none();
+        TRY(model->backend->matrix_create(place.matrix, model->device, parameter_view(model, place.parameter), copy, place.n,
+                                          place.k, place.type, diagnostic));
     }
-    TRY(create_matrix(model, &model->classifier, head_parameter(layers, HEAD_WEIGHT), model->config.label_count, d, DEVICE_FP32,
-                      diagnostic));
 out:
     return status;
 }
 
-size_t model_matrix_bytes(const BertConfig *config, const Backend *backend, const BackendDevice *device, DeviceType product_type)
+size_t model_product_bytes(const ModelLayout *layout, DeviceType product_type)
 {
-    int32_t d = config->hidden_size, f = config->intermediate_size;
-    const int32_t shapes[][2] = {{3 * d, d}, {d, d}, {f, d}, {d, f}};
-    size_t layer = 0;
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        layer += backend->matrix_bytes(device, shapes[i][0], shapes[i][1], product_type);
-    return (size_t)config->num_hidden_layers * layer + backend->matrix_bytes(device, config->label_count, d, DEVICE_FP32);
+    return product_type == DEVICE_BF16 ? (layout->float_count - model_dense_offset(layout, 0)) * device_type_bytes(product_type)
+                                       : 0;
+}
+
+DeviceView model_products(const Model *model, size_t offset)
+{
+    size_t first = model_dense_offset(model->layout, 0);
+    if (!model->products)
+        return device_view_none();
+    ASSERT(offset >= first && offset < model->layout->float_count);
+    return device_view_floats((DeviceView){model->products, 0, DEVICE_BF16}, offset - first);
 }
 
 Status model_create(Model **model, const BertConfig *config, const Backend *backend, BackendDevice *device, DeviceType product_type,
@@ -58,6 +85,9 @@ Status model_create(Model **model, const BertConfig *config, const Backend *back
     bert_config_copy(&made->config, config);
     TRY(backend->stream_create(&made->stream, device, diagnostic));
     TRY(backend->buffer_create(&made->parameters, device, made->layout->float_count * sizeof(float), diagnostic));
+    size_t product_bytes = model_product_bytes(made->layout, product_type);
+    if (product_bytes > 0)
+        TRY(backend->buffer_create(&made->products, device, product_bytes, diagnostic));
     size_t loss_bytes = LOSS_CLASS_WEIGHTS_BYTES + (size_t)config->label_count * sizeof(float);
     TRY(backend->buffer_create(&made->loss, device, loss_bytes, diagnostic));
     TRY(create_matrices(made, diagnostic));
@@ -70,18 +100,12 @@ out:
 
 static void destroy_matrices(Model *model)
 {
-    const Backend *backend = model->backend;
-    for (int32_t i = 0; model->matrices && i < model->config.num_hidden_layers; i++) {
-        LayerMatrices *layer = &model->matrices[i];
-        BackendMatrix **all[] = {&layer->qkv, &layer->output, &layer->ffn_in, &layer->ffn_out};
-        for (size_t j = 0; j < sizeof all / sizeof *all; j++) {
-            if (*all[j])
-                backend->matrix_destroy(all[j]);
-        }
+    for (int32_t i = 0; model->matrices && i < model_matrix_count(model); i++) {
+        BackendMatrix **matrix = matrix_place(model, i).matrix;
+        if (*matrix)
+            model->backend->matrix_destroy(matrix);
     }
     free(model->matrices);
-    if (model->classifier)
-        backend->matrix_destroy(&model->classifier);
 }
 
 void model_destroy(Model **model)
@@ -95,7 +119,7 @@ void model_destroy(Model **model)
         (void)ignored;
     }
     destroy_matrices(old);
-    BackendBuffer **buffers[] = {&old->parameters, &old->gradients, &old->loss, &old->activation_buffer};
+    BackendBuffer **buffers[] = {&old->parameters, &old->products, &old->gradients, &old->loss, &old->activation_buffer};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         if (*buffers[i])
             backend->buffer_destroy(buffers[i]);
@@ -172,52 +196,52 @@ Status model_parameters_set(Model *model, const float *values, Diagnostic *diagn
 {
     ASSERT(!model->rows_late);
     model->backend->copy_to_device(model->stream, model_parameters(model), values, model->layout->float_count * sizeof(float));
-    model_refresh(model, NULL);
+    for (int32_t i = 0; i < model_matrix_count(model); i++)
+        model->backend->matrix_refresh(model->stream, *matrix_place(model, i).matrix);
     return model->backend->stream_synchronize(model->stream, diagnostic);
 }
 
-int32_t model_matrix_count(const Model *model)
+BackendMatrix *model_matrix_at(Model *model, size_t offset, size_t count, size_t *first)
 {
-    return (int32_t)(sizeof(LayerMatrices) / sizeof(BackendMatrix *)) * model->config.num_hidden_layers + 1;
-}
-
-BackendMatrix *model_matrix_at(const Model *model, size_t offset, size_t count)
-{
-    int32_t layers = model->config.num_hidden_layers, d = model->config.hidden_size, f = model->config.intermediate_size;
-    const ModelParameter *parameters = model->layout->parameters;
-    for (int32_t i = 0; i < layers; i++) {
-        const LayerMatrices *layer = &model->matrices[i];
-        const struct {
-            BackendMatrix *matrix;
-            int32_t parameter, n, k;
-        } all[] = {{layer->qkv, LAYER_QUERY_WEIGHT, 3 * d, d},
-                   {layer->output, LAYER_OUTPUT_WEIGHT, d, d},
-                   {layer->ffn_in, LAYER_FFN_IN_WEIGHT, f, d},
-                   {layer->ffn_out, LAYER_FFN_OUT_WEIGHT, d, f}};
-        for (size_t j = 0; j < sizeof all / sizeof *all; j++) {
-            bool same = parameters[layer_parameter(i, all[j].parameter)].offset == offset;
-            if (same && (size_t)all[j].n * (size_t)all[j].k == count)
-                return all[j].matrix;
+    for (int32_t i = 0; i < model_matrix_count(model); i++) {
+        MatrixPlace place = matrix_place(model, i);
+        size_t begin = model->layout->parameters[place.parameter].offset, end = begin + (size_t)place.n * (size_t)place.k;
+        if (begin <= offset && offset + count <= end) {
+            *first = offset - begin;
+            return *place.matrix;
         }
     }
-    const ModelParameter *head = &parameters[head_parameter(layers, HEAD_WEIGHT)];
-    return head->offset == offset && head->count == count ? model->classifier : NULL;
+    return NULL;
 }
 
-void model_refresh(Model *model, const bool *part_frozen)
+bool model_has_products(Model *model, int32_t parameter)
 {
-    const Backend *backend = model->backend;
-    int32_t layers = model->config.num_hidden_layers;
-    for (int32_t i = 0; i < layers; i++) {
-        if (part_frozen && part_frozen[1 + i])
-            continue;
-        backend->matrix_refresh(model->stream, model->matrices[i].qkv);
-        backend->matrix_refresh(model->stream, model->matrices[i].output);
-        backend->matrix_refresh(model->stream, model->matrices[i].ffn_in);
-        backend->matrix_refresh(model->stream, model->matrices[i].ffn_out);
+    const ModelParameter *found = &model->layout->parameters[parameter];
+    for (int32_t i = 0; i < model_matrix_count(model); i++) {
+        MatrixPlace place = matrix_place(model, i);
+        size_t begin = model->layout->parameters[place.parameter].offset, end = begin + (size_t)place.n * (size_t)place.k;
+        if (begin <= found->offset && found->offset < end)
+            return place.type == DEVICE_BF16;
     }
-    if (!part_frozen || !part_frozen[layers + 1])
-        backend->matrix_refresh(model->stream, model->classifier);
+    return false;
+}
+
+void model_settle_part(Model *model, int32_t part)
+{
+    for (int32_t i = 0; i < model_matrix_count(model); i++) {
+        MatrixPlace place = matrix_place(model, i);
+        if (place.part == part)
+            model->backend->matrix_settle(model->stream, *place.matrix);
+    }
+}
+
+void model_refresh_fp32(Model *model, const bool *part_frozen)
+{
+    for (int32_t i = 0; i < model_matrix_count(model); i++) {
+        MatrixPlace place = matrix_place(model, i);
+        if (place.type == DEVICE_FP32 && !part_frozen[place.part])
+            model->backend->matrix_refresh(model->stream, *place.matrix);
+    }
 }
 
 bool model_rows_independent(const Model *model)

@@ -29,8 +29,8 @@ const Backend *model_backend(const Model *model);
 BackendDevice *model_device(const Model *model);
 BackendStream *model_stream(const Model *model);
 
-/* Bytes that a model's matrices take beside the parameters, before there is one. */
-size_t model_matrix_bytes(const BertConfig *config, const Backend *backend, const BackendDevice *device, DeviceType product_type);
+/* Bytes that a model's products (model_products) take, before there is one. */
+size_t model_product_bytes(const ModelLayout *layout, DeviceType product_type);
 
 /* N(0, initializer_range) for matrices and embeddings (the padding row of word embeddings zero), LayerNorm 1 and 0, biases 0; by Philox
  * RANDOM_INIT keyed by seed and parameter index, Box-Muller. head_only: only the classifier (weights N, bias 0). */
@@ -43,11 +43,21 @@ NODISCARD Status model_parameters_set(Model *model, const float *values, Diagnos
 NODISCARD Status model_parameters_open(Model *model, HostFloats *parameters, Diagnostic *diagnostic);
 /* The flat device buffer in the model's layout. */
 DeviceView model_parameters(Model *model);
-/* The matrix whose master is [offset, offset + count) floats of the layout, or NULL. It lives as long as the model. */
-BackendMatrix *model_matrix_at(const Model *model, size_t offset, size_t count);
+/* The encoder's matrices as products of bf16 read them: numbers of that type where the layout has the masters, in a flat device buffer that has no
+ * place for the word embeddings; what lies between the matrices is of no meaning. The view is of the number for what stands at `offset` of the
+ * layout, from model_dense_offset(layout, 0) on; none where products are of fp32. */
+DeviceView model_products(const Model *model, size_t offset);
+/* Whether it is those that are read of a parameter (index in the layout) in a step, not the parameter itself. */
+bool model_has_products(Model *model, int32_t parameter);
+
+/* The matrix in whose master [offset, offset + count) floats of the layout lie, from its element *first on, or NULL. It lives as long as the
+ * model. */
+BackendMatrix *model_matrix_at(Model *model, size_t offset, size_t count, size_t *first);
 int32_t model_matrix_count(const Model *model);
-/* To be called after the parameters were changed on the device (the optimizer does): refreshes matrices of parts that are not frozen. */
-void model_refresh(Model *model, const bool *part_frozen /* [part_count] or NULL: refresh all */);
+/* Before a part's matrices are updated by some of their elements: afterwards their products may be written to. */
+void model_settle_part(Model *model, int32_t part);
+/* After somebody wrote elements of the parameters of parts that train: matrices of fp32 are refreshed. Those of bf16 are as their products say. */
+void model_refresh_fp32(Model *model, const bool *part_frozen);
 
 /* -- gradients exist once model_plan was called with training = true. Of the word embeddings only rows are kept that the optimizer step touches:
  * the others' gradients are zero. */

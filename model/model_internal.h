@@ -119,6 +119,7 @@ struct Model {
     BackendStream *stream;
     DeviceType product_type; /* of the encoder's products; the classifier's are fp32 */
     BackendBuffer *parameters;
+    BackendBuffer *products; /* model_products; NULL where they are of fp32 */
     BackendBuffer
         *gradients; /* NULL until planned for training: room for rows.limit rows of d, which those of this step end, then the
                                * layout from its second parameter on */

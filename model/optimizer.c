@@ -14,7 +14,8 @@ typedef struct UpdateRun {
     size_t moment;        /* where the moments of the first one lie */
     int32_t part;
     bool decays, words;
-    BackendMatrix *matrix; /* whose master this is; NULL: none, or others update some of it */
+    BackendMatrix *matrix; /* of whose master these are elements, from first on; NULL: of none */
+    size_t first;
 } UpdateRun;
 
 enum { LATE_STEPS_MAX = 128 };
@@ -43,7 +44,6 @@ struct Optimizer {
     int64_t *part_t;    /* [part_count] steps since the part thawed */
     double *part_decay; /* [part_count] factor of layer-wise learning-rate decay */
     ARRAY(UpdateRun) runs;
-    bool matrices_follow; /* all of the model's: each is one run */
     LateRows late;
 };
 
@@ -67,7 +67,8 @@ static void add_run(Optimizer *optimizer, UpdateRun run)
 static void make_runs(Optimizer *optimizer, const ModelLayout *layout)
 {
     const ModelParameter *words = &layout->parameters[0];
-    array_push(&optimizer->runs, ((UpdateRun){words->offset, words->count, words->offset, words->part, words->decays, true, NULL}));
+    array_push(&optimizer->runs,
+               ((UpdateRun){words->offset, words->count, words->offset, words->part, words->decays, true, NULL, 0}));
     int32_t first = 1;
     optimizer->moment_count = model_dense_offset(layout, 0);
     for (int32_t s = 0; s < optimizer->ranks.slice_count; s++) {
@@ -82,23 +83,22 @@ static void make_runs(Optimizer *optimizer, const ModelLayout *layout)
                    to = parameter->offset + parameter->count;
             to = to < end ? to : end;
             add_run(optimizer, (UpdateRun){from, to - from, optimizer->moment_count + from - slice->offset, parameter->part,
-                                           parameter->decays, false, NULL});
+                                           parameter->decays, false, NULL, 0});
         }
         optimizer->moment_count += slice->count;
     }
 }
 
-/* Alone, an update brings the matrices up to date along with their masters. */
+/* An update brings the matrices up to date along with their masters. */
 static void find_matrices(Optimizer *optimizer)
 {
     int32_t found = 0;
     for (size_t i = 0; i < optimizer->runs.count; i++) {
         UpdateRun *run = &optimizer->runs.items[i];
-        run->matrix = model_matrix_at(optimizer->model, run->offset, run->count);
+        run->matrix = model_matrix_at(optimizer->model, run->offset, run->count, &run->first);
         found += run->matrix != NULL;
     }
-    ASSERT(found == model_matrix_count(optimizer->model));
-    optimizer->matrices_follow = true;
+    ASSERT(optimizer->ranks.add_up || found == model_matrix_count(optimizer->model));
 }
 
 static void make_slices(Optimizer *optimizer, const ModelLayout *layout, const OptimizerRanks *ranks)
@@ -141,8 +141,7 @@ Status optimizer_create(Optimizer **optimizer, Model *model, const TrainingOptio
     made->options = *options;
     make_slices(made, layout, ranks);
     make_runs(made, layout);
-    if (!ranks)
-        find_matrices(made);
+    find_matrices(made);
     make_part_decay(made, layout);
     size_t bytes = made->moment_count * sizeof(float);
     TRY(backend->buffer_create(&made->first_moment, device, bytes, diagnostic));
@@ -350,7 +349,7 @@ static void forget_late(Optimizer *optimizer)
     model_rows_late(optimizer->model, false);
 }
 
-void optimizer_settle(Optimizer *optimizer)
+static void settle_rows(Optimizer *optimizer)
 {
     LateRows *late = &optimizer->late;
     int32_t words = model_config(optimizer->model)->vocab_size;
@@ -362,13 +361,20 @@ void optimizer_settle(Optimizer *optimizer)
     forget_late(optimizer);
 }
 
+Status optimizer_settle(Optimizer *optimizer, Diagnostic *diagnostic)
+{
+    const OptimizerRanks *ranks = &optimizer->ranks;
+    settle_rows(optimizer);
+    return ranks->complete ? ranks->complete(ranks->context, diagnostic) : STATUS_OK;
+}
+
 Status optimizer_begin_step(Optimizer *optimizer, const int32_t *ids, int32_t count, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
     LateRows *late = &optimizer->late;
     TRY(model_gradient_rows_set(optimizer->model, ids, count, diagnostic));
     if (count == 0 || late->step_count == LATE_STEPS_MAX)
-        optimizer_settle(optimizer);
+        settle_rows(optimizer);
     if (count > 0)
         memcpy(late->rows, ids, (size_t)count * sizeof *ids);
     queue_late(optimizer, count);
@@ -407,7 +413,8 @@ static void queue_run(Optimizer *optimizer, const UpdateRun *run, const AdamwSte
     Moved moved = moved_at(optimizer, run->offset, run->moment);
     DeviceView gradient = model_gradient_at(model, run->offset);
     if (run->matrix)
-        backend->adamw_matrix(model_stream(model), run->matrix, gradient, moved.first_moment, moved.second_moment, step);
+        backend->adamw_matrix(model_stream(model), run->matrix, run->first, run->count, gradient, moved.first_moment,
+                              moved.second_moment, step);
     else
         backend->adamw(model_stream(model), moved.parameter, gradient, moved.first_moment, moved.second_moment, run->count, step);
 }
@@ -444,6 +451,8 @@ static Status update(Optimizer *optimizer, const bool *part_frozen, double learn
     for (int32_t part = 0; part < model_layout(optimizer->model)->part_count; part++) {
         if (!model_part_trains(part_frozen, part))
             continue;
+        if (ranks->add_up)
+            model_settle_part(optimizer->model, part);
         queue_part(optimizer, part, learning_rate, gradient_scale);
         Status sent =
             ranks->part_updated ? ranks->part_updated(ranks->context, part, status == STATUS_OK ? diagnostic : NULL) : STATUS_OK;
@@ -451,6 +460,8 @@ static Status update(Optimizer *optimizer, const bool *part_frozen, double learn
     }
     Status all =
         ranks->all_updated ? ranks->all_updated(ranks->context, part_frozen, status == STATUS_OK ? diagnostic : NULL) : STATUS_OK;
+    if (ranks->add_up)
+        model_refresh_fp32(optimizer->model, part_frozen);
     return status == STATUS_OK ? all : status;
 }
 
@@ -468,8 +479,6 @@ Status optimizer_step(Optimizer *optimizer, const bool *part_frozen, double fact
             optimizer->part_t[part]++;
     }
     TRY(update(optimizer, part_frozen, optimizer->options.learning_rate * factor, scale, diagnostic));
-    if (!optimizer->matrices_follow)
-        model_refresh(optimizer->model, part_frozen);
     if (gradient_norm)
         *gradient_norm = norm;
 out:
@@ -483,7 +492,7 @@ Status optimizer_state_open(Optimizer *optimizer, HostFloats *first_moment, Host
     Model *model = optimizer->model;
     const ModelLayout *layout = model_layout(model);
     *first_moment = *second_moment = (HostFloats){0};
-    optimizer_settle(optimizer);
+    settle_rows(optimizer);
     TRY(host_floats_open(first_moment, model_backend(model), model_stream(model), device_view(optimizer->first_moment, 0),
                          optimizer->moment_count, diagnostic));
     TRY(host_floats_open(second_moment, model_backend(model), model_stream(model), device_view(optimizer->second_moment, 0),

@@ -40,10 +40,12 @@ typedef struct OptimizerRanks {
     /* Adds values [count] over the ranks; of each all ranks but one know that it is 0, so the order changes no bit. own: this rank's outcome so
      * far; returns the outcome that all agree on. */
     Status (*add_up)(void *context, Status own, double *values, size_t count, Diagnostic *diagnostic);
-    /* This rank's slices of a part were updated (queued on the model's stream): they are sent. Then, after all parts that train: every
-     * rank has all weights. */
+    /* This rank's slices of a part were updated (queued on the model's stream): they are sent, of a matrix whose products are of bf16 as those read
+     * it (model_products). Then, after all parts that train: every rank has what a step computes with. */
     Status (*part_updated)(void *context, int32_t part, Diagnostic *diagnostic);
     Status (*all_updated)(void *context, const bool *part_frozen, Diagnostic *diagnostic);
+    /* Every rank has all weights. */
+    Status (*complete)(void *context, Diagnostic *diagnostic);
 } OptimizerRanks;
 
 /* ranks: NULL, or copied; what it points to must outlive the optimizer. */
@@ -55,8 +57,9 @@ void optimizer_destroy(Optimizer **optimizer);
  * the word embeddings without a gradient stay behind a step, until a block reads them, or all are asked for (optimizer_settle); by the very same
  * bits, since such a step depends on nothing but the row. */
 NODISCARD Status optimizer_begin_step(Optimizer *optimizer, const int32_t *ids, int32_t count, Diagnostic *diagnostic);
-/* Queues what brings all rows up to date. To be called before anybody reads the model's parameters or computes without a step. */
-void optimizer_settle(Optimizer *optimizer);
+/* Brings all rows up to date, and with ranks the weights that others update. To be called before anybody reads the model's parameters or computes
+ * without a step. Collective. */
+NODISCARD Status optimizer_settle(Optimizer *optimizer, Diagnostic *diagnostic);
 
 /* Norm of all gradients of parts that train -> clip factor min(1, max_grad_norm / (norm + 1e-6)) -> AdamW; the model's matrices are up to
  * date. Collective with ranks, who need the gradients of their slices and of the word embeddings alone. base learning rate =

@@ -21,7 +21,7 @@ enum {
     LEVEL_LIMIT = 30
 };
 
-/* What is done with a stretch of floats. */
+/* What is done with a stretch of numbers. */
 typedef enum Exchange {
     EXCHANGE_SUM,     /* up and down: all sums on every rank */
     EXCHANGE_SCATTER, /* up: on every rank the sums of its share */
@@ -33,7 +33,8 @@ typedef enum Exchange {
  * the sums. Down: the same exchanges backwards give every rank the whole (Rabenseifner 2004, with neighbours first). */
 typedef struct SegmentSum {
     Exchange exchange;
-    float *values;                 /* NULL: this place is free */
+    unsigned char *values; /* NULL: this place is free */
+    size_t number_bytes;
     size_t begin[LEVEL_LIMIT + 1]; /* of what is ours at each level */
     size_t end[LEVEL_LIMIT + 1];
     int32_t level;
@@ -45,8 +46,8 @@ typedef struct SegmentSum {
 
 typedef struct WaitingSum {
     Exchange exchange;
-    float *values;
-    size_t count;
+    unsigned char *values;
+    size_t number_bytes, count;
 } WaitingSum;
 
 struct Communicator {
@@ -60,7 +61,7 @@ struct Communicator {
     SegmentSum segments[SEGMENT_LIMIT];
     MPI_Request segment_requests[2 * SEGMENT_LIMIT];
     int32_t next_tag;
-    size_t floats_left;
+    size_t numbers_left;
 };
 
 Communicator *communicator_alone(void)
@@ -281,6 +282,12 @@ void communicator_share(const Communicator *communicator, int32_t rank, size_t c
     }
 }
 
+static MPI_Datatype number_type(size_t number_bytes)
+{
+    ASSERT(number_bytes == sizeof(float) || number_bytes == sizeof(uint16_t));
+    return number_bytes == sizeof(float) ? MPI_FLOAT : MPI_UINT16_T;
+}
+
 /* Exchanges the segment's present level with its partner. */
 static void segment_post(const Communicator *communicator, SegmentSum *segment)
 {
@@ -290,11 +297,13 @@ static void segment_post(const Communicator *communicator, SegmentSum *segment)
     size_t kept = segment->begin[level + 1], kept_count = segment->end[level + 1] - kept;
     size_t other = upper ? segment->begin[level] : segment->end[level + 1],
            other_count = segment->end[level] - segment->begin[level] - kept_count;
-    float *in = segment->down ? segment->values + other : segment->received;
+    MPI_Datatype type = number_type(segment->number_bytes);
+    void *in = segment->down ? (void *)(segment->values + other * segment->number_bytes) : segment->received;
     size_t in_count = segment->down ? other_count : kept_count, out = segment->down ? kept : other,
            out_count = segment->down ? kept_count : other_count;
-    MPI_Irecv(in, (int)in_count, MPI_FLOAT, partner, segment->tag, MPI_COMM_WORLD, &segment->requests[0]);
-    MPI_Isend(segment->values + out, (int)out_count, MPI_FLOAT, partner, segment->tag, MPI_COMM_WORLD, &segment->requests[1]);
+    MPI_Irecv(in, (int)in_count, type, partner, segment->tag, MPI_COMM_WORLD, &segment->requests[0]);
+    MPI_Isend(segment->values + out * segment->number_bytes, (int)out_count, type, partner, segment->tag, MPI_COMM_WORLD,
+              &segment->requests[1]);
 }
 
 /* After an exchange: the next one, or the place is free. */
@@ -302,7 +311,7 @@ static void segment_advance(Communicator *communicator, SegmentSum *segment)
 {
     bool done = false;
     if (!segment->down) {
-        float *values = segment->values + segment->begin[segment->level + 1];
+        float *values = (float *)(void *)segment->values + segment->begin[segment->level + 1];
         size_t count = segment->end[segment->level + 1] - segment->begin[segment->level + 1];
         for (size_t i = 0; i < count; i++)
             values[i] += segment->received[i];
@@ -319,7 +328,7 @@ static void segment_advance(Communicator *communicator, SegmentSum *segment)
     }
     if (done) {
         segment->values = NULL;
-        communicator->floats_left -= segment->end[0];
+        communicator->numbers_left -= segment->end[0];
     } else {
         segment_post(communicator, segment);
     }
@@ -338,6 +347,7 @@ static bool segment_begin(Communicator *communicator, SegmentSum *segment)
         segment->received = memory_allocate(communicator->segment_floats / 2 + COMMUNICATOR_CELL_FLOATS, sizeof *segment->received);
     segment->exchange = sum->exchange;
     segment->values = sum->values;
+    segment->number_bytes = sum->number_bytes;
     segment->begin[0] = 0;
     segment->end[0] = count;
     segment->level = 0;
@@ -346,7 +356,7 @@ static bool segment_begin(Communicator *communicator, SegmentSum *segment)
         keep_half(segment, segment->level, communicator->rank & (1 << segment->level));
     segment->tag = communicator->next_tag; /* segments are made in the same order everywhere */
     communicator->next_tag = (communicator->next_tag + 1) % SEGMENT_TAGS;
-    sum->values += count;
+    sum->values += count * sum->number_bytes;
     sum->count -= count;
     communicator->waiting_first += sum->count == 0;
     segment_post(communicator, segment);
@@ -354,50 +364,60 @@ static bool segment_begin(Communicator *communicator, SegmentSum *segment)
 }
 
 /* Among ranks that are no power of two: MPI's own sum, and each rank's share from it to all. */
-static void exchange_by_library(Communicator *communicator, Exchange exchange, float *values, size_t count)
+static void exchange_by_library(Communicator *communicator, const WaitingSum *sum)
 {
     MPI_Request request;
-    if (exchange == EXCHANGE_GATHER) {
+    size_t count = sum->count;
+    if (sum->exchange == EXCHANGE_GATHER) {
         for (int32_t rank = 0; rank < communicator->size; rank++) {
             size_t begin = cell_run_begin(communicator, rank, count), end = cell_run_begin(communicator, rank + 1, count);
             ASSERT(end - begin <= INT_MAX);
-            MPI_Ibcast(values + begin, (int)(end - begin), MPI_FLOAT, rank, MPI_COMM_WORLD, &request);
+            MPI_Ibcast(sum->values + begin * sum->number_bytes, (int)(end - begin), number_type(sum->number_bytes), rank,
+                       MPI_COMM_WORLD, &request);
             array_push(&communicator->requests, request);
         }
         return;
     }
     for (size_t done = 0; done < count; done += FLOATS_AT_ONCE) {
         size_t now = count - done < FLOATS_AT_ONCE ? count - done : FLOATS_AT_ONCE;
-        MPI_Iallreduce(MPI_IN_PLACE, values + done, (int)now, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD, &request);
+        MPI_Iallreduce(MPI_IN_PLACE, (float *)(void *)sum->values + done, (int)now, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD, &request);
         array_push(&communicator->requests, request);
     }
 }
 
-static void exchange_start(Communicator *communicator, Exchange exchange, float *values, size_t count)
+static void exchange_start(Communicator *communicator, Exchange exchange, void *values, size_t count, size_t number_bytes)
 {
+    WaitingSum sum = {exchange, values, number_bytes, count};
     if (communicator->size == 1 || count == 0)
         return;
-    communicator->floats_left += count;
+    communicator->numbers_left += count;
     if (communicator->levels >= 0)
-        array_push(&communicator->waiting, ((WaitingSum){exchange, values, count}));
+        array_push(&communicator->waiting, sum);
     else
-        exchange_by_library(communicator, exchange, values, count);
+        exchange_by_library(communicator, &sum);
     communicator_progress(communicator);
 }
 
 void communicator_sum_float_start(Communicator *communicator, float *values, size_t count)
 {
-    exchange_start(communicator, EXCHANGE_SUM, values, count);
+    exchange_start(communicator, EXCHANGE_SUM, values, count, sizeof *values);
 }
 
 void communicator_scatter_sum_start(Communicator *communicator, float *values, size_t count)
 {
-    exchange_start(communicator, EXCHANGE_SCATTER, values, count);
+    exchange_start(communicator, EXCHANGE_SCATTER, values, count, sizeof *values);
 }
 
-void communicator_gather_start(Communicator *communicator, float *values, size_t count)
+void communicator_gather_start(Communicator *communicator, void *numbers, size_t count, size_t number_bytes)
 {
-    exchange_start(communicator, EXCHANGE_GATHER, values, count);
+    exchange_start(communicator, EXCHANGE_GATHER, numbers, count, number_bytes);
+}
+
+void communicator_merge_words(Communicator *communicator, uint32_t *words, size_t count)
+{
+    ASSERT(count <= INT_MAX);
+    if (communicator->size > 1)
+        MPI_Allreduce(MPI_IN_PLACE, words, (int)count, MPI_UINT32_T, MPI_BOR, MPI_COMM_WORLD);
 }
 
 size_t communicator_piece_floats(const Communicator *communicator, size_t count)
@@ -450,16 +470,16 @@ void communicator_wait(Communicator *communicator)
         return;
     if (communicator->requests.count > 0) {
         MPI_Waitall((int)communicator->requests.count, communicator->requests.items, MPI_STATUSES_IGNORE);
-        communicator->requests.count = communicator->floats_left = 0;
+        communicator->requests.count = communicator->numbers_left = 0;
     }
     int ready = 0;
     for (communicator_progress(communicator); ready != MPI_UNDEFINED; communicator_progress(communicator))
         MPI_Waitany(2 * SEGMENT_LIMIT, communicator->segment_requests, &ready, MPI_STATUS_IGNORE);
 }
 
-size_t communicator_floats_left(const Communicator *communicator)
+size_t communicator_numbers_left(const Communicator *communicator)
 {
-    return communicator->floats_left;
+    return communicator->numbers_left;
 }
 
 Status communicator_agree(Communicator *communicator, Status status, int64_t *control, Diagnostic *diagnostic)

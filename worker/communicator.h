@@ -47,10 +47,12 @@ void communicator_gather_int64(Communicator *communicator, int64_t value, int64_
 void communicator_sum_float_start(Communicator *communicator, float *values, size_t count);
 /* The same, but each rank gets the sums of its share alone; the rest of values is of no meaning then. Half the messages. */
 void communicator_scatter_sum_start(Communicator *communicator, float *values, size_t count);
-/* Every rank's share of values goes to all, as a sum is started and waited for: the other half. */
-void communicator_gather_start(Communicator *communicator, float *values, size_t count);
+/* Every rank's share of count numbers of number_bytes each (4 or 2) goes to all, as a sum is started and waited for: the other half. */
+void communicator_gather_start(Communicator *communicator, void *numbers, size_t count, size_t number_bytes);
+/* Every word is that of the one rank that has one which is not 0. */
+void communicator_merge_words(Communicator *communicator, uint32_t *words, size_t count);
 
-/* How count floats are shared out: piece by piece, of which there are communicator_share_count with communicator_piece_floats each (the last may be
+/* How count floats, or numbers of another size, are shared out: piece by piece, of which there are communicator_share_count with communicator_piece_floats each (the last may be
  * shorter), and of each piece every rank has one stretch [*begin, *end) of the whole, maybe an empty one. Stretches begin at multiples of
  * COMMUNICATOR_CELL_FLOATS. All depends on count and the number of ranks alone. */
 enum { COMMUNICATOR_CELL_FLOATS = 4096 };
@@ -62,8 +64,8 @@ void communicator_collect_piece(Communicator *communicator, const float *own, si
 
 void communicator_progress(Communicator *communicator); /* lets what was started get on */
 void communicator_wait(Communicator *communicator);     /* for all that were started */
-/* How many of the started numbers are not summed yet. */
-size_t communicator_floats_left(const Communicator *communicator);
+/* How many of the started numbers are still on their way. */
+size_t communicator_numbers_left(const Communicator *communicator);
 
 /* All ranks get the failure of the lowest rank that has one, with its diagnostic (made to name the rank), or STATUS_OK; and the largest
  * *control of all. So that no rank is left waiting for one that gave up. */

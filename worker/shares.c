@@ -8,14 +8,26 @@
 
 _Static_assert(COMMUNICATOR_CELL_FLOATS % BACKEND_SQUARES_STRETCH == 0, "a rank's share is made of whole stretches");
 
+/* What a step reads of a part that has products beside them: biases and LayerNorms. */
+typedef struct Rest {
+    size_t offset, count; /* floats of the layout */
+    int32_t part;
+} Rest;
+
 struct Shares {
     Communicator *communicator;
     Model *model;
     Profile *profile;
     ARRAY(OptimizerSlice) slices;
     OptimizerRanks ranks;
-    float *weights; /* of the model on the host */
-    float *staged;  /* [float_count] the same memory where the host has no access to the model's; else NULL */
+    ARRAY(Rest) rests;
+    uint32_t *rest_words; /* [floats of all rests] while they go round */
+    bool *narrow;         /* [part_count] of these parts products are sent */
+    bool *incomplete;     /* [part_count] and others' weights have not come since */
+    float *weights;       /* of the model on the host */
+    uint16_t *products;   /* likewise, from the part 0's dense offset on; NULL: there are none */
+    float *staged;        /* [float_count] the same memory as weights where the host has no access to the model's; else NULL */
+    uint16_t *staged_products;
 };
 
 static size_t dense_count(const ModelLayout *layout, int32_t part)
@@ -38,6 +50,24 @@ static void make_slices(Shares *shares)
     }
 }
 
+static void make_rests(Shares *shares)
+{
+    const ModelLayout *layout = model_layout(shares->model);
+    size_t floats = 0;
+    shares->narrow = memory_allocate((size_t)layout->part_count, sizeof *shares->narrow);
+    shares->incomplete = memory_allocate((size_t)layout->part_count, sizeof *shares->incomplete);
+    for (int32_t i = 0; i < layout->parameter_count; i++)
+        shares->narrow[layout->parameters[i].part] |= model_has_products(shares->model, i);
+    for (int32_t i = 0; i < layout->parameter_count; i++) {
+        const ModelParameter *parameter = &layout->parameters[i];
+        if (!shares->narrow[parameter->part] || model_has_products(shares->model, i))
+            continue;
+        array_push(&shares->rests, ((Rest){parameter->offset, parameter->count, parameter->part}));
+        floats += parameter->count;
+    }
+    shares->rest_words = memory_allocate(floats + 1, sizeof *shares->rest_words);
+}
+
 static Status add_up(void *context, Status own, double *values, size_t count, Diagnostic *diagnostic)
 {
     Shares *shares = context;
@@ -49,20 +79,42 @@ static Status add_up(void *context, Status own, double *values, size_t count, Di
     return status;
 }
 
-static Status send_part(Shares *shares, int32_t part, Diagnostic *diagnostic)
+/* Where the number for an offset of the layout stands among products on the host. */
+static uint16_t *products_at(const Shares *shares, size_t offset)
+{
+    return shares->products + (offset - model_dense_offset(model_layout(shares->model), 0));
+}
+
+/* Queues the copies of this rank's slices of a part to the host. */
+static void fetch_slices(Shares *shares, int32_t part)
 {
     const Backend *backend = model_backend(shares->model);
-    const ModelLayout *layout = model_layout(shares->model);
     BackendStream *stream = model_stream(shares->model);
-    for (size_t i = 0; shares->staged && i < shares->slices.count; i++) {
+    for (size_t i = 0; i < shares->slices.count; i++) {
         const OptimizerSlice *slice = &shares->slices.items[i];
-        if (slice->part == part)
-            backend->copy_to_host(stream, shares->staged + slice->offset,
-                                  device_view_floats(model_parameters(shares->model), slice->offset), slice->count * sizeof(float));
+        if (slice->part != part)
+            continue;
+        backend->copy_to_host(stream, shares->staged + slice->offset,
+                              device_view_floats(model_parameters(shares->model), slice->offset), slice->count * sizeof(float));
+        if (shares->narrow[part])
+            backend->copy_to_host(stream, products_at(shares, slice->offset), model_products(shares->model, slice->offset),
+                                  slice->count * sizeof *shares->products);
     }
-    Status status = backend->stream_synchronize(stream, diagnostic);
+}
+
+static Status send_part(Shares *shares, int32_t part, Diagnostic *diagnostic)
+{
+    const ModelLayout *layout = model_layout(shares->model);
+    size_t offset = model_dense_offset(layout, part), count = dense_count(layout, part);
+    if (shares->staged)
+        fetch_slices(shares, part);
+    Status status = model_backend(shares->model)->stream_synchronize(model_stream(shares->model), diagnostic);
     /* Also after a failure: the other ranks wait for this one's share. */
-    communicator_gather_start(shares->communicator, shares->weights + model_dense_offset(layout, part), dense_count(layout, part));
+    if (shares->narrow[part])
+        communicator_gather_start(shares->communicator, products_at(shares, offset), count, sizeof *shares->products);
+    else
+        communicator_gather_start(shares->communicator, shares->weights + offset, count, sizeof *shares->weights);
+    shares->incomplete[part] = shares->narrow[part];
     return status;
 }
 
@@ -75,20 +127,72 @@ static Status part_updated(void *context, int32_t part, Diagnostic *diagnostic)
     return status;
 }
 
+/* A rest's words that this rank updates: theirs among all, and where they belong. */
+static void own_words(const Shares *shares, const Rest *rest, uint32_t *words)
+{
+    for (size_t s = 0; s < shares->slices.count; s++) {
+        const OptimizerSlice *slice = &shares->slices.items[s];
+        size_t from = slice->offset > rest->offset ? slice->offset : rest->offset, to = slice->offset + slice->count;
+        to = to < rest->offset + rest->count ? to : rest->offset + rest->count;
+        if (from < to)
+            memcpy(words + (from - rest->offset), shares->weights + from, (to - from) * sizeof *words);
+    }
+}
+
+/* Rests of parts that train go round in one message: each is shorter than a cell of the communicator's. */
+static void exchange_rests(Shares *shares, const bool *part_frozen)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < shares->rests.count; i++) {
+        const Rest *rest = &shares->rests.items[i];
+        if (!model_part_trains(part_frozen, rest->part))
+            continue;
+        memset(shares->rest_words + count, 0, rest->count * sizeof *shares->rest_words);
+        own_words(shares, rest, shares->rest_words + count);
+        count += rest->count;
+    }
+    if (count == 0)
+        return;
+    communicator_merge_words(shares->communicator, shares->rest_words, count);
+    count = 0;
+    for (size_t i = 0; i < shares->rests.count; i++) {
+        const Rest *rest = &shares->rests.items[i];
+        if (!model_part_trains(part_frozen, rest->part))
+            continue;
+        memcpy(shares->weights + rest->offset, shares->rest_words + count, rest->count * sizeof *shares->rest_words);
+        count += rest->count;
+    }
+}
+
+static void queue_floats(Shares *shares, size_t offset, size_t count)
+{
+    model_backend(shares->model)
+        ->copy_to_device(model_stream(shares->model), device_view_floats(model_parameters(shares->model), offset),
+                         shares->staged + offset, count * sizeof *shares->staged);
+}
+
 static Status receive_parts(Shares *shares, const bool *part_frozen, Diagnostic *diagnostic)
 {
     const Backend *backend = model_backend(shares->model);
+    BackendStream *stream = model_stream(shares->model);
     const ModelLayout *layout = model_layout(shares->model);
     communicator_wait(shares->communicator);
+    exchange_rests(shares, part_frozen);
     if (!shares->staged)
         return STATUS_OK;
     for (int32_t part = 0; part < layout->part_count; part++) {
-        size_t offset = model_dense_offset(layout, part);
-        if (model_part_trains(part_frozen, part))
-            backend->copy_to_device(model_stream(shares->model), device_view_floats(model_parameters(shares->model), offset),
-                                    shares->staged + offset, dense_count(layout, part) * sizeof(float));
+        size_t offset = model_dense_offset(layout, part), count = dense_count(layout, part);
+        if (model_part_trains(part_frozen, part) && shares->narrow[part])
+            backend->copy_to_device(stream, model_products(shares->model, offset), products_at(shares, offset),
+                                    count * sizeof *shares->products);
+        else if (model_part_trains(part_frozen, part))
+            queue_floats(shares, offset, count);
     }
-    return backend->stream_synchronize(model_stream(shares->model), diagnostic);
+    for (size_t i = 0; i < shares->rests.count; i++) {
+        if (model_part_trains(part_frozen, shares->rests.items[i].part))
+            queue_floats(shares, shares->rests.items[i].offset, shares->rests.items[i].count);
+    }
+    return backend->stream_synchronize(stream, diagnostic);
 }
 
 static Status all_updated(void *context, const bool *part_frozen, Diagnostic *diagnostic)
@@ -100,27 +204,76 @@ static Status all_updated(void *context, const bool *part_frozen, Diagnostic *di
     return status;
 }
 
+/* Weights of which only products were sent. */
+static Status complete_parts(Shares *shares, Diagnostic *diagnostic)
+{
+    const ModelLayout *layout = model_layout(shares->model);
+    const Backend *backend = model_backend(shares->model);
+    BackendStream *stream = model_stream(shares->model);
+    for (int32_t part = 0; part < layout->part_count; part++) {
+        if (shares->incomplete[part])
+            communicator_gather_start(shares->communicator, shares->weights + model_dense_offset(layout, part),
+                                      dense_count(layout, part), sizeof *shares->weights);
+    }
+    communicator_wait(shares->communicator);
+    for (int32_t part = 0; part < layout->part_count; part++) {
+        if (shares->incomplete[part] && shares->staged)
+            queue_floats(shares, model_dense_offset(layout, part), dense_count(layout, part));
+        shares->incomplete[part] = false;
+    }
+    return backend->stream_synchronize(stream, diagnostic);
+}
+
+static Status complete(void *context, Diagnostic *diagnostic)
+{
+    Shares *shares = context;
+    int32_t section = profile_enter(shares->profile, WORK_REDUCTION);
+    Status status = complete_parts(shares, diagnostic);
+    profile_enter(shares->profile, section);
+    return status;
+}
+
+/* The model's memory if the host has access to it, else a copy. */
+static Status find_memory(Shares *shares, Diagnostic *diagnostic)
+{
+    Status status = STATUS_OK;
+    const Backend *backend = model_backend(shares->model);
+    const ModelLayout *layout = model_layout(shares->model);
+    DeviceView products = model_products(shares->model, model_dense_offset(layout, 0));
+    void *memory;
+    if (backend->buffer_host_pointer) {
+        shares->weights = backend->buffer_host_pointer(model_parameters(shares->model).buffer);
+        shares->products = products.buffer ? backend->buffer_host_pointer(products.buffer) : NULL;
+    }
+    if (shares->weights)
+        return STATUS_OK;
+    TRY(memory_try_allocate(&memory, layout->float_count, sizeof(float), diagnostic));
+    shares->weights = shares->staged = memory;
+    if (products.buffer) {
+        TRY(memory_try_allocate(&memory, layout->float_count, sizeof(uint16_t), diagnostic));
+        shares->products = shares->staged_products = memory;
+    }
+out:
+    return status;
+}
+
 Status shares_create(Shares **shares, Communicator *communicator, Model *model, Profile *profile, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    const Backend *backend = model_backend(model);
     *shares = memory_allocate(1, sizeof **shares);
     **shares = (Shares){.communicator = communicator, .model = model, .profile = profile};
     if (communicator_size(communicator) == 1)
         return STATUS_OK;
     make_slices(*shares);
+    make_rests(*shares);
     (*shares)->ranks = (OptimizerRanks){.context = *shares,
                                         .slices = (*shares)->slices.items,
                                         .slice_count = (int32_t)(*shares)->slices.count,
                                         .add_up = add_up,
                                         .part_updated = part_updated,
-                                        .all_updated = all_updated};
-    (*shares)->weights = backend->buffer_host_pointer ? backend->buffer_host_pointer(model_parameters(model).buffer) : NULL;
-    if (!(*shares)->weights) {
-        void *memory;
-        TRY(memory_try_allocate(&memory, model_layout(model)->float_count, sizeof(float), diagnostic));
-        (*shares)->weights = (*shares)->staged = memory;
-    }
+                                        .all_updated = all_updated,
+                                        .complete = complete};
+    TRY(find_memory(*shares, diagnostic));
 out:
     if (status != STATUS_OK)
         shares_destroy(shares);
@@ -132,7 +285,12 @@ void shares_destroy(Shares **shares)
     if (!*shares)
         return;
     array_free(&(*shares)->slices);
+    array_free(&(*shares)->rests);
+    free((*shares)->rest_words);
+    free((*shares)->narrow);
+    free((*shares)->incomplete);
     free((*shares)->staged);
+    free((*shares)->staged_products);
     free(*shares);
     *shares = NULL;
 }

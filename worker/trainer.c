@@ -402,7 +402,7 @@ static Status evaluate_and_save(Trainer *trainer, Diagnostic *diagnostic)
         .learning_rate = trainer->progress.learning_rate,
     };
     checkpoint_name(trainer->setup->checkpoints.id, state->step, evaluation.checkpoint);
-    optimizer_settle(trainer->optimizer);
+    TRY(agree(trainer, optimizer_settle(trainer->optimizer, diagnostic), 0, diagnostic));
     TRY(check_ranks_equal(trainer, diagnostic));
     if (trainer->setup->evaluate)
         TRY(score_dev_sets(trainer, &evaluation, diagnostic));

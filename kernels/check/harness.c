@@ -299,10 +299,18 @@ BackendMatrix *harness_matrix(Harness *harness, DeviceView weight, int32_t n, in
 
 BackendMatrix *harness_matrix_of(Harness *harness, DeviceView weight, int32_t n, int32_t k, DeviceType type)
 {
+    size_t count = (size_t)n * (size_t)k;
+    bool copied = type == DEVICE_BF16;
+    DeviceView nines = copied ? harness_bf16(harness, harness_filled(harness, count, 9.0f), count) : device_view_none();
+    return harness_matrix_over(harness, weight, nines, n, k, type);
+}
+
+BackendMatrix *harness_matrix_over(Harness *harness, DeviceView weight, DeviceView copy, int32_t n, int32_t k, DeviceType type)
+{
     Diagnostic diagnostic = {0};
     BackendMatrix **matrix = &harness->matrices[harness->matrix_count++];
     ASSERT(harness->matrix_count <= MATRIX_COUNT_MAX);
-    require_memory(harness->backend->matrix_create(matrix, harness->device, weight, n, k, type, &diagnostic), &diagnostic);
+    require_memory(harness->backend->matrix_create(matrix, harness->device, weight, copy, n, k, type, &diagnostic), &diagnostic);
     return *matrix;
 }
 

@@ -46,6 +46,8 @@ DeviceView harness_doubles(Harness *harness, size_t count); /* zeros */
 /* The same numbers as bf16, in an array of its own. */
 DeviceView harness_bf16(Harness *harness, DeviceView floats, size_t count);
 BackendMatrix *harness_matrix(Harness *harness, DeviceView weight, int32_t n, int32_t k);
+/* copy: as matrix_create has it. */
+BackendMatrix *harness_matrix_over(Harness *harness, DeviceView weight, DeviceView copy, int32_t n, int32_t k, DeviceType type);
 BackendMatrix *harness_matrix_of(Harness *harness, DeviceView weight, int32_t n, int32_t k, DeviceType type);
 /* Of either type. */
 void harness_read(Harness *harness, DeviceView view, float *values, size_t count);

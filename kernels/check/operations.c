@@ -276,6 +276,30 @@ static void bf16_forward(Harness *harness, const int32_t *shape, Result *result)
     result_add(result, harness, "bf16 gelu", y, outputs, 2e-4, bf16_step);
 }
 
+/* A settled matrix's copy is what its products read, also where it is none of the master. */
+static void bf16_matrix_settled(Harness *harness, const int32_t *shape, Result *result)
+{
+    const Backend *backend = harness_backend(harness);
+    BackendStream *stream = harness_stream(harness);
+    int32_t rows = shape[0], n = shape[1], k = shape[2];
+    size_t outputs = (size_t)rows * (size_t)n, inputs = (size_t)rows * (size_t)k, weights = (size_t)n * (size_t)k;
+    DeviceView x = harness_bf16(harness, harness_random(harness, 1, inputs, 0.0f, 1.0f), inputs), none = device_view_none();
+    DeviceView master = harness_random(harness, 2, weights, 0.0f, 0.3f), changed = harness_random(harness, 7, weights, 0.0f, 0.3f);
+    DeviceView copy = harness_bf16(harness, harness_filled(harness, weights, 9.0f), weights);
+    DeviceView made = harness_zeros(harness, weights), before = harness_zeros(harness, outputs),
+               after = harness_zeros(harness, outputs);
+    BackendMatrix *weight = harness_matrix_over(harness, master, copy, n, k, DEVICE_BF16);
+    backend->matrix_settle(stream, weight);
+    backend->convert(stream, made, copy, weights);
+    backend->linear_forward(stream, weight, none, x, rows, LINEAR_PLAIN, none, before);
+    backend->convert(stream, copy, changed, weights);
+    backend->matrix_settle(stream, weight);
+    backend->linear_forward(stream, weight, none, x, rows, LINEAR_PLAIN, none, after);
+    result_add(result, harness, "the copy", made, weights, 0, 0);
+    result_add(result, harness, "y", before, outputs, 2 * sum_error, 0);
+    result_add(result, harness, "y of another copy", after, outputs, 2 * sum_error, 0);
+}
+
 static void bf16_backward_input(Harness *harness, const int32_t *shape, Result *result)
 {
     const Backend *backend = harness_backend(harness);
@@ -437,6 +461,22 @@ static void adamw(Harness *harness, const int32_t *shape, Result *result)
     result_add(result, harness, "second moment", v, count, 1e-12, element_error);
 }
 
+/* The elements before `cut` last, if there are any. state: gradient, moments. */
+static void adamw_in_two(Harness *harness, BackendMatrix *matrix, size_t count, size_t cut, const DeviceView *state,
+                         const AdamwStep *step)
+{
+    const Backend *backend = harness_backend(harness);
+    BackendStream *stream = harness_stream(harness);
+    if (cut > 0) {
+        backend->matrix_settle(stream, matrix);
+    }
+    backend->adamw_matrix(stream, matrix, cut, count - cut, device_view_floats(state[0], cut), device_view_floats(state[1], cut),
+                          device_view_floats(state[2], cut), step);
+    if (cut > 0) {
+        backend->adamw_matrix(stream, matrix, 0, cut, state[0], state[1], state[2], step);
+    }
+}
+
 /* The products before and after: what the matrix is made of follows its master. Rounding to bf16 may turn on the last bit of a parameter;
  * a step moves products by a hundred times the error that is allowed. */
 static void adamw_of_matrix_type(Harness *harness, const int32_t *shape, DeviceType type, Result *result)
@@ -457,7 +497,7 @@ static void adamw_of_matrix_type(Harness *harness, const int32_t *shape, DeviceT
     for (int64_t t = 1; t <= 2; t++) {
         backend->linear_forward(stream, weight, none, in, rows, LINEAR_PLAIN, none, y[0]);
         AdamwStep step = {5e-2f, 0.9f, 0.999f, 1e-8f, 0.01f, 0.75f, t};
-        backend->adamw_matrix(stream, weight, g, m, v, &step);
+        adamw_in_two(harness, weight, count, t == 2 ? count / 3 : 0, (DeviceView[]){g, m, v}, &step);
     }
     backend->linear_backward_input(stream, weight, d_out, rows, none, false, d_x);
     backend->linear_forward(stream, weight, none, in, rows, LINEAR_PLAIN, none, y[1]);
@@ -581,6 +621,7 @@ static const OperationCase cases[] = {
      "bf16 linear",
      bf16_forward,
      {{1, 1, 1}, {1, 9, 32}, {5, 33, 31}, {17, 64, 96}, {33, 40, 64}, {100, 128, 65}, {65, 96, 33}, {505, 96, 64}}},
+    {"bf16_matrix_settled", "bf16 linear", bf16_matrix_settled, {{3, 33, 7}, {9, 64, 96}, {5, 300, 230}}},
     {"bf16_backward_input",
      "bf16 linear",
      bf16_backward_input,

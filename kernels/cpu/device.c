@@ -269,29 +269,21 @@ static void matrix_refresh(BackendStream *stream, BackendMatrix *matrix)
 
 static void matrix_destroy(BackendMatrix **matrix)
 {
-    if (*matrix != NULL) {
-        cpu_buffer_destroy(&(*matrix)->bf16);
-        free(*matrix);
-    }
+    free(*matrix);
     *matrix = NULL;
 }
 
-static Status matrix_create(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, int32_t n, int32_t k, DeviceType type,
-                            Diagnostic *diagnostic)
+static Status matrix_create(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, DeviceView copy, int32_t n, int32_t k,
+                            DeviceType type, Diagnostic *diagnostic)
 {
-    Status status = STATUS_OK;
-    BackendMatrix *made = memory_allocate(1, sizeof *made);
-    size_t outputs = (size_t)n, inputs = (size_t)k;
-    (void)host_floats(weight, outputs * inputs);
-    *made = (BackendMatrix){.weight = weight, .type = type, .n = n, .k = k};
-    if (type == DEVICE_BF16) {
-        TRY(cpu_buffer_create(&made->bf16, device, outputs * inputs * device_type_bytes(type), diagnostic));
-    }
-    *matrix = made;
-    made = NULL;
-out:
-    matrix_destroy(&made);
-    return status;
+    size_t count = (size_t)n * (size_t)k;
+    (void)device;
+    (void)diagnostic;
+    (void)host_floats(weight, count);
+    ASSERT((copy.buffer != NULL) == (type == DEVICE_BF16));
+    *matrix = memory_allocate(1, sizeof **matrix);
+    **matrix = (BackendMatrix){.weight = weight, .type = type, .n = n, .k = k, .bf16 = host_reals(copy, count).bf16};
+    return STATUS_OK;
 }
 
 /* The BLAS may add up in another order for another number of rows; our own products never do. */
@@ -309,12 +301,6 @@ static DeviceType product_type(const BackendDevice *device)
 static size_t touched_bytes(size_t size_bytes)
 {
     return size_bytes < LARGE_BYTES ? size_bytes : mapping_bytes(size_bytes) - HUGE_PAGE_BYTES;
-}
-
-static size_t matrix_bytes(const BackendDevice *device, int32_t n, int32_t k, DeviceType type)
-{
-    (void)device;
-    return type == DEVICE_BF16 ? touched_bytes((size_t)n * (size_t)k * device_type_bytes(type)) : 0;
 }
 
 static size_t workspace_bytes(const BackendDevice *device, const BackendShape *shape)
@@ -349,7 +335,6 @@ __attribute__((visibility("default"))) const Backend *nersweep_backend_entry(voi
         .device_features = device_features,
         .rows_independent = rows_independent,
         .product_type = product_type,
-        .matrix_bytes = matrix_bytes,
         .workspace_bytes = workspace_bytes,
         .buffer_create = cpu_buffer_create,
         .buffer_destroy = cpu_buffer_destroy,
@@ -365,6 +350,7 @@ __attribute__((visibility("default"))) const Backend *nersweep_backend_entry(voi
         .matrix_create = matrix_create,
         .matrix_destroy = matrix_destroy,
         .matrix_refresh = matrix_refresh,
+        .matrix_settle = cpu_matrix_settle,
         .embedding_forward = cpu_embedding_forward,
         .embedding_backward = cpu_embedding_backward,
         .norm_forward = cpu_norm_forward,

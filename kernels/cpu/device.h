@@ -35,8 +35,8 @@ struct BackendMatrix {
     DeviceView weight; /* [n, k] */
     DeviceType type;
     int32_t n, k;
-    BackendBuffer *bf16; /* [n, k] a copy, where products are of bf16 numbers; made by the first product after a refresh */
-    bool fresh;          /* the copy is of the weight as it is */
+    uint16_t *bf16; /* [n, k] the copy, where products are of bf16 numbers */
+    bool fresh;     /* it holds what the weight is, or is to be */
 };
 
 /* How the device multiplies numbers of this type; NULL: by the BLAS. */
@@ -80,6 +80,7 @@ void cpu_norm_forward(BackendStream *stream, const DeviceBlock *block, DeviceVie
 void cpu_norm_backward(BackendStream *stream, const DeviceBlock *block, DeviceView d_y, DeviceView sum, DeviceView mean,
                        DeviceView rstd, DeviceView gamma, int32_t d, Dropout dropout_in, Dropout dropout_out, DeviceView d_sum,
                        DeviceView d_x, DeviceView d_gamma, DeviceView d_beta);
+void cpu_matrix_settle(BackendStream *stream, BackendMatrix *matrix);
 void cpu_linear_forward(BackendStream *stream, BackendMatrix *weight, DeviceView bias, DeviceView x, int32_t rows,
                         LinearEpilogue epilogue, DeviceView pre, DeviceView y);
 void cpu_linear_backward_input(BackendStream *stream, BackendMatrix *weight, DeviceView d_y, int32_t rows, DeviceView pre,
@@ -104,8 +105,8 @@ void cpu_add(BackendStream *stream, DeviceView to, DeviceView from, size_t count
 void cpu_sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sums);
 void cpu_adamw(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment, DeviceView second_moment,
                size_t count, const AdamwStep *step);
-void cpu_adamw_matrix(BackendStream *stream, BackendMatrix *matrix, DeviceView gradient, DeviceView first_moment,
-                      DeviceView second_moment, const AdamwStep *step);
+void cpu_adamw_matrix(BackendStream *stream, BackendMatrix *matrix, size_t first, size_t count, DeviceView gradient,
+                      DeviceView first_moment, DeviceView second_moment, const AdamwStep *step);
 void cpu_adamw_rows(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
                     DeviceView second_moment, DeviceView rows, int32_t row_count, int32_t columns, const AdamwStep *step);
 void cpu_adamw_late(BackendStream *stream, DeviceView parameter, DeviceView first_moment, DeviceView second_moment, DeviceView rows,

@@ -53,7 +53,7 @@ static PanelSource panel_source(const BackendDevice *device, const BackendMatrix
     return (PanelSource){.products = products_of(device, matrix->type),
                          .level = device->level,
                          .weight = host_floats(matrix->weight, n * k),
-                         .bf16 = matrix->bf16 == NULL ? NULL : (uint16_t *)(void *)matrix->bf16->bytes,
+                         .bf16 = matrix->bf16,
                          .stale = matrix->bf16 != NULL && !matrix->fresh,
                          .transposed = transposed,
                          .n = n,
@@ -161,6 +161,22 @@ static void copy_task(void *context, int thread, size_t index)
     copy_rows(source, index * rows, chunk_end(index, rows, source->n));
 }
 
+static void copy_make(BackendStream *stream, PanelSource *source)
+{
+    operation_run(stream, copy_task, source, chunk_count(source->n, source->level->tile_columns));
+    source->stale = false;
+}
+
+void cpu_matrix_settle(BackendStream *stream, BackendMatrix *matrix)
+{
+    PanelSource source = panel_source(stream->device, matrix, false);
+    if (source.stale && operation_begin(stream, 0, 0)) {
+        copy_make(stream, &source);
+        matrix->fresh = true;
+        operation_end(stream);
+    }
+}
+
 /* a: [rows, count], whose rows are padded into shared memory where they must be. The first product after an update makes the bf16 copy:
  * along with the panels where each panel of W^T is made once. */
 static void product_run(BackendStream *stream, BackendMatrix *matrix, bool transposed, const void *a, size_t rows,
@@ -176,8 +192,7 @@ static void product_run(BackendStream *stream, BackendMatrix *matrix, bool trans
     task.rows_per_task = chunk_count(chunk_count(rows, task.cut.parts), products->tile_rows) * products->tile_rows;
     task.scratch = device->scratch;
     if (task.source.stale && (!transposed || task.cut.parts > 1)) {
-        operation_run(stream, copy_task, &task.source, chunk_count(task.source.n, device->level->tile_columns));
-        task.source.stale = false;
+        copy_make(stream, &task.source);
     }
     operation_run(stream, product_task, &task, task.cut.groups * chunk_count(rows, task.rows_per_task));
     matrix->fresh = true;

@@ -515,12 +515,14 @@ void cpu_adamw(BackendStream *stream, DeviceView parameter, DeviceView gradient,
     }
 }
 
-void cpu_adamw_matrix(BackendStream *stream, BackendMatrix *matrix, DeviceView gradient, DeviceView first_moment,
-                      DeviceView second_moment, const AdamwStep *step)
+void cpu_adamw_matrix(BackendStream *stream, BackendMatrix *matrix, size_t first, size_t count, DeviceView gradient,
+                      DeviceView first_moment, DeviceView second_moment, const AdamwStep *step)
 {
+    bool whole = count == (size_t)matrix->n * (size_t)matrix->k;
+    ASSERT(whole || matrix->bf16 == NULL || matrix->fresh);
     if (operation_begin(stream, 0, 0)) {
-        uint16_t *bf16 = matrix->bf16 == NULL ? NULL : (uint16_t *)(void *)matrix->bf16->bytes;
-        adamw_run(stream, matrix->weight, gradient, first_moment, second_moment, (size_t)matrix->n * (size_t)matrix->k, bf16, step);
+        uint16_t *bf16 = matrix->bf16 == NULL ? NULL : matrix->bf16 + first;
+        adamw_run(stream, device_view_floats(matrix->weight, first), gradient, first_moment, second_moment, count, bf16, step);
         matrix->fresh = true;
         operation_end(stream);
     }

@@ -59,7 +59,7 @@ static void access_end(Access *access)
 
 static DeviceView matrix_view(const BackendMatrix *matrix)
 {
-    return device_view(matrix->copy, 0);
+    return matrix->copy;
 }
 
 static Status device_open(BackendDevice **device, const BackendOptions *options, Diagnostic *diagnostic)
@@ -175,13 +175,15 @@ static void matrix_refresh(BackendStream *stream, BackendMatrix *matrix)
     access_end(&access);
 }
 
-static Status matrix_create(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, int32_t n, int32_t k, DeviceType type,
-                            Diagnostic *diagnostic)
+static Status matrix_create(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, DeviceView copy, int32_t n, int32_t k,
+                            DeviceType type, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    BackendMatrix *made = memory_allocate(1, sizeof *made);
-    *made = (BackendMatrix){.weight = weight, .type = type, .n = n, .k = k};
-    TRY(buffer_create(&made->copy, device, (size_t)n * (size_t)k * sizeof(float), diagnostic));
+    BackendMatrix *made = reference_matrix_of(weight, copy, n, k, type);
+    if (type == DEVICE_FP32) {
+        TRY(buffer_create(&made->own, device, (size_t)n * (size_t)k * sizeof(float), diagnostic));
+        made->copy = device_view(made->own, 0);
+    }
     matrix_refresh(NULL, made);
     *matrix = made;
     made = NULL;
@@ -193,7 +195,9 @@ out:
 static void matrix_destroy(BackendMatrix **matrix)
 {
     if (*matrix != NULL) {
-        buffer_destroy(&(*matrix)->copy);
+        if ((*matrix)->own != NULL) {
+            buffer_destroy(&(*matrix)->own);
+        }
         free(*matrix);
     }
     *matrix = NULL;
@@ -323,11 +327,11 @@ static void adamw(BackendStream *stream, DeviceView parameter, DeviceView gradie
     access_end(&access);
 }
 
-static void adamw_matrix(BackendStream *stream, BackendMatrix *matrix, DeviceView gradient, DeviceView first_moment,
-                         DeviceView second_moment, const AdamwStep *step)
+static void adamw_matrix(BackendStream *stream, BackendMatrix *matrix, size_t first, size_t count, DeviceView gradient,
+                         DeviceView first_moment, DeviceView second_moment, const AdamwStep *step)
 {
     Access access = ACCESS(matrix_view(matrix), matrix->weight, gradient, first_moment, second_moment);
-    reference_adamw_matrix(stream, matrix, gradient, first_moment, second_moment, step);
+    reference_adamw_matrix(stream, matrix, first, count, gradient, first_moment, second_moment, step);
     access_end(&access);
 }
 
@@ -358,11 +362,6 @@ static DeviceType product_type(const BackendDevice *device)
     return backend_reference()->product_type(device);
 }
 
-static size_t matrix_bytes(const BackendDevice *device, int32_t n, int32_t k, DeviceType type)
-{
-    return backend_reference()->matrix_bytes(device, n, k, type);
-}
-
 static size_t workspace_bytes(const BackendDevice *device, const BackendShape *shape)
 {
     return backend_reference()->workspace_bytes(device, shape);
@@ -379,7 +378,6 @@ const Backend *backend_guarded(void)
         .device_features = device_features,
         .rows_independent = rows_independent,
         .product_type = product_type,
-        .matrix_bytes = matrix_bytes,
         .workspace_bytes = workspace_bytes,
         .buffer_create = buffer_create,
         .buffer_destroy = buffer_destroy,
@@ -395,6 +393,7 @@ const Backend *backend_guarded(void)
         .matrix_create = matrix_create,
         .matrix_destroy = matrix_destroy,
         .matrix_refresh = matrix_refresh,
+        .matrix_settle = reference_matrix_settle,
         .embedding_forward = embedding_forward,
         .embedding_backward = embedding_backward,
         .norm_forward = norm_forward,

@@ -78,6 +78,7 @@ static void breaks_make(Break breaks[BREAK_COUNT])
     breaks[1].wrong[2] = "bf16_forward";
     breaks[1].wrong[3] = "adamw_of_matrix";
     breaks[1].wrong[4] = "bf16_adamw_of_matrix";
+    breaks[1].wrong[5] = "bf16_matrix_settled";
     breaks[2].table.linear_backward_weight = linear_backward_weight;
     breaks[2].wrong[0] = "linear_backward_weight";
     breaks[2].wrong[1] = "bf16_backward_weight";

@@ -109,8 +109,9 @@ static void a_product_is_counted_with_its_operands(void **state)
     const Backend *backend = ground.backend;
     BackendMatrix *matrix = NULL;
     DeviceView weight = view_of(&ground, 0, DEVICE_FP32), bias = view_of(&ground, 1, DEVICE_FP32), none = device_view_none();
-    DeviceView x = view_of(&ground, 2, DEVICE_BF16), y = view_of(&ground, 3, DEVICE_BF16), wide = view_of(&ground, 4, DEVICE_FP32);
-    must(backend->matrix_create(&matrix, ground.device, weight, N, K, DEVICE_BF16, &ground.diagnostic), &ground.diagnostic);
+    DeviceView copy = view_of(&ground, 5, DEVICE_BF16), x = view_of(&ground, 2, DEVICE_BF16), y = view_of(&ground, 3, DEVICE_BF16),
+               wide = view_of(&ground, 4, DEVICE_FP32);
+    must(backend->matrix_create(&matrix, ground.device, weight, copy, N, K, DEVICE_BF16, &ground.diagnostic), &ground.diagnostic);
     double flop = 2.0 * ROWS * N * K, laid_out = 2.0 * N * K, made = 4.0 * N * K + laid_out;
     double forward = 2.0 * ROWS * K + 4.0 * N + 2.0 * ROWS * N + laid_out, backward = 2.0 * ROWS * N + 4.0 * ROWS * K + laid_out;
     backend->linear_forward(ground.stream, matrix, bias, x, ROWS, LINEAR_PLAIN, none, y);

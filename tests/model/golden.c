@@ -150,7 +150,7 @@ void golden_take_steps(const Golden *golden, const Json *variant, Model *model, 
         keep_larger(&seen->loss_share, fabs(found - loss) / loss);
         keep_larger(&seen->norm, fabs(norm - wanted_norm) / wanted_norm);
     }
-    optimizer_settle(optimizer);
+    ASSERT_OK(optimizer_settle(optimizer, &diagnostic), &diagnostic);
     ASSERT_OK(model_backend(model)->stream_synchronize(model_stream(model), &diagnostic), &diagnostic);
     token_block_destroy(&block);
     optimizer_destroy(&optimizer);

@@ -140,8 +140,9 @@ static double step_of(Training *training, const TokenBlock *block, int64_t index
 
 static double step_once(Training *training, int64_t index, const bool *frozen, double factor)
 {
+    Diagnostic diagnostic = {0};
     double norm = step_of(training, training->block, index, frozen, factor);
-    optimizer_settle(training->optimizer);
+    ASSERT_OK(optimizer_settle(training->optimizer, &diagnostic), &diagnostic);
     return norm;
 }
 
@@ -314,7 +315,7 @@ static void rows_left_behind_catch_up_with_the_same_bits(void **state)
         for (int64_t i = 0; i < STEPS; i++) {
             TokenBlock *block = support_part_of(often.block, (int32_t)(i % 7 % SEQUENCES), 1);
             double factor = 1 + 0.5 * sin((double)i), norm = step_of(&often, block, i, i < THAW ? frozen : NULL, factor);
-            optimizer_settle(often.optimizer);
+            ASSERT_OK(optimizer_settle(often.optimizer, &diagnostic), &diagnostic);
             if (i % 3 == 0) { /* a step that is begun and given up */
                 Int32Array ids = support_ids(block);
                 ASSERT_OK(optimizer_begin_step(seldom.optimizer, ids.items, (int32_t)ids.count, &diagnostic), &diagnostic);

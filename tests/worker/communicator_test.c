@@ -55,7 +55,7 @@ static void exchange_all(Communicator *world, void (*start)(Communicator *, floa
         start(world, values[sum], counts[sum]);
     }
     communicator_wait(world);
-    assert_int_equal(communicator_floats_left(world), 0);
+    assert_int_equal(communicator_numbers_left(world), 0);
 }
 
 static void sums_started_together_are_each_the_trees(void **state)
@@ -162,16 +162,73 @@ static void what_is_scattered_and_gathered_is_the_sum(void **state)
             foreign += isnan(piece[i]) && values[sum][i] == by_the_tree(communicator_size(world), sum, i);
         assert_true((communicator_size(world) & (communicator_size(world) - 1)) != 0 || foreign < counts[sum] / 100 + 1);
         memcpy(values[sum], piece, counts[sum] * sizeof *piece); /* what others own is not to be used */
-        communicator_gather_start(world, values[sum], counts[sum]);
+        communicator_gather_start(world, values[sum], counts[sum], sizeof(float));
     }
     communicator_wait(world);
-    assert_int_equal(communicator_floats_left(world), 0);
+    assert_int_equal(communicator_numbers_left(world), 0);
     for (uint32_t sum = 0; sum < COUNTS; sum++) {
         assert_sum(world, values[sum], sum);
         assert_true(values[sum][counts[sum]] == 42.0f);
         free(values[sum]);
     }
     free(piece);
+}
+
+static uint16_t half_of(int32_t rank, uint32_t sum, uint32_t index)
+{
+    return (uint16_t)philox4x32_10(philox_key(9, RANDOM_INIT, sum), index, (uint32_t)rank, 0, 0).word[0];
+}
+
+/* Numbers of half a float are shared out and gathered as floats are, together with them. */
+static void numbers_of_two_bytes_are_gathered(void **state)
+{
+    Communicator *world = *state;
+    uint16_t *values[COUNTS];
+    uint8_t *owner = memory_allocate(COUNT_LIMIT, 1);
+    float *between = memory_allocate(COUNT_LIMIT, sizeof *between);
+    for (uint32_t sum = 0; sum < COUNTS; sum++) {
+        values[sum] = memory_allocate(counts[sum] + 1, sizeof **values);
+        values[sum][counts[sum]] = 42;
+        for (size_t i = 0; i < communicator_share_count(world, counts[sum]); i++) {
+            size_t begin, end;
+            communicator_share(world, communicator_rank(world), counts[sum], i, &begin, &end);
+            for (size_t at = begin; at < end; at++)
+                values[sum][at] = half_of(communicator_rank(world), sum, (uint32_t)at);
+        }
+        communicator_gather_start(world, values[sum], counts[sum], sizeof **values);
+        if (sum == COUNTS / 2)
+            communicator_gather_start(world, between, COUNT_LIMIT, sizeof *between);
+    }
+    communicator_wait(world);
+    assert_int_equal(communicator_numbers_left(world), 0);
+    for (uint32_t sum = 0; sum < COUNTS; sum++) {
+        for (int32_t rank = 0; rank < communicator_size(world); rank++) {
+            memset(owner, 0, counts[sum]);
+            mark_shares(world, rank, counts[sum], owner);
+            for (uint32_t at = 0; at < counts[sum]; at++)
+                assert_true(!owner[at] || values[sum][at] == half_of(rank, sum, at));
+        }
+        assert_int_equal(values[sum][counts[sum]], 42);
+        free(values[sum]);
+    }
+    free(owner);
+    free(between);
+}
+
+/* Whatever their bits mean: -0 among them. */
+static void words_are_merged_by_their_bits(void **state)
+{
+    enum { WORDS = 10007 };
+    Communicator *world = *state;
+    uint32_t *words = memory_allocate(WORDS + 1, sizeof *words), size = (uint32_t)communicator_size(world);
+    for (uint32_t i = 0; i < WORDS; i++)
+        words[i] = i % size == (uint32_t)communicator_rank(world) ? 0x80000000u + (i % 3) * i : 0;
+    words[WORDS] = (uint32_t)communicator_rank(world) + 1;
+    communicator_merge_words(world, words, WORDS);
+    for (uint32_t i = 0; i < WORDS; i++)
+        assert_int_equal(words[i], 0x80000000u + (i % 3) * i);
+    assert_int_equal(words[WORDS], communicator_rank(world) + 1);
+    free(words);
 }
 
 static void pieces_are_collected_from_all_ranks(void **state)
@@ -201,6 +258,8 @@ int main(void)
         cmocka_unit_test(every_rank_has_the_same_bits_round_after_round),
         cmocka_unit_test(shares_of_all_ranks_are_the_whole_and_of_one_size),
         cmocka_unit_test(what_is_scattered_and_gathered_is_the_sum),
+        cmocka_unit_test(numbers_of_two_bytes_are_gathered),
+        cmocka_unit_test(words_are_merged_by_their_bits),
         cmocka_unit_test(pieces_are_collected_from_all_ranks),
         cmocka_unit_test(nothing_to_sum_is_nothing_to_wait_for),
     };

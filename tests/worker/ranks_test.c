@@ -203,9 +203,9 @@ static Status watch_part(void *context, int32_t part, Diagnostic *diagnostic)
         return status;
     watch->sent = true;
     int64_t end_ns = clock->monotonic_ns(clock->context) + 10000000000;
-    while (communicator_floats_left(watch->world) > 0 && clock->monotonic_ns(clock->context) < end_ns)
+    while (communicator_numbers_left(watch->world) > 0 && clock->monotonic_ns(clock->context) < end_ns)
         reducer_progress(watch->reducer);
-    watch->arrived = communicator_floats_left(watch->world) == 0;
+    watch->arrived = communicator_numbers_left(watch->world) == 0;
     return status;
 }
 

@@ -17,7 +17,8 @@ void reference_linear_forward(BackendStream *stream, BackendMatrix *weight, Devi
                               LinearEpilogue epilogue, DeviceView pre, DeviceView y)
 {
     size_t n = (size_t)weight->n, k = (size_t)weight->k, row_count = (size_t)rows;
-    const float *w = reference_matrix(weight), *b = host_floats_or_null(bias, n);
+    ReferenceReals weights = reference_reals_open(weight->copy, n * k);
+    const float *w = weights.values, *b = host_floats_or_null(bias, n);
     ReferenceReals x_reals = reference_reals_open(x, row_count * k), y_reals = reference_reals_open(y, row_count * n),
                    pre_reals = reference_reals_open(pre, row_count * n);
     const float *in = x_reals.values;
@@ -39,6 +40,7 @@ void reference_linear_forward(BackendStream *stream, BackendMatrix *weight, Devi
             out[r * n + j] = (float)total;
         }
     }
+    reference_reals_close(&weights, false);
     reference_reals_close(&x_reals, false);
     reference_reals_close(&y_reals, true);
     reference_reals_close(&pre_reals, true);
@@ -50,7 +52,8 @@ void reference_linear_backward_input(BackendStream *stream, BackendMatrix *weigh
     size_t n = (size_t)weight->n, k = (size_t)weight->k, row_count = (size_t)rows;
     ReferenceReals d_y_reals = reference_reals_open(d_y, row_count * n), pre_reals = reference_reals_open(pre, row_count * k),
                    d_x_reals = reference_reals_open(d_x, row_count * k);
-    const float *w = reference_matrix(weight), *in = d_y_reals.values, *kept = pre_reals.values;
+    ReferenceReals weights = reference_reals_open(weight->copy, n * k);
+    const float *w = weights.values, *in = d_y_reals.values, *kept = pre_reals.values;
     float *out = d_x_reals.values;
     (void)stream;
     ASSERT(d_y.type == weight->type);
@@ -66,6 +69,7 @@ void reference_linear_backward_input(BackendStream *stream, BackendMatrix *weigh
             out[r * k + i] = (float)(total + (accumulate ? (double)out[r * k + i] : 0.0));
         }
     }
+    reference_reals_close(&weights, false);
     reference_reals_close(&d_y_reals, false);
     reference_reals_close(&pre_reals, false);
     reference_reals_close(&d_x_reals, true);

@@ -66,11 +66,12 @@ void reference_adamw(BackendStream *stream, DeviceView parameter, DeviceView gra
     }
 }
 
-void reference_adamw_matrix(BackendStream *stream, BackendMatrix *matrix, DeviceView gradient, DeviceView first_moment,
-                            DeviceView second_moment, const AdamwStep *step)
+void reference_adamw_matrix(BackendStream *stream, BackendMatrix *matrix, size_t first, size_t count, DeviceView gradient,
+                            DeviceView first_moment, DeviceView second_moment, const AdamwStep *step)
 {
-    reference_adamw(stream, matrix->weight, gradient, first_moment, second_moment, (size_t)matrix->n * (size_t)matrix->k, step);
-    reference_matrix_refresh(stream, matrix);
+    DeviceView weight = device_view_floats(matrix->weight, first), copy = device_view_floats(matrix->copy, first);
+    reference_adamw(stream, weight, gradient, first_moment, second_moment, count, step);
+    backend_reference()->convert(stream, copy, weight, count);
 }
 
 void reference_adamw_rows(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,

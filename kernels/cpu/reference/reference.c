@@ -161,21 +161,32 @@ static void convert(BackendStream *stream, DeviceView to, DeviceView from, size_
 
 void reference_matrix_refresh(BackendStream *stream, BackendMatrix *matrix)
 {
-    size_t count = (size_t)matrix->n * (size_t)matrix->k;
-    copy(stream, device_view(matrix->copy, 0), matrix->weight, count * sizeof(float));
-    float *values = reference_matrix(matrix);
-    for (size_t i = 0; matrix->type == DEVICE_BF16 && i < count; i++) {
-        values[i] = bf16_to_float(bf16_from_float(values[i]));
-    }
+    convert(stream, matrix->copy, matrix->weight, (size_t)matrix->n * (size_t)matrix->k);
 }
 
-static Status matrix_create(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, int32_t n, int32_t k, DeviceType type,
-                            Diagnostic *diagnostic)
+void reference_matrix_settle(BackendStream *stream, BackendMatrix *matrix)
+{
+    (void)stream;
+    (void)matrix;
+}
+
+BackendMatrix *reference_matrix_of(DeviceView weight, DeviceView copy, int32_t n, int32_t k, DeviceType type)
+{
+    BackendMatrix *matrix = memory_allocate(1, sizeof *matrix);
+    ASSERT((copy.buffer != NULL) == (type == DEVICE_BF16));
+    *matrix = (BackendMatrix){.weight = weight, .copy = copy, .type = type, .n = n, .k = k};
+    return matrix;
+}
+
+static Status matrix_create(BackendMatrix **matrix, BackendDevice *device, DeviceView weight, DeviceView copy, int32_t n, int32_t k,
+                            DeviceType type, Diagnostic *diagnostic)
 {
     Status status = STATUS_OK;
-    BackendMatrix *made = memory_allocate(1, sizeof *made);
-    *made = (BackendMatrix){.weight = weight, .type = type, .n = n, .k = k};
-    TRY(buffer_create(&made->copy, device, (size_t)n * (size_t)k * sizeof(float), diagnostic));
+    BackendMatrix *made = reference_matrix_of(weight, copy, n, k, type);
+    if (type == DEVICE_FP32) {
+        TRY(buffer_create(&made->own, device, (size_t)n * (size_t)k * sizeof(float), diagnostic));
+        made->copy = device_view(made->own, 0);
+    }
     reference_matrix_refresh(NULL, made);
     *matrix = made;
     made = NULL;
@@ -187,7 +198,7 @@ out:
 static void matrix_destroy(BackendMatrix **matrix)
 {
     if (*matrix != NULL) {
-        buffer_destroy(&(*matrix)->copy);
+        buffer_destroy(&(*matrix)->own);
         free(*matrix);
     }
     *matrix = NULL;
@@ -203,13 +214,6 @@ static DeviceType product_type(const BackendDevice *device)
 {
     (void)device;
     return DEVICE_FP32;
-}
-
-static size_t matrix_bytes(const BackendDevice *device, int32_t n, int32_t k, DeviceType type)
-{
-    (void)device;
-    (void)type;
-    return (size_t)n * (size_t)k * sizeof(float);
 }
 
 /* Operands and results in fp32, of the widest linear layer or of attention. */
@@ -231,7 +235,6 @@ const Backend *backend_reference(void)
         .device_features = device_features,
         .rows_independent = rows_independent,
         .product_type = product_type,
-        .matrix_bytes = matrix_bytes,
         .workspace_bytes = workspace_bytes,
         .buffer_create = buffer_create,
         .buffer_destroy = buffer_destroy,
@@ -247,6 +250,7 @@ const Backend *backend_reference(void)
         .matrix_create = matrix_create,
         .matrix_destroy = matrix_destroy,
         .matrix_refresh = reference_matrix_refresh,
+        .matrix_settle = reference_matrix_settle,
         .embedding_forward = reference_embedding_forward,
         .embedding_backward = reference_embedding_backward,
         .norm_forward = reference_norm_forward,

@@ -9,18 +9,17 @@
 
 /* The matrix is a copy of the master as it was at the last refresh, so that a forgotten refresh shows. */
 struct BackendMatrix {
-    DeviceView weight;   /* the master, [n, k] */
-    BackendBuffer *copy; /* rounded to type */
+    DeviceView weight;  /* the master, [n, k] */
+    DeviceView copy;    /* of type */
+    BackendBuffer *own; /* the copy of fp32; else NULL */
     DeviceType type;
     int32_t n, k;
 };
 
-static inline float *reference_matrix(const BackendMatrix *matrix)
-{
-    return host_floats(device_view(matrix->copy, 0), (size_t)matrix->n * (size_t)matrix->k);
-}
-
 void reference_matrix_refresh(BackendStream *stream, BackendMatrix *matrix);
+void reference_matrix_settle(BackendStream *stream, BackendMatrix *matrix); /* nothing: a refresh makes the copy at once */
+/* Without its memory, for who gives the copy a memory of another kind. */
+BackendMatrix *reference_matrix_of(DeviceView weight, DeviceView copy, int32_t n, int32_t k, DeviceType type);
 
 /* Reals of either type as fp32: the memory itself, or a copy that reals_close rounds and stores. The oracle computes in fp32 and double; bf16
  * is only how operands and results are kept. */
@@ -67,8 +66,8 @@ void reference_add(BackendStream *stream, DeviceView to, DeviceView from, size_t
 void reference_sum_of_squares(BackendStream *stream, DeviceView x, size_t count, DeviceView sums);
 void reference_adamw(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
                      DeviceView second_moment, size_t count, const AdamwStep *step);
-void reference_adamw_matrix(BackendStream *stream, BackendMatrix *matrix, DeviceView gradient, DeviceView first_moment,
-                            DeviceView second_moment, const AdamwStep *step);
+void reference_adamw_matrix(BackendStream *stream, BackendMatrix *matrix, size_t first, size_t count, DeviceView gradient,
+                            DeviceView first_moment, DeviceView second_moment, const AdamwStep *step);
 void reference_adamw_rows(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
                           DeviceView second_moment, DeviceView rows, int32_t row_count, int32_t columns, const AdamwStep *step);
 void reference_adamw_late(BackendStream *stream, DeviceView parameter, DeviceView first_moment, DeviceView second_moment,
