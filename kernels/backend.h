@@ -112,7 +112,9 @@ typedef struct Backend {
     bool (*rows_independent)(const BackendDevice *device);
     /* The type in which products are fastest here. The other one works too. */
     DeviceType (*product_type)(const BackendDevice *device);
-    /* Bytes that a device takes beside buffers: of all operations of a training step on such blocks, kept from the first one on. */
+    /* Bytes that a device takes beside buffers: of a matrix, and of all operations of a training step on such blocks, kept from the first one
+     * on. */
+    size_t (*matrix_bytes)(const BackendDevice *device, int32_t n, int32_t k, DeviceType type);
     size_t (*workspace_bytes)(const BackendDevice *device, const BackendShape *shape);
 
     /* -- memory. Zeroed, aligned to 64 bytes. buffer_host_pointer is NULL (the slot, or its result) where the host has no access. */

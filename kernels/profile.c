@@ -188,6 +188,11 @@ static void device_features(const BackendDevice *device, char *text, size_t text
     device->profile->inner->device_features(device->inner, text, text_size);
 }
 
+static size_t matrix_bytes(const BackendDevice *device, int32_t n, int32_t k, DeviceType type)
+{
+    return device->profile->inner->matrix_bytes(device->inner, n, k, type);
+}
+
 static size_t workspace_bytes(const BackendDevice *device, const BackendShape *shape)
 {
     return device->profile->inner->workspace_bytes(device->inner, shape);
@@ -587,6 +592,7 @@ static Backend table_over(const Backend *inner)
         .device_close = device_close,
         .device_describe = device_describe,
         .device_features = device_features,
+        .matrix_bytes = matrix_bytes,
         .workspace_bytes = workspace_bytes,
         .rows_independent = rows_independent,
         .product_type = product_type,

@@ -57,10 +57,22 @@ out:
     return status;
 }
 
-size_t model_product_bytes(const ModelLayout *layout, DeviceType product_type)
+static size_t bytes_of_products(const ModelLayout *layout, DeviceType product_type)
 {
     return product_type == DEVICE_BF16 ? (layout->float_count - model_dense_offset(layout, 0)) * device_type_bytes(product_type)
                                        : 0;
+}
+
+size_t model_matrix_bytes(const BertConfig *config, const ModelLayout *layout, const Backend *backend, const BackendDevice *device,
+                          DeviceType product_type)
+{
+    int32_t d = config->hidden_size, f = config->intermediate_size;
+    const int32_t shapes[][2] = {{3 * d, d}, {d, d}, {f, d}, {d, f}};
+    size_t layer = 0;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        layer += backend->matrix_bytes(device, shapes[i][0], shapes[i][1], product_type);
+    return (size_t)config->num_hidden_layers * layer + backend->matrix_bytes(device, config->label_count, d, DEVICE_FP32) +
+           bytes_of_products(layout, product_type);
 }
 
 DeviceView model_products(const Model *model, size_t offset)
@@ -85,7 +97,7 @@ Status model_create(Model **model, const BertConfig *config, const Backend *back
     bert_config_copy(&made->config, config);
     TRY(backend->stream_create(&made->stream, device, diagnostic));
     TRY(backend->buffer_create(&made->parameters, device, made->layout->float_count * sizeof(float), diagnostic));
-    size_t product_bytes = model_product_bytes(made->layout, product_type);
+    size_t product_bytes = bytes_of_products(made->layout, product_type);
     if (product_bytes > 0)
         TRY(backend->buffer_create(&made->products, device, product_bytes, diagnostic));
     size_t loss_bytes = LOSS_CLASS_WEIGHTS_BYTES + (size_t)config->label_count * sizeof(float);

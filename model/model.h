@@ -29,8 +29,9 @@ const Backend *model_backend(const Model *model);
 BackendDevice *model_device(const Model *model);
 BackendStream *model_stream(const Model *model);
 
-/* Bytes that a model's products (model_products) take, before there is one. */
-size_t model_product_bytes(const ModelLayout *layout, DeviceType product_type);
+/* Bytes that a model's matrices and their products (model_products) take beside the parameters, before there is one. */
+size_t model_matrix_bytes(const BertConfig *config, const ModelLayout *layout, const Backend *backend, const BackendDevice *device,
+                          DeviceType product_type);
 
 /* N(0, initializer_range) for matrices and embeddings (the padding row of word embeddings zero), LayerNorm 1 and 0, biases 0; by Philox
  * RANDOM_INIT keyed by seed and parameter index, Box-Muller. head_only: only the classifier (weights N, bias 0). */

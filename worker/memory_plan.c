@@ -275,7 +275,7 @@ Status memory_plan_begin(MemoryPlan *plan, const MemorySetup *setup, Diagnostic 
     plan->waiting_gradients = chunks_waiting_limit(&chunks);
     if (setup->options->freeze_schedule.phase_count == 0) /* else it is known with the number of steps */
         memory_plan_set_trained(plan, layout->float_count, moment_floats);
-    plan->bytes[MEMORY_MATRICES] = model_product_bytes(layout, setup->product_type);
+    plan->bytes[MEMORY_MATRICES] = model_matrix_bytes(setup->config, layout, setup->backend, setup->device, setup->product_type);
     bool in_place = setup->backend->buffer_host_pointer != NULL; /* what the host reads where it lies it need not copy */
     plan->bytes[MEMORY_STAGING] = in_place ? 0 : 2 * parameters;
     if (!in_place && ranks > 1) /* gradients and weights on their way, and a checkpoint's moments or weights */

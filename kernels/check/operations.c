@@ -286,18 +286,22 @@ static void bf16_matrix_settled(Harness *harness, const int32_t *shape, Result *
     DeviceView x = harness_bf16(harness, harness_random(harness, 1, inputs, 0.0f, 1.0f), inputs), none = device_view_none();
     DeviceView master = harness_random(harness, 2, weights, 0.0f, 0.3f), changed = harness_random(harness, 7, weights, 0.0f, 0.3f);
     DeviceView copy = harness_bf16(harness, harness_filled(harness, weights, 9.0f), weights);
-    DeviceView made = harness_zeros(harness, weights), before = harness_zeros(harness, outputs),
-               after = harness_zeros(harness, outputs);
+    DeviceView made = harness_zeros(harness, weights), y = harness_zeros(harness, outputs), other = harness_zeros(harness, outputs),
+               again = harness_zeros(harness, outputs);
     BackendMatrix *weight = harness_matrix_over(harness, master, copy, n, k, DEVICE_BF16);
     backend->matrix_settle(stream, weight);
     backend->convert(stream, made, copy, weights);
-    backend->linear_forward(stream, weight, none, x, rows, LINEAR_PLAIN, none, before);
+    backend->convert(stream, copy, changed, weights);
+    backend->linear_forward(stream, weight, none, x, rows, LINEAR_PLAIN, none, other);
+    backend->matrix_refresh(stream, weight);
+    backend->linear_forward(stream, weight, none, x, rows, LINEAR_PLAIN, none, y);
     backend->convert(stream, copy, changed, weights);
     backend->matrix_settle(stream, weight);
-    backend->linear_forward(stream, weight, none, x, rows, LINEAR_PLAIN, none, after);
+    backend->linear_forward(stream, weight, none, x, rows, LINEAR_PLAIN, none, again);
     result_add(result, harness, "the copy", made, weights, 0, 0);
-    result_add(result, harness, "y", before, outputs, 2 * sum_error, 0);
-    result_add(result, harness, "y of another copy", after, outputs, 2 * sum_error, 0);
+    result_add(result, harness, "y of another copy", other, outputs, 2 * sum_error, 0);
+    result_add(result, harness, "y", y, outputs, 2 * sum_error, 0);
+    result_add(result, harness, "y of another copy again", again, outputs, 2 * sum_error, 0);
 }
 
 static void bf16_backward_input(Harness *harness, const int32_t *shape, Result *result)

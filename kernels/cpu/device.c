@@ -303,6 +303,15 @@ static size_t touched_bytes(size_t size_bytes)
     return size_bytes < LARGE_BYTES ? size_bytes : mapping_bytes(size_bytes) - HUGE_PAGE_BYTES;
 }
 
+static size_t matrix_bytes(const BackendDevice *device, int32_t n, int32_t k, DeviceType type)
+{
+    (void)device;
+    (void)n;
+    (void)k;
+    (void)type;
+    return 0;
+}
+
 static size_t workspace_bytes(const BackendDevice *device, const BackendShape *shape)
 {
     size_t rows = (size_t)shape->rows, d = (size_t)shape->d, f = (size_t)shape->f, width = d / (size_t)shape->heads;
@@ -335,6 +344,7 @@ __attribute__((visibility("default"))) const Backend *nersweep_backend_entry(voi
         .device_features = device_features,
         .rows_independent = rows_independent,
         .product_type = product_type,
+        .matrix_bytes = matrix_bytes,
         .workspace_bytes = workspace_bytes,
         .buffer_create = cpu_buffer_create,
         .buffer_destroy = cpu_buffer_destroy,

@@ -362,6 +362,11 @@ static DeviceType product_type(const BackendDevice *device)
     return backend_reference()->product_type(device);
 }
 
+static size_t matrix_bytes(const BackendDevice *device, int32_t n, int32_t k, DeviceType type)
+{
+    return backend_reference()->matrix_bytes(device, n, k, type);
+}
+
 static size_t workspace_bytes(const BackendDevice *device, const BackendShape *shape)
 {
     return backend_reference()->workspace_bytes(device, shape);
@@ -378,6 +383,7 @@ const Backend *backend_guarded(void)
         .device_features = device_features,
         .rows_independent = rows_independent,
         .product_type = product_type,
+        .matrix_bytes = matrix_bytes,
         .workspace_bytes = workspace_bytes,
         .buffer_create = buffer_create,
         .buffer_destroy = buffer_destroy,

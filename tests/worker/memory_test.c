@@ -156,6 +156,12 @@ static void all_uses_are_counted_and_added_up(void **state)
     assert_int_equal(json_integer_value(json_get(json, "moments_bytes"), 0), 2 * parameters);
     assert_true(json_is_null(json_get(json, "limit_bytes")));
     json_destroy(&json);
+
+    /* What products read is of everything but the word embeddings then, and the reference needs no copies of its own. */
+    uint64_t head = (uint64_t)planning.config.label_count * 768 * sizeof(float);
+    planning.setup.product_type = DEVICE_BF16;
+    must(plan(&planning), &planning.diagnostic);
+    assert_int_equal(bytes[MEMORY_MATRICES], parameters / 2 - (uint64_t)30522 * 768 * 2 + head);
     planning_close(&planning);
 }
 

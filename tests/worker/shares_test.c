@@ -132,51 +132,120 @@ static BertConfig wide_config(void)
     return config;
 }
 
+/* A wide model, its shared-out optimizer and a sentence; a step is begun. */
+typedef struct Rig {
+    BertConfig config;
+    TinyModel tiny;
+    Shares *shares;
+    Group group;
+    Optimizer *optimizer;
+    TokenBlock *block;
+    Int32Array ids;
+} Rig;
+
+static void begin_step(Rig *rig)
+{
+    Diagnostic diagnostic = {0};
+    must(optimizer_begin_step(rig->optimizer, rig->ids.items, (int32_t)rig->ids.count, &diagnostic), &diagnostic);
+}
+
+static void rig_open(Rig *rig, Communicator *world, const char *backend, DeviceType type)
+{
+    Diagnostic diagnostic = {0};
+    TrainingOptions options = support_options();
+    int32_t rank = communicator_rank(world), size = communicator_size(world), lengths[] = {5};
+    *rig = (Rig){.config = wide_config(), .group = {.world = world}};
+    rig->tiny = support_model_of(support_backend(backend), &rig->config, 11, type);
+    rig->block = support_block(&rig->config, lengths, 1, 0, 7);
+    rig->ids = support_ids(rig->block);
+    Model *model = rig->tiny.model;
+    must(shares_create(&rig->shares, world, model, NULL, &diagnostic), &diagnostic);
+    must(reducer_create(&rig->group.reducer, world, model, &(Chunks){size, rank, 1}, &diagnostic), &diagnostic);
+    must(optimizer_create(&rig->optimizer, model, &options, shares_ranks(rig->shares), &diagnostic), &diagnostic);
+    begin_step(rig);
+}
+
+static void rig_close(Rig *rig)
+{
+    array_free(&rig->ids);
+    token_block_destroy(&rig->block);
+    optimizer_destroy(&rig->optimizer);
+    reducer_destroy(&rig->group.reducer);
+    shares_destroy(&rig->shares);
+    support_model_free(&rig->tiny);
+    bert_config_free(&rig->config);
+}
+
+static double train_block(Rig *rig)
+{
+    Diagnostic diagnostic = {0};
+    ModelStep step = support_step(0, 4);
+    double loss;
+    must(model_train_block(rig->tiny.model, rig->block, &step, &loss, &diagnostic), &diagnostic);
+    return loss;
+}
+
+static const bool nothing_frozen[8];
+
 /* A step of the same sentence on all ranks; rank 0 puts a number into a gradient (name; NULL: none) before they are added. */
 static Status step_with(Communicator *world, const char *name, float value, double *norm, Diagnostic *diagnostic)
 {
-    Group group = {.world = world};
-    Shares *shares = NULL;
-    Optimizer *optimizer = NULL;
-    BertConfig config = wide_config();
-    int32_t rank = communicator_rank(world), size = communicator_size(world), lengths[] = {5};
-    TinyModel tiny = support_model(support_backend("reference"), &config, 11);
-    Model *model = tiny.model;
-    const ModelLayout *layout = model_layout(model);
-    TrainingOptions options = support_options();
-    TokenBlock *block = support_block(&config, lengths, 1, 0, 7);
-    Int32Array ids = support_ids(block);
-    ModelStep step = support_step(0, 4);
-    bool frozen[8] = {false};
-    double loss;
+    Rig rig;
+    Diagnostic settled = {0};
     size_t count;
-    must(shares_create(&shares, world, model, NULL, diagnostic), diagnostic);
-    must(reducer_create(&group.reducer, world, model, &(Chunks){size, rank, 1}, diagnostic), diagnostic);
-    must(optimizer_create(&optimizer, model, &options, shares_ranks(shares), diagnostic), diagnostic);
-    must(optimizer_begin_step(optimizer, ids.items, (int32_t)ids.count, diagnostic), diagnostic);
-    must(model_train_block(model, block, &step, &loss, diagnostic), diagnostic);
+    rig_open(&rig, world, "reference", DEVICE_FP32);
+    Model *model = rig.tiny.model;
+    const ModelLayout *layout = model_layout(model);
+    train_block(&rig);
     int32_t index = name ? (int32_t)(model_layout_find(layout, name) - layout->parameters) : 0;
-    if (rank == 0 && name)
+    if (communicator_rank(world) == 0 && name)
         model_backend(model)->copy_to_device(model_stream(model), model_gradient_parameter(model, index, &count), &value,
                                              sizeof value);
-    begin(&group, frozen);
-    finish(&group);
+    begin(&rig.group, nothing_frozen);
+    finish(&rig.group);
     float *before = support_parameters(model);
-    Status status = optimizer_step(optimizer, frozen, 1, norm, diagnostic);
-    Diagnostic settled = {0};
-    must(optimizer_settle(optimizer, &settled), &settled);
+    Status status = optimizer_step(rig.optimizer, nothing_frozen, 1, norm, diagnostic);
+    must(optimizer_settle(rig.optimizer, &settled), &settled);
     float *after = support_parameters(model);
     assert_int_equal(memcmp(before, after, layout->float_count * sizeof *before) == 0, status != STATUS_OK);
     free(before);
     free(after);
-    array_free(&ids);
-    token_block_destroy(&block);
-    optimizer_destroy(&optimizer);
-    reducer_destroy(&group.reducer);
-    shares_destroy(&shares);
-    support_model_free(&tiny);
-    bert_config_free(&config);
+    rig_close(&rig);
     return status;
+}
+
+/* Takes a step in which only `trains` has a sentence; the loss that this rank finds afterwards. */
+static double loss_after_a_step_of(Communicator *world, int32_t trains, const char *backend)
+{
+    Rig rig;
+    Diagnostic diagnostic = {0};
+    double norm;
+    rig_open(&rig, world, backend, DEVICE_BF16);
+    if (communicator_rank(world) == trains)
+        train_block(&rig);
+    else
+        model_gradients_clear(rig.tiny.model, nothing_frozen);
+    begin(&rig.group, nothing_frozen);
+    finish(&rig.group);
+    must(optimizer_step(rig.optimizer, nothing_frozen, 100, &norm, &diagnostic), &diagnostic);
+    begin_step(&rig);
+    double loss = train_block(&rig);
+    rig_close(&rig);
+    return loss;
+}
+
+/* It has not made what products read when the first update comes. */
+static void a_rank_that_had_nothing_to_do_computes_with_the_others_weights(void **state)
+{
+    Communicator *world = *state;
+    for (size_t b = 0; b < SUPPORT_BACKEND_COUNT; b++) {
+        double loss = loss_after_a_step_of(world, 1, SUPPORT_BACKENDS[b]);
+        int64_t bits[2];
+        memcpy(bits, &loss, sizeof loss);
+        bits[1] = -bits[0];
+        communicator_max_int64(world, bits, 2);
+        assert_true(bits[0] == -bits[1]);
+    }
 }
 
 /* Whoever of the ranks updates it. */
@@ -295,6 +364,7 @@ int main(void)
         cmocka_unit_test(ranks_give_the_losses_and_weights_of_hugging_face),
         cmocka_unit_test(also_with_a_cosine_schedule_and_label_smoothing),
         cmocka_unit_test(also_where_parts_thaw),
+        cmocka_unit_test(a_rank_that_had_nothing_to_do_computes_with_the_others_weights),
         cmocka_unit_test(a_gradient_that_is_not_finite_is_named_by_all_ranks_and_changes_nothing),
         cmocka_unit_test(the_norm_has_the_same_bits_on_any_number_of_ranks),
         cmocka_unit_test(a_rank_that_could_not_sum_stops_all),

@@ -217,6 +217,12 @@ static DeviceType product_type(const BackendDevice *device)
 }
 
 /* Operands and results in fp32, of the widest linear layer or of attention. */
+static size_t matrix_bytes(const BackendDevice *device, int32_t n, int32_t k, DeviceType type)
+{
+    (void)device;
+    return type == DEVICE_FP32 ? (size_t)n * (size_t)k * sizeof(float) : 0;
+}
+
 static size_t workspace_bytes(const BackendDevice *device, const BackendShape *shape)
 {
     (void)device;
@@ -235,6 +241,7 @@ const Backend *backend_reference(void)
         .device_features = device_features,
         .rows_independent = rows_independent,
         .product_type = product_type,
+        .matrix_bytes = matrix_bytes,
         .workspace_bytes = workspace_bytes,
         .buffer_create = buffer_create,
         .buffer_destroy = buffer_destroy,
