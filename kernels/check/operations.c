@@ -116,9 +116,13 @@ static DeviceBlock block_of(Harness *harness, int32_t number)
     static const struct {
         int32_t count, lengths[16];
     } blocks[] = {
-        {1, {1}},           {1, {5}},
-        {3, {3, 1, 7}},     {5, {30, 17, 2, 61, 16}},
-        {3, {12, 300, 49}}, {16, {31, 28, 33, 12, 3, 40, 22, 32, 30, 64, 9, 27, 48, 47, 18, 1}},
+        {1, {1}},
+        {1, {5}},
+        {3, {3, 1, 7}},
+        {5, {30, 17, 2, 61, 16}},
+        {3, {12, 300, 49}},
+        {16, {31, 28, 33, 12, 3, 40, 22, 32, 30, 64, 9, 27, 48, 47, 18, 1}},
+        {4, {33, 48, 100, 200}},
     };
     return harness_block(harness, blocks[number - 1].lengths, blocks[number - 1].count, 37);
 }
@@ -371,24 +375,41 @@ static void bf16_norm(Harness *harness, const int32_t *shape, Result *result)
     result_add(result, harness, "bf16 d_x", d_x, count, 2e-4, bf16_step);
 }
 
-static void bf16_attention(Harness *harness, const int32_t *shape, Result *result)
+static void bf16_attention_with(Harness *harness, const int32_t *shape, Dropout dropout, float spread, Result *result)
 {
     const Backend *backend = harness_backend(harness);
     BackendStream *stream = harness_stream(harness);
     DeviceBlock block = block_of(harness, shape[0]);
     int32_t heads = shape[1], width = shape[2];
     size_t d = (size_t)heads * (size_t)width, rows = (size_t)block.piece_count;
-    DeviceView qkv = harness_bf16(harness, harness_random(harness, 1, rows * 3 * d, 0.0f, 1.0f), rows * 3 * d);
+    DeviceView qkv = harness_bf16(harness, harness_random(harness, 1, rows * 3 * d, 0.0f, spread), rows * 3 * d);
     DeviceView d_context = harness_bf16(harness, harness_random(harness, 2, rows * d, 0.0f, 1.0f), rows * d);
     DeviceView context = harness_bf16(harness, harness_filled(harness, rows * d, 9.0f), rows * d);
     DeviceView log_sums = harness_filled(harness, rows * (size_t)heads, 9.0f);
     DeviceView d_qkv = harness_bf16(harness, harness_filled(harness, rows * 3 * d, 9.0f), rows * 3 * d);
-    backend->attention_forward(stream, &block, qkv, heads, width, a_tenth, context, log_sums);
-    backend->attention_backward(stream, &block, qkv, context, log_sums, d_context, heads, width, a_tenth, d_qkv);
-    result_add(result, harness, "bf16 context", context, rows * d, 1e-4, bf16_step);
+    backend->attention_forward(stream, &block, qkv, heads, width, dropout, context, log_sums);
+    backend->attention_backward(stream, &block, qkv, context, log_sums, d_context, heads, width, dropout, d_qkv);
+    result_add(result, harness, "bf16 context", context, rows * d, 1e-4 * (double)spread, bf16_step);
     result_add(result, harness, "log_sum_exp", log_sums, rows * (size_t)heads, 1e-5, 2e-6);
-    /* The context that backward reads was rounded before: a step of each of its numbers, times probability and key, over the sequence. */
-    result_add(result, harness, "bf16 d_qkv", d_qkv, rows * 3 * d, 5e-3, bf16_step);
+    /* The context that backward reads was rounded before: a step of each of its numbers, times probability and key, over the sequence. All
+     * three grow with the numbers. */
+    result_add(result, harness, "bf16 d_qkv", d_qkv, rows * 3 * d, 5e-3 * (double)(spread * spread), bf16_step);
+}
+
+static void bf16_attention(Harness *harness, const int32_t *shape, Result *result)
+{
+    bf16_attention_with(harness, shape, a_tenth, 1.0f, result);
+}
+
+static void bf16_attention_without_dropout(Harness *harness, const int32_t *shape, Result *result)
+{
+    bf16_attention_with(harness, shape, off, 1.0f, result);
+}
+
+/* Scores of a few hundred: softmax is nearly one-hot, and must not overflow. */
+static void bf16_attention_of_large_scores(Harness *harness, const int32_t *shape, Result *result)
+{
+    bf16_attention_with(harness, shape, a_half, 8.0f, result);
 }
 
 /* -- loss and optimizer. shape: rows, labels */
@@ -643,7 +664,12 @@ static const OperationCase cases[] = {
       {700, 33, 33},
       {1400, 40, 32}}},
     {"bf16_norm", "bf16 norm", bf16_norm, {{3, 16}, {4, 33}, {6, 96}}},
-    {"bf16_attention", "bf16 attention", bf16_attention, {{1, 1, 8}, {4, 3, 32}, {3, 2, 13}, {5, 2, 64}}},
+    {"bf16_attention",
+     "bf16 attention",
+     bf16_attention,
+     {{1, 1, 8}, {4, 3, 32}, {3, 2, 13}, {5, 2, 64}, {7, 2, 64}, {7, 1, 80}, {7, 2, 13}, {6, 2, 48}}},
+    {"bf16_attention_without_dropout", "bf16 attention", bf16_attention_without_dropout, {{1, 1, 8}, {6, 2, 32}, {7, 1, 100}}},
+    {"bf16_attention_of_large_scores", "bf16 attention", bf16_attention_of_large_scores, {{3, 2, 13}, {4, 2, 32}, {7, 1, 64}}},
 };
 
 const OperationCase *operation_cases(size_t *count)

@@ -233,6 +233,23 @@ static inline void floats_store_bf16_two(uint16_t *p, Floats first, Floats secon
     floats_store_bf16(p + LANES, second);
 #endif
 }
+#ifdef __AVX512BF16__
+/* Pairs of bf16 numbers: each lane's earlier number in the lower half. And the numbers of pairs. */
+static inline Words pairs_of_floats(Floats earlier, Floats later)
+{
+    const Words order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4,
+                                         19, 3, 18, 2, 17, 1, 16, 0);
+    return _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(later, earlier));
+}
+static inline Floats pairs_earlier(Words pairs)
+{
+    return floats_of_words(words_upper(pairs));
+}
+static inline Floats pairs_later(Words pairs)
+{
+    return floats_of_words(_mm512_and_si512(pairs, words_set(0xFFFF0000u)));
+}
+#endif
 /* sum + a's lower b's lower + a's upper b's upper, of bf16 numbers in words */
 static inline Floats pairs_multiply_add(Floats sum, Words a, Words b)
 {

@@ -5,6 +5,13 @@
 #include "kernels/cpu/simd/products.h"
 #include "kernels/cpu/simd/rows.h"
 
+#ifdef LEVEL_AMX
+#include "kernels/cpu/simd/attention_pairs.h"
+#define ATTENTION(function) pairs_attention_##function
+#else
+#define ATTENTION(function) attention_##function
+#endif
+
 const Level LEVEL_TABLE = {
     .name = LEVEL_NAME,
     .beats_blas = LEVEL_BEATS_BLAS,
@@ -37,9 +44,9 @@ const Level LEVEL_TABLE = {
     .norm_scratch = norm_scratch,
     .norm_forward = norm_forward,
     .norm_backward = norm_backward,
-    .attention_scratch = attention_scratch,
-    .attention_forward = attention_forward,
-    .attention_backward = attention_backward,
+    .attention_scratch = ATTENTION(scratch),
+    .attention_forward = ATTENTION(forward),
+    .attention_backward = ATTENTION(backward),
     .cross_entropy = cross_entropy,
     .sum_of_squares = sum_of_squares,
     .adamw = adamw,

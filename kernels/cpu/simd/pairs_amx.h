@@ -62,6 +62,15 @@ static inline void tiles_zero(void)
     _tile_zero(3);
 }
 
+static inline void tiles_load(const float *from, size_t from_row)
+{
+    size_t row_bytes = from_row * sizeof *from;
+    _tile_loadd(0, from, row_bytes);
+    _tile_loadd(1, from + LANES, row_bytes);
+    _tile_loadd(2, from + HALF_ROWS * from_row, row_bytes);
+    _tile_loadd(3, from + HALF_ROWS * from_row + LANES, row_bytes);
+}
+
 static inline void tiles_store(float *to, size_t to_row, bool both)
 {
     size_t row_bytes = to_row * sizeof *to;
