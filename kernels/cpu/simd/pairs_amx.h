@@ -28,6 +28,10 @@ static void tiles_shape(size_t rows)
         shape.row_bytes[i] = TILE_BYTES_A_ROW;
         shape.rows[i] = (uint8_t)tile_rows[i];
     }
+    __asm__ volatile(""
+                     :
+                     : "r"(&shape)
+                     : "memory"); /* GCC's intrinsic says that it reads the first 8 bytes: the others would not be stored */
     _tile_loadconfig(&shape);
 }
 
