@@ -52,11 +52,14 @@ static void blocks_of_rows(const uint16_t *from, size_t from_row, size_t rows, s
                            size_t padded_columns, float *to)
 {
     for (size_t r = 0; r < padded_rows; r += HALF_ROWS) {
+        size_t there = rows <= r ? 0 : rows - r < HALF_ROWS ? rows - r : HALF_ROWS;
         for (size_t c = 0; c < padded_columns; c += PAIR_DEPTH, to += BLOCK_WORDS) {
-#pragma GCC unroll 16
-            for (size_t i = 0; i < HALF_ROWS; i++) {
-                bool there = r + i < rows && c < columns;
-                words_store(to + i * LANES, there ? pairs_load_upto(from + (r + i) * from_row + c, columns - c) : words_set(0));
+            const uint16_t *at = from + r * from_row + c;
+            for (size_t i = 0; i < there; i++, at += from_row) {
+                words_store(to + i * LANES, columns - c >= PAIR_DEPTH ? words_load(at) : pairs_load_upto(at, columns - c));
+            }
+            for (size_t i = there; i < HALF_ROWS; i++) {
+                words_store(to + i * LANES, words_set(0));
             }
         }
     }
@@ -214,11 +217,16 @@ static inline void keys_there(const PairsHead *work, size_t key, uint32_t there[
 
 static Floats column_largest(const PairsHead *work, const float *scores)
 {
-    Floats largest = floats_load(scores);
-    for (size_t key = 1; key < work->length; key++) {
-        largest = floats_larger(largest, floats_load(scores + key * PAIR_ROWS));
+    Floats largest[BATCH];
+    FOR_BATCH(i) largest[i] = floats_load(scores);
+    size_t key = 0;
+    for (; key + BATCH <= work->length; key += BATCH) {
+        FOR_BATCH(i) largest[i] = floats_larger(largest[i], floats_load(scores + (key + i) * PAIR_ROWS));
     }
-    return largest;
+    for (; key < work->length; key++) {
+        largest[0] = floats_larger(largest[0], floats_load(scores + key * PAIR_ROWS));
+    }
+    return floats_larger(floats_larger(largest[0], largest[1]), floats_larger(largest[2], largest[3]));
 }
 
 /* Of exponents, the probabilities times their sum, with dropout's zeros, as pairs; returns that sum. */
@@ -365,43 +373,50 @@ static void panel_begin(PairsHead *work, const AttentionJob *job, size_t head, s
     }
 }
 
-/* LANES queries of a group, `column` its first, and 32 keys. block: where p and d_s have the first key; pairs: where weights has it. */
-static void column_gradient(const PairsHead *work, const LaneMask *mask, size_t column, size_t key, size_t block,
-                            size_t block_lower, float *pairs)
+/* LANES queries of a group, `column` its first, and four keys from `key` on, whose scores are given: p, with dropout, and d_s. */
+static inline __attribute__((always_inline)) void column_gradient(const PairsHead *work, const LaneMask *mask, size_t column,
+                                                                  size_t key, const float *scores, const float *d_scores,
+                                                                  Floats p[BATCH], Floats d_s[BATCH])
 {
     const Floats slope = floats_set(work->slope), shift = floats_subtract(floats_zero(), floats_load(work->log_sums + column));
     const Floats along = floats_load(work->along + column), scale = floats_set(work->mask.scale);
-    const float *scores = work->scores + column % PAIR_ROWS, *d_scores = work->d_scores + column % PAIR_ROWS;
-    for (size_t i = 0; i < PAIR_ROWS; i += BATCH, scores += BATCH * PAIR_ROWS, d_scores += BATCH * PAIR_ROWS) {
-        Floats p[BATCH], d_s[BATCH];
-        uint32_t there[BATCH], kept[BATCH];
-        size_t at = block + i / HALF_ROWS * block_lower + i % HALF_ROWS * PAIR_ROWS;
-        if (key + i >= work->length) {
-            words_store(pairs + i / 2 * PAIR_ROWS, words_set(0));
-            words_store(pairs + (i / 2 + 1) * PAIR_ROWS, words_set(0));
-            continue;
-        }
-        FOR_BATCH(j) p[j] = floats_multiply_add(floats_load(scores + j * PAIR_ROWS), slope, shift);
-        batch_power_of_two(p);
-        keys_there(work, key + i, there);
-        lane_mask_bits(mask, (uint32_t)((key + i) / LANE_MASK_KEYS), kept);
-        FOR_BATCH(j) p[j] = floats_keep(p[j], there[j]);
-        FOR_BATCH(j) d_s[j] = floats_keep(floats_multiply(floats_load(d_scores + j * PAIR_ROWS), scale), kept[j]);
-        FOR_BATCH(j) d_s[j] = floats_multiply(p[j], floats_subtract(d_s[j], along));
-        FOR_BATCH(j) floats_store_bf16((uint16_t *)(void *)work->p + at + j * PAIR_ROWS, floats_keep(p[j], kept[j]));
-        FOR_BATCH(j) floats_store_bf16((uint16_t *)(void *)work->d_s + at + j * PAIR_ROWS, d_s[j]);
-        words_store(pairs + i / 2 * PAIR_ROWS, pairs_of_floats(d_s[0], d_s[1]));
-        words_store(pairs + (i / 2 + 1) * PAIR_ROWS, pairs_of_floats(d_s[2], d_s[3]));
-    }
+    uint32_t there[BATCH], kept[BATCH];
+    FOR_BATCH(j) p[j] = floats_multiply_add(floats_load(scores + j * PAIR_ROWS), slope, shift);
+    batch_power_of_two(p);
+    keys_there(work, key, there);
+    lane_mask_bits(mask, (uint32_t)(key / LANE_MASK_KEYS), kept);
+    FOR_BATCH(j) p[j] = floats_keep(p[j], there[j]);
+    FOR_BATCH(j) d_s[j] = floats_keep(floats_multiply(floats_load(d_scores + j * PAIR_ROWS), scale), kept[j]);
+    FOR_BATCH(j) d_s[j] = floats_multiply(p[j], floats_subtract(d_s[j], along));
+    FOR_BATCH(j) p[j] = floats_keep(p[j], kept[j]);
 }
 
-/* The same of queries beyond the sequence, which count as nothing. */
-static void column_blank(const PairsHead *work, size_t block, size_t block_lower)
+static inline void pairs_store(float *to, const Floats v[BATCH])
 {
-    for (size_t i = 0; i < PAIR_ROWS; i++) {
-        size_t at = block + i / HALF_ROWS * block_lower + i % HALF_ROWS * PAIR_ROWS;
-        memset((uint16_t *)(void *)work->p + at, 0, LANES * sizeof(uint16_t));
-        memset((uint16_t *)(void *)work->d_s + at, 0, LANES * sizeof(uint16_t));
+    words_store(to, pairs_of_floats(v[0], v[1]));
+    words_store(to + PAIR_ROWS, pairs_of_floats(v[2], v[3]));
+}
+
+/* A panel of a group, `column` its first query, and 32 keys. p, d_s: where those of the first key begin, those of the last 16 `lower` numbers
+ * further on; weights: likewise. Queries beyond the sequence count as nothing. */
+static void panel_gradient(const PairsHead *work, const LaneMask *masks, bool both, size_t column, size_t key, uint16_t *p,
+                           uint16_t *d_s, size_t lower, float *weights)
+{
+    for (size_t i = 0; i < PAIR_ROWS; i += BATCH, weights += BATCH / 2 * PAIR_ROWS) {
+        const float *scores = work->scores + i * PAIR_ROWS, *d_scores = work->d_scores + i * PAIR_ROWS;
+        const size_t at = i / HALF_ROWS * lower + i % HALF_ROWS * PAIR_ROWS;
+        Floats p_left[BATCH], p_right[BATCH], d_left[BATCH], d_right[BATCH];
+        FOR_BATCH(j) p_left[j] = p_right[j] = d_left[j] = d_right[j] = floats_zero();
+        if (key + i < work->length) {
+            column_gradient(work, masks, column, key + i, scores, d_scores, p_left, d_left);
+        }
+        if (key + i < work->length && both) {
+            column_gradient(work, masks + 1, column + LANES, key + i, scores + LANES, d_scores + LANES, p_right, d_right);
+        }
+        FOR_BATCH(j) floats_store_bf16_two(p + at + j * PAIR_ROWS, p_left[j], p_right[j]);
+        FOR_BATCH(j) floats_store_bf16_two(d_s + at + j * PAIR_ROWS, d_left[j], d_right[j]);
+        pairs_store(weights, d_left);
+        pairs_store(weights + LANES, d_right);
     }
 }
 
@@ -409,19 +424,14 @@ static void column_blank(const PairsHead *work, size_t block, size_t block_lower
 static void group_gradient(const PairsHead *work, const LaneMask *masks, size_t begin, size_t panels, size_t key)
 {
     const size_t steps = work->padded_width / PAIR_DEPTH, panel_floats = work->padded_width / 2 * PAIR_ROWS;
-    const size_t lower = panels * BLOCK_WORDS * 2;
+    const size_t block = BLOCK_WORDS * 2;
     for (size_t panel = 0; panel < panels; panel++) {
-        float *pairs = work->weights + (panel * work->padded_length + key) / 2 * PAIR_ROWS;
+        const size_t column = panel * PAIR_ROWS;
         square_product(work->keys, key, steps, work->queries + panel * panel_floats, work->scores);
         square_product(work->values, key, steps, work->d_out + panel * panel_floats, work->d_scores);
-        for (size_t half = 0; half < PAIR_ROWS; half += LANES) {
-            size_t column = panel * PAIR_ROWS + half, block = panel * BLOCK_WORDS * 2 + half;
-            if (begin + column < work->length) {
-                column_gradient(work, &masks[column / LANES], column, key, block, lower, pairs + half);
-            } else {
-                column_blank(work, block, lower);
-            }
-        }
+        panel_gradient(work, masks + column / LANES, begin + column + LANES < work->length, column, key,
+                       (uint16_t *)(void *)work->p + panel * block, (uint16_t *)(void *)work->d_s + panel * block, panels * block,
+                       work->weights + (panel * work->padded_length + key) / 2 * PAIR_ROWS);
     }
 }
 
@@ -446,9 +456,18 @@ static void keys_store(const PairsHead *work, const float *from, float factor, u
 {
     const Floats factors = floats_set(factor);
     for (size_t i = 0; i < work->length; i++) {
-        for (size_t c = 0; c < work->width; c += LANES) {
-            const float *at = from + (c / PAIR_ROWS * work->padded_length + i) * PAIR_ROWS + c % PAIR_ROWS;
-            floats_store_bf16_upto(to + i * work->qkv_row + c, floats_multiply(floats_load(at), factors), work->width - c);
+        for (size_t c = 0; c < work->width; c += PAIR_ROWS) {
+            const float *at = from + (c / PAIR_ROWS * work->padded_length + i) * PAIR_ROWS;
+            Floats left = floats_multiply(floats_load(at), factors), right = floats_multiply(floats_load(at + LANES), factors);
+            uint16_t *row = to + i * work->qkv_row + c;
+            if (work->width - c >= PAIR_ROWS) {
+                floats_store_bf16_two(row, left, right);
+                continue;
+            }
+            floats_store_bf16_upto(row, left, work->width - c);
+            if (work->width - c > LANES) {
+                floats_store_bf16_upto(row + LANES, right, work->width - c - LANES);
+            }
         }
     }
 }

@@ -17,10 +17,10 @@ static size_t pairs_of(size_t depth) /* units of a panel's column */
 /* LANES pairs out of 2 LANES neighbours at p, of which `remaining` are there; the others are zero. */
 static inline Words pairs_load_upto(const uint16_t *p, size_t remaining)
 {
-    uint16_t first[2 * LANES] = {0};
     if (remaining >= 2 * LANES) {
         return words_load(p);
     }
+    uint16_t first[2 * LANES] = {0};
     memcpy(first, p, remaining * sizeof *p);
     return words_load(first);
 }

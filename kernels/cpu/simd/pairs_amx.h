@@ -18,6 +18,12 @@ typedef struct TileShape {
     uint8_t rows[16];
 } TileShape;
 
+/* GCC 12's intrinsics do not say what memory they read: without this the compiler may store it later, or never. */
+static inline void stores_before_tiles(const void *at)
+{
+    __asm__ volatile("" : : "r"(at) : "memory");
+}
+
 /* Tiles 0 .. 3: sums, upper left and right, lower left and right; 4 and 5: upper and lower rows of a; 6 and 7: left and right of b. */
 static void tiles_shape(size_t rows)
 {
@@ -28,10 +34,7 @@ static void tiles_shape(size_t rows)
         shape.row_bytes[i] = TILE_BYTES_A_ROW;
         shape.rows[i] = (uint8_t)tile_rows[i];
     }
-    __asm__ volatile(""
-                     :
-                     : "r"(&shape)
-                     : "memory"); /* GCC's intrinsic says that it reads the first 8 bytes: the others would not be stored */
+    stores_before_tiles(&shape);
     _tile_loadconfig(&shape);
 }
 
@@ -42,6 +45,7 @@ static inline __attribute__((always_inline)) void tiles_add(const bool both, siz
 {
     const unsigned char *at = a;
     const size_t b_row = TILE_COLUMNS * sizeof *b;
+    stores_before_tiles(a);
     for (size_t i = 0; i < steps; i++) {
         _tile_loadd(4, at, a_row);
         _tile_stream_loadd(6, b, b_row);
@@ -69,6 +73,7 @@ static inline void tiles_zero(void)
 static inline void tiles_load(const float *from, size_t from_row)
 {
     size_t row_bytes = from_row * sizeof *from;
+    stores_before_tiles(from);
     _tile_loadd(0, from, row_bytes);
     _tile_loadd(1, from + LANES, row_bytes);
     _tile_loadd(2, from + HALF_ROWS * from_row, row_bytes);
