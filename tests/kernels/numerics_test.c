@@ -88,7 +88,6 @@ static void breaks_make(Break breaks[BREAK_COUNT])
     breaks[3].wrong[2] = "attention_of_large_scores";
     breaks[3].wrong[3] = "bf16_attention";
     breaks[3].wrong[4] = "bf16_attention_without_dropout";
-    breaks[3].wrong[5] = "bf16_attention_of_large_scores";
     breaks[4].table.adamw = adamw;
     breaks[4].wrong[0] = "adamw";
 }
