@@ -61,6 +61,7 @@ typedef struct AdamwFactors {
 typedef struct AdamwJob {
     float *parameter, *first_moment, *second_moment;
     const float *gradient;
+    uint16_t *bf16; /* a copy of the parameters, or NULL */
 } AdamwJob;
 
 /* What happens to a product of rows with a matrix before it is stored. */

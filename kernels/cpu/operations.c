@@ -456,7 +456,6 @@ typedef struct AdamwTask {
     const int32_t *rows, *late;
     const AdamwFactors *steps;
     size_t columns, step_count;
-    uint16_t *bf16; /* a copy of the parameters, or NULL */
 } AdamwTask;
 
 static AdamwFactors adamw_factors(const AdamwStep *step)
@@ -476,20 +475,11 @@ static AdamwFactors adamw_factors(const AdamwStep *step)
     };
 }
 
-/* A bf16 copy is made of what is still in the first cache. */
 static void adamw_task(void *context, int thread, size_t index)
 {
-    enum { COPIED_AT_ONCE = 4096 };
     const AdamwTask *task = context;
-    size_t end = chunk_end(index, ELEMENT_CHUNK, task->count), step = task->bf16 == NULL ? ELEMENT_CHUNK : COPIED_AT_ONCE;
     (void)thread;
-    for (size_t first = index * ELEMENT_CHUNK; first < end; first += step) {
-        size_t last = end - first < step ? end : first + step;
-        task->level->adamw(&task->job, &task->factors, first, last);
-        if (task->bf16 != NULL) {
-            task->level->to_bf16(task->job.parameter + first, task->bf16 + first, last - first);
-        }
-    }
+    task->level->adamw(&task->job, &task->factors, index * ELEMENT_CHUNK, chunk_end(index, ELEMENT_CHUNK, task->count));
 }
 
 static void adamw_run(BackendStream *stream, DeviceView parameter, DeviceView gradient, DeviceView first_moment,
@@ -498,10 +488,9 @@ static void adamw_run(BackendStream *stream, DeviceView parameter, DeviceView gr
     AdamwTask task = {
         .level = stream->device->level,
         .job = {host_floats(parameter, count), host_floats(first_moment, count), host_floats(second_moment, count),
-                host_floats(gradient, count)},
+                host_floats(gradient, count), bf16},
         .factors = adamw_factors(step),
         .count = count,
-        .bf16 = bf16,
     };
     operation_run(stream, adamw_task, &task, chunk_count(count, ELEMENT_CHUNK));
 }

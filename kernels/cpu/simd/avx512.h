@@ -250,6 +250,15 @@ static inline Floats pairs_later(Words pairs)
     return floats_of_words(_mm512_and_si512(pairs, words_set(0xFFFF0000u)));
 }
 #endif
+/* The same past the caches, to p at a whole vector. */
+static inline void floats_stream_bf16_two(uint16_t *p, Floats first, Floats second)
+{
+#ifdef __AVX512BF16__
+    _mm512_stream_si512((__m512i *)(void *)p, (__m512i)_mm512_cvtne2ps_pbh(second, first));
+#else
+    floats_store_bf16_two(p, first, second);
+#endif
+}
 /* sum + a's lower b's lower + a's upper b's upper, of bf16 numbers in words */
 static inline Floats pairs_multiply_add(Floats sum, Words a, Words b)
 {

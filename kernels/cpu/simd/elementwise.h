@@ -20,17 +20,36 @@ static inline Floats adamw_vector(const AdamwFactors *factors, Floats gradient, 
                                    floats_divide(*m, below));
 }
 
+/* Vector i of the job; the new parameter, which is stored. */
+static inline Floats adamw_at(const AdamwJob *job, const AdamwFactors *factors, size_t i, size_t left)
+{
+    Floats m = floats_load_upto(job->first_moment + i, left), v = floats_load_upto(job->second_moment + i, left);
+    Floats p = adamw_vector(factors, floats_load_upto(job->gradient + i, left), floats_load_upto(job->parameter + i, left), &m, &v);
+    floats_store_upto(job->first_moment + i, m, left);
+    floats_store_upto(job->second_moment + i, v, left);
+    floats_store_upto(job->parameter + i, p, left);
+    return p;
+}
+
+/* The bf16 copy goes past the caches: the next step reads it when they have long held other things, and no line of it is read to be
+ * overwritten. */
 static void adamw(const AdamwJob *job, const AdamwFactors *factors, size_t first, size_t last)
 {
-    AdamwFactors own = *factors; /* which no store below can change */
-    for (size_t i = first; i < last; i += LANES) {
-        size_t left = last - i;
-        Floats m = floats_load_upto(job->first_moment + i, left), v = floats_load_upto(job->second_moment + i, left);
-        Floats p =
-            adamw_vector(&own, floats_load_upto(job->gradient + i, left), floats_load_upto(job->parameter + i, left), &m, &v);
-        floats_store_upto(job->first_moment + i, m, left);
-        floats_store_upto(job->second_moment + i, v, left);
-        floats_store_upto(job->parameter + i, p, left);
+    const AdamwFactors own = *factors; /* which no store below can change */
+    const AdamwJob at = *job;
+    size_t i = first;
+    if (at.bf16 != NULL && (uintptr_t)(at.bf16 + first) % (2 * LANES * sizeof *at.bf16) == 0) {
+        for (; last - i >= 2 * LANES; i += 2 * LANES) {
+            Floats p = adamw_at(&at, &own, i, LANES);
+            floats_stream_bf16_two(at.bf16 + i, p, adamw_at(&at, &own, i + LANES, LANES));
+        }
+        floats_stream_end();
+    }
+    for (; i < last; i += LANES) {
+        Floats p = adamw_at(&at, &own, i, last - i);
+        if (at.bf16 != NULL) {
+            floats_store_bf16_upto(at.bf16 + i, p, last - i);
+        }
     }
 }
 

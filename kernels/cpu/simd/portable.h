@@ -224,6 +224,10 @@ static inline void floats_store_bf16_two(uint16_t *p, Floats first, Floats secon
     floats_store_bf16(p, first);
     floats_store_bf16(p + LANES, second);
 }
+static inline void floats_stream_bf16_two(uint16_t *p, Floats first, Floats second)
+{
+    floats_store_bf16_two(p, first, second); /* no vector of this level is a whole cache line of them */
+}
 static inline Floats pairs_multiply_add(Floats sum, Words a, Words b)
 {
     const Words high = words_set(0xFFFF0000u);
