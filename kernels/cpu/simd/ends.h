@@ -5,7 +5,8 @@
 #include "kernels/cpu/level.h"
 #include "kernels/cpu/simd/math.h"
 
-/* Sums of one row from column `column` on, which is number `at` of what the product is stored to; whole: a batch of them, else `left`. */
+/* Sums of one row from column `column` on, which is number `at` of what the product is stored to; whole: a batch of them, else `left`. What GELU
+ * makes of a layer is more than a second cache holds, so that its lines are cold: in bf16 they go past the caches. */
 static inline __attribute__((always_inline)) void end_batch(const bool whole, const ProductEnd *end, const float *sums, size_t at,
                                                             size_t column, size_t left)
 {
@@ -18,7 +19,7 @@ static inline __attribute__((always_inline)) void end_batch(const bool whole, co
     }
     if (end->gelu) {
         if (host_reals_given(end->pre)) {
-            batch_store_reals(whole, v, end->pre, at, left);
+            batch_stream_reals(whole, v, end->pre, at, left);
         }
         if (coarse) {
             batch_gelu_coarse(v);
@@ -39,10 +40,15 @@ static inline __attribute__((always_inline)) void end_batch(const bool whole, co
         batch_load_reals(whole, other, end->out, at, left);
         FOR_BATCH(i) v[i] = floats_add(v[i], other[i]);
     }
-    batch_store_reals(whole, v, end->out, at, left);
+    if (end->gelu && !end->accumulate) {
+        batch_stream_reals(whole, v, end->out, at, left);
+    } else {
+        batch_store_reals(whole, v, end->out, at, left);
+    }
 }
 
-/* in: the sums of rows first .. last - 1 and columns column .. column + columns - 1, rows in_row apart; may be the place of out. */
+/* floats_stream_end comes before anybody else reads what is stored.
+ * in: the sums of rows first .. last - 1 and columns column .. column + columns - 1, rows in_row apart; may be the place of out. */
 static void product_end(const ProductEnd *end, const float *in, size_t in_row, size_t first, size_t last, size_t column,
                         size_t columns)
 {
@@ -58,7 +64,8 @@ static void product_end(const ProductEnd *end, const float *in, size_t in_row, s
     }
 }
 
-/* Asks for the cache lines that the end of a tile will need while the tile is computed: rows lie far apart, which no hardware foresees. */
+/* Asks for the cache lines that the end of a tile will need while the tile is computed: rows lie far apart, which no hardware foresees. For
+ * tiles that take longer than the lines do. */
 static inline void lines_prefetch(const void *at, size_t row_bytes, size_t rows, size_t bytes, bool write)
 {
     for (size_t r = 0; r < rows; r++) {
@@ -84,6 +91,9 @@ static inline void reals_prefetch(HostReals reals, size_t at, size_t row, size_t
 static inline void end_prefetch(const ProductEnd *end, size_t first, size_t rows, size_t column, size_t columns)
 {
     size_t at = first * end->out_row + column;
+    if (end->gelu && end->out.bf16 != NULL) {
+        return; /* they go past the caches */
+    }
     reals_prefetch(end->out, at, end->out_row, rows, columns, true);
     reals_prefetch(end->pre, at, end->out_row, rows, columns, true);
     reals_prefetch(end->slope_pre, at, end->out_row, rows, columns, false);

@@ -157,6 +157,18 @@ static inline __attribute__((always_inline)) void batch_store_reals(const bool w
     }
 }
 
+/* The same past the caches, where a batch of bf16 numbers makes whole cache lines. */
+static inline __attribute__((always_inline)) void batch_stream_reals(const bool whole, const Floats v[BATCH], HostReals reals,
+                                                                     size_t i, size_t remaining)
+{
+    if (whole && reals.bf16 != NULL && (uintptr_t)(reals.bf16 + i) % (2 * LANES * sizeof *reals.bf16) == 0) {
+        floats_stream_bf16_two(reals.bf16 + i, v[0], v[1]);
+        floats_stream_bf16_two(reals.bf16 + i + 2 * LANES, v[2], v[3]);
+    } else {
+        batch_store_reals(whole, v, reals, i, remaining);
+    }
+}
+
 /* Of count values in place, count a multiple of BATCH * LANES. */
 static void values_exp(float *values, size_t count)
 {

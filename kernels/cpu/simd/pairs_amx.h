@@ -38,11 +38,57 @@ static void tiles_shape(size_t rows)
     _tile_loadconfig(&shape);
 }
 
+/* A walk along rows of memory that will be read, some cache lines a step of a product: asked for all at once they would hold up the loads of
+ * tiles, which wait for the same few buffers. */
+typedef struct AheadWalk {
+    const char *at, *row_end;
+    size_t row_bytes, gap_bytes, rows_left, lines; /* lines: a step */
+} AheadWalk;
+
+enum { LINE_BYTES = 64 };
+
+static AheadWalk ahead_none(void)
+{
+    return (AheadWalk){.lines = 0};
+}
+
+/* What the end of rows first .. last - 1 is going to read, where the end reads anything. */
+static AheadWalk ahead_of_end(const ProductEnd *end, size_t first, size_t last, size_t column, size_t columns, size_t steps)
+{
+    HostReals read = host_reals_given(end->slope_pre) ? end->slope_pre : end->accumulate ? end->out : (HostReals){NULL, NULL};
+    if (first >= last || !host_reals_given(read)) {
+        return ahead_none();
+    }
+    HostReals from = host_reals_at(read, first * end->out_row + column);
+    size_t size = read.bf16 != NULL ? sizeof *read.bf16 : sizeof *read.floats, row_bytes = columns * size;
+    const char *at = read.bf16 != NULL ? (const char *)from.bf16 : (const char *)from.floats;
+    return (AheadWalk){.at = at,
+                       .row_end = at + row_bytes,
+                       .row_bytes = row_bytes,
+                       .gap_bytes = end->out_row * size - row_bytes,
+                       .rows_left = last - first,
+                       .lines = ((last - first) * row_bytes / LINE_BYTES + steps - 1) / steps};
+}
+
+static inline __attribute__((always_inline)) void ahead_step(AheadWalk *walk)
+{
+    for (size_t i = 0; i < walk->lines; i++) {
+        __builtin_prefetch(walk->at, 0, 3);
+        walk->at += LINE_BYTES;
+        if (walk->at >= walk->row_end) {
+            walk->at = walk->row_end + walk->gap_bytes;
+            walk->row_end = walk->at + walk->row_bytes;
+            walk->lines = --walk->rows_left == 0 ? 0 : walk->lines;
+        }
+    }
+}
+
 /* Adds `steps` steps to the sums. a: the upper rows' first tile, rows a_row bytes apart, a_step bytes from tile to tile; the lower rows' are
  * a_lower bytes further on. b: a panel, which passes by without driving a, which is read again, out of the first cache. */
 static inline __attribute__((always_inline)) void tiles_add(const bool both, size_t steps, const void *a, size_t a_row,
-                                                            size_t a_step, size_t a_lower, const float *b)
+                                                            size_t a_step, size_t a_lower, const float *b, AheadWalk *walk)
 {
+    AheadWalk own = *walk;
     const unsigned char *at = a;
     const size_t b_row = TILE_COLUMNS * sizeof *b;
     stores_before_tiles(a);
@@ -59,7 +105,9 @@ static inline __attribute__((always_inline)) void tiles_add(const bool both, siz
         }
         at += a_step;
         b += PAIR_DEPTH / 2 * TILE_COLUMNS;
+        ahead_step(&own);
     }
+    *walk = own;
 }
 
 static inline void tiles_zero(void)
@@ -92,12 +140,12 @@ static inline void tiles_store(float *to, size_t to_row, bool both)
 }
 
 static inline void tiles_multiply(size_t rows, size_t steps, const void *a, size_t a_row, size_t a_step, size_t a_lower,
-                                  const float *b)
+                                  const float *b, AheadWalk *walk)
 {
     if (rows > HALF_ROWS) {
-        tiles_add(true, steps, a, a_row, a_step, a_lower, b);
+        tiles_add(true, steps, a, a_row, a_step, a_lower, b, walk);
     } else {
-        tiles_add(false, steps, a, a_row, a_step, a_lower, b);
+        tiles_add(false, steps, a, a_row, a_step, a_lower, b, walk);
     }
 }
 
@@ -108,7 +156,7 @@ static void pairs_product(const PanelJob *job, const float *panels, size_t first
     const uint16_t *a = job->a;
     const size_t sums_row = (last_panel - first_panel) * TILE_COLUMNS, column = first_panel * TILE_COLUMNS;
     const size_t columns = job->end.out_row - column < sums_row ? job->end.out_row - column : sums_row;
-    size_t row_bytes = job->a_row * sizeof *a, shaped = 0;
+    size_t row_bytes = job->a_row * sizeof *a, shaped = 0, steps = job->depth / PAIR_DEPTH;
     ASSERT(last_panel - first_panel <= PRODUCT_PANELS_MAX);
     for (size_t r = first; r < last; r += PAIR_ROWS) {
         size_t rows = last - r < PAIR_ROWS ? last - r : PAIR_ROWS;
@@ -116,16 +164,17 @@ static void pairs_product(const PanelJob *job, const float *panels, size_t first
             tiles_shape(rows);
             shaped = rows;
         }
+        AheadWalk walk = ahead_of_end(&job->end, r, r + rows, column, columns, sums_row / TILE_COLUMNS * steps);
         for (size_t j = 0; j < sums_row; j += TILE_COLUMNS) {
-            end_prefetch(&job->end, r, rows, column + j, TILE_COLUMNS);
             tiles_zero();
-            tiles_multiply(rows, job->depth / PAIR_DEPTH, a + r * job->a_row, row_bytes, TILE_BYTES_A_ROW, HALF_ROWS * row_bytes,
-                           panels + j * (job->depth / 2));
+            tiles_multiply(rows, steps, a + r * job->a_row, row_bytes, TILE_BYTES_A_ROW, HALF_ROWS * row_bytes,
+                           panels + j * (job->depth / 2), &walk);
             tiles_store(sums + j, sums_row, rows > HALF_ROWS);
         }
         product_end(&job->end, sums, sums_row, r, r + rows, column, columns);
     }
     _tile_release();
+    floats_stream_end();
 }
 
 /* One tile of a: HALF_ROWS outputs from column on, over PAIR_DEPTH rows from row on, which become its columns. */
@@ -176,13 +225,15 @@ static void pairs_product_weight(const WeightJob *job, size_t first_d_y_panel, s
     const size_t steps = job->depth / PAIR_DEPTH, lower = steps * BLOCK_WORDS * sizeof(float);
     const size_t column = first_x_panel * TILE_COLUMNS, tiles_row = (last_x_panel - first_x_panel) * TILE_COLUMNS;
     const size_t columns = job->k - column < tiles_row ? job->k - column : tiles_row;
+    AheadWalk none = ahead_none();
     tiles_shape(PAIR_ROWS);
     for (size_t p = first_d_y_panel; p < last_d_y_panel; p++) {
         size_t row = p * PAIR_ROWS;
         const float *a = job->panels_d_y + p * job->step_d_y;
         for (size_t x = first_x_panel; x < last_x_panel; x++) {
             tiles_zero();
-            tiles_multiply(PAIR_ROWS, steps, a, TILE_BYTES_A_ROW, BLOCK_WORDS * sizeof *a, lower, job->panels_x + x * job->step_x);
+            tiles_multiply(PAIR_ROWS, steps, a, TILE_BYTES_A_ROW, BLOCK_WORDS * sizeof *a, lower, job->panels_x + x * job->step_x,
+                           &none);
             tiles_store(tiles + (x - first_x_panel) * TILE_COLUMNS, tiles_row, true);
         }
         weight_store(job, row, job->n - row < PAIR_ROWS ? job->n - row : PAIR_ROWS, column, columns, tiles, tiles_row);

@@ -68,6 +68,7 @@ static inline __attribute__((always_inline)) void product_tiles(const bool pairs
         }
         product_end(&job->end, sums, sums_row, r, r + rows, column, columns);
     }
+    floats_stream_end();
 }
 
 static void product(const PanelJob *job, const float *panels, size_t first, size_t last, size_t first_panel, size_t last_panel)
