@@ -114,7 +114,7 @@ typedef struct Products {
     void (*product)(const PanelJob *job, const float *panels, size_t first, size_t last, size_t first_panel, size_t last_panel);
     void (*pack_x)(const WeightJob *job, size_t first_panel, size_t last_panel);
     void (*pack_d_y)(const WeightJob *job, size_t first_panel, size_t last_panel); /* d_bias too */
-    /* tiles: room for [tile_rows][panels of x that this call takes][tile_columns]. */
+    /* tiles: room for two of [tile_rows][panels of x that this call takes][tile_columns]. */
     void (*product_weight)(const WeightJob *job, size_t first_d_y_panel, size_t last_d_y_panel, size_t first_x_panel,
                            size_t last_x_panel, float *tiles);
 } Products;

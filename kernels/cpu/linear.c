@@ -409,10 +409,10 @@ static size_t product_scratch_bytes(const BackendDevice *device, const Products 
     return product_cut(device, columns, panel_bytes).group_panels * panel_bytes;
 }
 
-/* Of each thread, for sums that are not yet stored. */
+/* Of each thread, for sums that are not yet stored: of two stretches of tiles. */
 static size_t weight_scratch_bytes(const BackendDevice *device, const Products *products)
 {
-    return products->tile_rows * WEIGHT_PANELS_MAX * device->level->tile_columns * sizeof(float);
+    return 2 * products->tile_rows * WEIGHT_PANELS_MAX * device->level->tile_columns * sizeof(float);
 }
 
 size_t linear_scratch_bytes(const BackendDevice *device, size_t n, size_t k, DeviceType type)

@@ -38,57 +38,73 @@ static void tiles_shape(size_t rows)
     _tile_loadconfig(&shape);
 }
 
-/* A walk along rows of memory that will be read, some cache lines a step of a product: asked for all at once they would hold up the loads of
- * tiles, which wait for the same few buffers. */
-typedef struct AheadWalk {
-    const char *at, *row_end;
-    size_t row_bytes, gap_bytes, rows_left, lines; /* lines: a step */
-} AheadWalk;
-
 enum { LINE_BYTES = 64 };
 
-static AheadWalk ahead_none(void)
+/* A walk along rows of memory beside a product, some cache lines a step: all at once they would hold up the loads of tiles, which wait for the
+ * same few buffers. Lines are asked for, or copied past the caches. */
+typedef struct Walk {
+    char *at, *row_end;
+    const float *from; /* what is copied to at, which begins with a line; NULL: lines are asked for */
+    size_t row_bytes, gap_bytes, from_gap;
+    size_t rows_left, lines; /* lines: a step; 0: the walk is over */
+} Walk;
+
+static Walk walk_none(void)
 {
-    return (AheadWalk){.lines = 0};
+    return (Walk){.lines = 0};
 }
 
-/* What the end of rows first .. last - 1 is going to read, where the end reads anything. */
-static AheadWalk ahead_of_end(const ProductEnd *end, size_t first, size_t last, size_t column, size_t columns, size_t steps)
+static Walk walk_along(void *at, size_t rows, size_t row_bytes, size_t row_step, size_t steps)
 {
-    HostReals read = host_reals_given(end->slope_pre) ? end->slope_pre : end->accumulate ? end->out : (HostReals){NULL, NULL};
-    if (first >= last || !host_reals_given(read)) {
-        return ahead_none();
-    }
-    HostReals from = host_reals_at(read, first * end->out_row + column);
-    size_t size = read.bf16 != NULL ? sizeof *read.bf16 : sizeof *read.floats, row_bytes = columns * size;
-    const char *at = read.bf16 != NULL ? (const char *)from.bf16 : (const char *)from.floats;
-    return (AheadWalk){.at = at,
-                       .row_end = at + row_bytes,
-                       .row_bytes = row_bytes,
-                       .gap_bytes = end->out_row * size - row_bytes,
-                       .rows_left = last - first,
-                       .lines = ((last - first) * row_bytes / LINE_BYTES + steps - 1) / steps};
+    size_t lines = (rows * ((row_bytes + LINE_BYTES - 1) / LINE_BYTES) + steps - 1) / steps;
+    return (Walk){.at = at,
+                  .row_end = (char *)at + row_bytes,
+                  .row_bytes = row_bytes,
+                  .gap_bytes = row_step - row_bytes,
+                  .rows_left = rows,
+                  .lines = lines};
 }
 
-static inline __attribute__((always_inline)) void ahead_step(AheadWalk *walk)
+static inline __attribute__((always_inline)) void walk_on(const bool copies, Walk *walk)
 {
     for (size_t i = 0; i < walk->lines; i++) {
-        __builtin_prefetch(walk->at, 0, 3);
+        if (copies) {
+            floats_stream((float *)(void *)walk->at, floats_load(walk->from));
+            walk->from += LANES;
+        } else {
+            __builtin_prefetch(walk->at, 0, 3);
+        }
         walk->at += LINE_BYTES;
         if (walk->at >= walk->row_end) {
             walk->at = walk->row_end + walk->gap_bytes;
             walk->row_end = walk->at + walk->row_bytes;
+            if (copies) {
+                walk->from += walk->from_gap;
+            }
             walk->lines = --walk->rows_left == 0 ? 0 : walk->lines;
         }
     }
 }
 
+/* Asks for what the end of rows first .. last - 1 is going to read, where it reads anything. */
+static Walk walk_of_end(const ProductEnd *end, size_t first, size_t last, size_t column, size_t columns, size_t steps)
+{
+    HostReals read = host_reals_given(end->slope_pre) ? end->slope_pre : end->accumulate ? end->out : (HostReals){NULL, NULL};
+    HostReals from = host_reals_at(read, first * end->out_row + column);
+    if (!host_reals_given(read)) {
+        return walk_none();
+    }
+    size_t size = read.bf16 != NULL ? sizeof *read.bf16 : sizeof *read.floats;
+    return walk_along(read.bf16 != NULL ? (void *)from.bf16 : from.floats, last - first, columns * size, end->out_row * size,
+                      steps);
+}
+
 /* Adds `steps` steps to the sums. a: the upper rows' first tile, rows a_row bytes apart, a_step bytes from tile to tile; the lower rows' are
  * a_lower bytes further on. b: a panel, which passes by without driving a, which is read again, out of the first cache. */
-static inline __attribute__((always_inline)) void tiles_add(const bool both, size_t steps, const void *a, size_t a_row,
-                                                            size_t a_step, size_t a_lower, const float *b, AheadWalk *walk)
+static inline __attribute__((always_inline)) void tiles_add(const bool both, const bool copies, size_t steps, const void *a,
+                                                            size_t a_row, size_t a_step, size_t a_lower, const float *b, Walk *walk)
 {
-    AheadWalk own = *walk;
+    Walk own = *walk;
     const unsigned char *at = a;
     const size_t b_row = TILE_COLUMNS * sizeof *b;
     stores_before_tiles(a);
@@ -105,7 +121,7 @@ static inline __attribute__((always_inline)) void tiles_add(const bool both, siz
         }
         at += a_step;
         b += PAIR_DEPTH / 2 * TILE_COLUMNS;
-        ahead_step(&own);
+        walk_on(copies, &own);
     }
     *walk = own;
 }
@@ -140,12 +156,12 @@ static inline void tiles_store(float *to, size_t to_row, bool both)
 }
 
 static inline void tiles_multiply(size_t rows, size_t steps, const void *a, size_t a_row, size_t a_step, size_t a_lower,
-                                  const float *b, AheadWalk *walk)
+                                  const float *b, Walk *walk)
 {
     if (rows > HALF_ROWS) {
-        tiles_add(true, steps, a, a_row, a_step, a_lower, b, walk);
+        tiles_add(true, false, steps, a, a_row, a_step, a_lower, b, walk);
     } else {
-        tiles_add(false, steps, a, a_row, a_step, a_lower, b, walk);
+        tiles_add(false, false, steps, a, a_row, a_step, a_lower, b, walk);
     }
 }
 
@@ -164,7 +180,7 @@ static void pairs_product(const PanelJob *job, const float *panels, size_t first
             tiles_shape(rows);
             shaped = rows;
         }
-        AheadWalk walk = ahead_of_end(&job->end, r, r + rows, column, columns, sums_row / TILE_COLUMNS * steps);
+        Walk walk = walk_of_end(&job->end, r, r + rows, column, columns, sums_row / TILE_COLUMNS * steps);
         for (size_t j = 0; j < sums_row; j += TILE_COLUMNS) {
             tiles_zero();
             tiles_multiply(rows, steps, a + r * job->a_row, row_bytes, TILE_BYTES_A_ROW, HALF_ROWS * row_bytes,
@@ -219,26 +235,54 @@ static void pairs_pack_d_y(const WeightJob *job, size_t first_panel, size_t last
     }
 }
 
+/* Gradients of a stretch of tiles, which wait to be stored. Where whole lines can go past the caches they do so while the next stretch is
+ * computed: memory takes them about as slowly as the tiles come. */
+typedef struct Stretch {
+    const WeightJob *job;
+    size_t column, columns, tiles_row;
+    bool walks;
+} Stretch;
+
+static Walk stretch_store(const Stretch *stretch, size_t row, const float *tiles, size_t steps)
+{
+    const WeightJob *job = stretch->job;
+    size_t rows = job->n - row < PAIR_ROWS ? job->n - row : PAIR_ROWS;
+    if (!stretch->walks) {
+        weight_store(job, row, rows, stretch->column, stretch->columns, tiles, stretch->tiles_row);
+        return walk_none();
+    }
+    Walk walk = walk_along(job->d_weight + row * job->k + stretch->column, rows, stretch->columns * sizeof(float),
+                           job->k * sizeof(float), steps);
+    walk.from = tiles;
+    walk.from_gap = stretch->tiles_row - stretch->columns;
+    return walk;
+}
+
 static void pairs_product_weight(const WeightJob *job, size_t first_d_y_panel, size_t last_d_y_panel, size_t first_x_panel,
                                  size_t last_x_panel, float *tiles)
 {
-    const size_t steps = job->depth / PAIR_DEPTH, lower = steps * BLOCK_WORDS * sizeof(float);
-    const size_t column = first_x_panel * TILE_COLUMNS, tiles_row = (last_x_panel - first_x_panel) * TILE_COLUMNS;
+    const size_t steps = job->depth / PAIR_DEPTH, lower = steps * BLOCK_WORDS * sizeof(float),
+                 x_panels = last_x_panel - first_x_panel;
+    const size_t column = first_x_panel * TILE_COLUMNS, tiles_row = x_panels * TILE_COLUMNS;
     const size_t columns = job->k - column < tiles_row ? job->k - column : tiles_row;
-    AheadWalk none = ahead_none();
+    const Stretch stretch = {job, column, columns, tiles_row, !job->accumulate && weight_aligned(job, column, columns)};
+    Walk walk = walk_none();
     tiles_shape(PAIR_ROWS);
     for (size_t p = first_d_y_panel; p < last_d_y_panel; p++) {
-        size_t row = p * PAIR_ROWS;
         const float *a = job->panels_d_y + p * job->step_d_y;
-        for (size_t x = first_x_panel; x < last_x_panel; x++) {
+        float *at = tiles + p % 2 * PAIR_ROWS * tiles_row; /* the other half is being stored */
+        for (size_t x = 0; x < x_panels; x++) {
             tiles_zero();
-            tiles_multiply(PAIR_ROWS, steps, a, TILE_BYTES_A_ROW, BLOCK_WORDS * sizeof *a, lower, job->panels_x + x * job->step_x,
-                           &none);
-            tiles_store(tiles + (x - first_x_panel) * TILE_COLUMNS, tiles_row, true);
+            tiles_add(true, true, steps, a, TILE_BYTES_A_ROW, BLOCK_WORDS * sizeof *a, lower,
+                      job->panels_x + (first_x_panel + x) * job->step_x, &walk);
+            tiles_store(at + x * TILE_COLUMNS, tiles_row, true);
         }
-        weight_store(job, row, job->n - row < PAIR_ROWS ? job->n - row : PAIR_ROWS, column, columns, tiles, tiles_row);
+        walk = stretch_store(&stretch, p * PAIR_ROWS, at, x_panels * steps);
     }
     _tile_release();
+    while (walk.lines > 0) {
+        walk_on(true, &walk);
+    }
     floats_stream_end();
 }
 

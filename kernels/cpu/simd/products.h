@@ -8,14 +8,20 @@
 
 enum { TILE_FLOATS = TILE_ROWS * TILE_COLUMNS, D_Y_GROUP = 8 };
 
+/* Whether rows of a gradient from a column on are whole vectors at whole vectors. */
+static bool weight_aligned(const WeightJob *job, size_t column, size_t columns)
+{
+    const size_t vector_bytes = LANES * sizeof(float);
+    return (uintptr_t)(job->d_weight + column) % vector_bytes == 0 && job->k % LANES == 0 && columns % LANES == 0;
+}
+
 /* Rows of a weight's gradient out of a stretch of tiles, tiles_row apart. Gradients are far more than the caches hold and are read when the
  * step is over: they go past the caches, and no line of memory is read to be overwritten. */
 static void weight_store(const WeightJob *job, size_t row, size_t rows, size_t column, size_t columns, const float *tiles,
                          size_t tiles_row)
 {
     float *to = job->d_weight + row * job->k + column;
-    const size_t vector_bytes = LANES * sizeof(float);
-    bool aligned = (uintptr_t)to % vector_bytes == 0 && job->k % LANES == 0 && columns % LANES == 0;
+    bool aligned = weight_aligned(job, column, columns);
     for (size_t r = 0; r < rows; r++, tiles += tiles_row, to += job->k) {
         for (size_t j = 0; j < columns; j += LANES) {
             size_t left = columns - j;
