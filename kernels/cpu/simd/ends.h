@@ -5,8 +5,8 @@
 #include "kernels/cpu/level.h"
 #include "kernels/cpu/simd/math.h"
 
-/* Sums of one row from column `column` on, which is number `at` of what the product is stored to; whole: a batch of them, else `left`. What GELU
- * makes of a layer is more than a second cache holds, so that its lines are cold: in bf16 they go past the caches. */
+/* Sums of one row from column `column` on, which is number `at` of what the product is stored to; whole: a batch of them, else `left`. Results
+ * in bf16 go past the caches: the lines of what a whole layer makes are cold, and the product is over before they could be fetched. */
 static inline __attribute__((always_inline)) void end_batch(const bool whole, const ProductEnd *end, const float *sums, size_t at,
                                                             size_t column, size_t left)
 {
@@ -40,7 +40,7 @@ static inline __attribute__((always_inline)) void end_batch(const bool whole, co
         batch_load_reals(whole, other, end->out, at, left);
         FOR_BATCH(i) v[i] = floats_add(v[i], other[i]);
     }
-    if (end->gelu && !end->accumulate) {
+    if (!end->accumulate) {
         batch_stream_reals(whole, v, end->out, at, left);
     } else {
         batch_store_reals(whole, v, end->out, at, left);
@@ -91,11 +91,10 @@ static inline void reals_prefetch(HostReals reals, size_t at, size_t row, size_t
 static inline void end_prefetch(const ProductEnd *end, size_t first, size_t rows, size_t column, size_t columns)
 {
     size_t at = first * end->out_row + column;
-    if (end->gelu && end->out.bf16 != NULL) {
-        return; /* they go past the caches */
+    if (end->out.bf16 == NULL || end->accumulate) { /* others go past the caches */
+        reals_prefetch(end->out, at, end->out_row, rows, columns, true);
+        reals_prefetch(end->pre, at, end->out_row, rows, columns, true);
     }
-    reals_prefetch(end->out, at, end->out_row, rows, columns, true);
-    reals_prefetch(end->pre, at, end->out_row, rows, columns, true);
     reals_prefetch(end->slope_pre, at, end->out_row, rows, columns, false);
 }
 
