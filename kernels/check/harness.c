@@ -281,15 +281,25 @@ DeviceView harness_doubles(Harness *harness, size_t count)
     return view;
 }
 
-DeviceView harness_bf16(Harness *harness, DeviceView floats, size_t count)
+static DeviceView bf16_create(Harness *harness, DeviceView floats, size_t count, size_t offset_floats)
 {
     static const uint32_t nothing[1];
     uint32_t *zeros = memory_allocate(count / 2 + 2, sizeof *zeros);
-    DeviceView view = array_create(harness, count == 0 ? nothing : zeros, (count / 2 + 2) * sizeof *zeros, 1);
+    DeviceView view = array_create(harness, count == 0 ? nothing : zeros, (count / 2 + 2) * sizeof *zeros, offset_floats);
     free(zeros);
     view.type = DEVICE_BF16;
     harness->backend->convert(harness->stream, view, floats, count);
     return view;
+}
+
+DeviceView harness_bf16(Harness *harness, DeviceView floats, size_t count)
+{
+    return bf16_create(harness, floats, count, 1);
+}
+
+DeviceView harness_bf16_lines(Harness *harness, DeviceView floats, size_t count)
+{
+    return bf16_create(harness, floats, count, LINE_FLOATS - FENCE_FLOATS % LINE_FLOATS);
 }
 
 BackendMatrix *harness_matrix(Harness *harness, DeviceView weight, int32_t n, int32_t k)

@@ -45,6 +45,8 @@ DeviceView harness_double(Harness *harness, double value);
 DeviceView harness_doubles(Harness *harness, size_t count); /* zeros */
 /* The same numbers as bf16, in an array of its own. */
 DeviceView harness_bf16(Harness *harness, DeviceView floats, size_t count);
+/* The same, beginning with a cache line. */
+DeviceView harness_bf16_lines(Harness *harness, DeviceView floats, size_t count);
 BackendMatrix *harness_matrix(Harness *harness, DeviceView weight, int32_t n, int32_t k);
 /* copy: as matrix_create has it. */
 BackendMatrix *harness_matrix_over(Harness *harness, DeviceView weight, DeviceView copy, int32_t n, int32_t k, DeviceType type);

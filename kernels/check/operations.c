@@ -274,10 +274,14 @@ static void bf16_forward(Harness *harness, const int32_t *shape, Result *result)
     backend->linear_forward(stream, weight, bias, x, rows, LINEAR_PLAIN, device_view_none(), plain);
     backend->linear_forward(stream, weight, device_view_none(), x, rows, LINEAR_PLAIN, device_view_none(), narrow);
     backend->linear_forward(stream, weight, bias, x, rows, LINEAR_GELU, pre, y);
+    DeviceView pre_lines = harness_bf16_lines(harness, nines, outputs), y_lines = harness_bf16_lines(harness, nines, outputs);
+    backend->linear_forward(stream, weight, bias, x, rows, LINEAR_GELU, pre_lines, y_lines);
     result_add(result, harness, "y", plain, outputs, 2 * sum_error, 0);
     result_add(result, harness, "bf16 y without bias", narrow, outputs, 2 * sum_error, bf16_step);
     result_add(result, harness, "bf16 pre", pre, outputs, 2 * sum_error, bf16_step);
     result_add(result, harness, "bf16 gelu", y, outputs, 2e-4, bf16_step);
+    result_add(result, harness, "bf16 pre in lines", pre_lines, outputs, 2 * sum_error, bf16_step);
+    result_add(result, harness, "bf16 gelu in lines", y_lines, outputs, 2e-4, bf16_step);
 }
 
 /* A settled matrix's copy is what its products read, also where it is none of the master. */
@@ -325,6 +329,8 @@ static void bf16_backward_input(Harness *harness, const int32_t *shape, Result *
     backend->linear_backward_input(stream, weight, d_y, rows, device_view_none(), true, added);
     backend->linear_backward_input(stream, weight, d_y, rows, device_view_none(), true, narrow);
     backend->linear_backward_input(stream, weight, d_y, rows, pre, false, sloped);
+    DeviceView sloped_lines = harness_bf16_lines(harness, plain, inputs);
+    backend->linear_backward_input(stream, weight, d_y, rows, pre, false, sloped_lines);
     backend->copy(stream, master, changed, weights * sizeof(float));
     backend->matrix_refresh(stream, weight);
     backend->linear_backward_input(stream, weight, d_y, rows, device_view_none(), false, after);
@@ -332,6 +338,7 @@ static void bf16_backward_input(Harness *harness, const int32_t *shape, Result *
     result_add(result, harness, "d_x added", added, inputs, 2 * sum_error, 0);
     result_add(result, harness, "bf16 d_x added", narrow, inputs, 2 * sum_error, bf16_step);
     result_add(result, harness, "bf16 d_x with slope", sloped, inputs, 1e-3, bf16_step);
+    result_add(result, harness, "bf16 d_x with slope, in lines", sloped_lines, inputs, 1e-3, bf16_step);
     result_add(result, harness, "d_x after a refresh", after, inputs, 2 * sum_error, 0);
 }
 
@@ -659,6 +666,7 @@ static const OperationCase cases[] = {
       {5, 31, 33},
       {31, 16, 20},
       {33, 64, 40},
+      {40, 700, 80},
       {100, 65, 100},
       {505, 64, 96},
       {700, 33, 33},
