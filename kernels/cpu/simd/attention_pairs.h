@@ -115,8 +115,9 @@ static void blocks_of_panels(const PairsHead *work, const float *panels, float *
 static inline void square_add(const float *blocks, size_t row, size_t steps, const float *panel)
 {
     const size_t block_bytes = BLOCK_WORDS * sizeof *blocks;
-    tiles_add(true, steps, blocks + row / HALF_ROWS * steps * BLOCK_WORDS, TILE_BYTES_A_ROW, block_bytes, steps * block_bytes,
-              panel);
+    Walk walk = walk_none();
+    tiles_add(true, false, steps, blocks + row / HALF_ROWS * steps * BLOCK_WORDS, TILE_BYTES_A_ROW, block_bytes,
+              steps * block_bytes, panel, &walk);
 }
 
 static inline void square_product(const float *blocks, size_t row, size_t steps, const float *panel, float *out)
