@@ -5,8 +5,14 @@
 #include "kernels/cpu/level.h"
 #include "kernels/cpu/simd/math.h"
 
-/* Sums of one row from column `column` on, which is number `at` of what the product is stored to; whole: a batch of them, else `left`. Results
- * in bf16 go past the caches: the lines of what a whole layer makes are cold, and the product is over before they could be fetched. */
+/* Whether results go past the caches, in bf16: the lines of what a layer makes are cold, and the product is over before they could be fetched.
+ * Not the gradient before GELU: each layer writes it to the same place, and the next operation packs it. */
+static inline bool end_streams(const ProductEnd *end)
+{
+    return end->out.bf16 != NULL && !end->accumulate && !host_reals_given(end->slope_pre);
+}
+
+/* Sums of one row from column `column` on, which is number `at` of what the product is stored to; whole: a batch of them, else `left`. */
 static inline __attribute__((always_inline)) void end_batch(const bool whole, const ProductEnd *end, const float *sums, size_t at,
                                                             size_t column, size_t left)
 {
@@ -40,7 +46,7 @@ static inline __attribute__((always_inline)) void end_batch(const bool whole, co
         batch_load_reals(whole, other, end->out, at, left);
         FOR_BATCH(i) v[i] = floats_add(v[i], other[i]);
     }
-    if (!end->accumulate) {
+    if (end_streams(end)) {
         batch_stream_reals(whole, v, end->out, at, left);
     } else {
         batch_store_reals(whole, v, end->out, at, left);
@@ -91,7 +97,7 @@ static inline void reals_prefetch(HostReals reals, size_t at, size_t row, size_t
 static inline void end_prefetch(const ProductEnd *end, size_t first, size_t rows, size_t column, size_t columns)
 {
     size_t at = first * end->out_row + column;
-    if (end->out.bf16 == NULL || end->accumulate) { /* others go past the caches */
+    if (!end_streams(end)) {
         reals_prefetch(end->out, at, end->out_row, rows, columns, true);
         reals_prefetch(end->pre, at, end->out_row, rows, columns, true);
     }
