@@ -1,7 +1,7 @@
 /* bench_ranks: how long the ranks of one MPI world take to sum gradients, as training does. bench/ranks.py starts it under mpirun.
  *
  * usage: mpirun -n R bench_ranks [--rounds N]
- * Rank 0 prints one JSON object: ranks, and for each size in bytes the median and the best time of a sum, start to wait, in seconds. */
+ * Rank 0 prints one JSON object: ranks, of how many others it reads the memory ($NERSWEEP_EXCHANGE=messages: none), and for each size in bytes the median and the best time of a sum, start to wait, in seconds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +48,8 @@ int main(int argc, char **argv)
     float *values = memory_allocate(sizes_bytes[SIZES - 1] / sizeof(float), sizeof *values);
     double *times = memory_allocate((size_t)rounds, sizeof *times);
     if (first)
-        printf("{\"ranks\": %d, \"sums\": [", communicator_size(communicator));
+        printf("{\"ranks\": %d, \"memory_read_of\": %d, \"sums\": [", communicator_size(communicator),
+               communicator_readers(communicator));
     for (size_t size = 0; size < SIZES; size++) {
         for (int round = -WARM_UP_ROUNDS; round < rounds; round++) {
             double time_s = sum_once(communicator, values, sizes_bytes[size] / sizeof(float));

@@ -1,5 +1,6 @@
 #include "worker/communicator.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <mpi.h>
 #include <stdio.h>
@@ -7,7 +8,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/base/log.h"
 #include "core/base/memory.h"
+#include "worker/peer_memory.h"
 
 enum { FLOATS_AT_ONCE = 1 << 28, IDLE_SLEEP_NS = 5000000, LINGER_NS = 300000000 };
 /* A segment's halves stay in a core's cache between being received and being added; several under way keep the network busy meanwhile. Of many
@@ -18,8 +21,10 @@ enum {
     SEGMENT_LIMIT = 8,
     SEGMENT_TAGS = 256,
     SHARE_TAG = SEGMENT_TAGS,
+    PEER_TAG,
     LEVEL_LIMIT = 30
 };
+enum { READ_FLOATS = 1 << 15 }; /* at once before they are added, so that they are in the core's cache then */
 
 /* What is done with a stretch of numbers. */
 typedef enum Exchange {
@@ -30,7 +35,11 @@ typedef enum Exchange {
 
 /* One segment on its way through the tree. Up: at level l it is exchanged with the rank that differs in bit l; each of the two keeps and adds
  * one half of what it had, so that after the last level everything has been added once, in the tree's order, and each rank has its share of
- * the sums. Down: the same exchanges backwards give every rank the whole (Rabenseifner 2004, with neighbours first). */
+ * the sums. Down: the same exchanges backwards give every rank the whole (Rabenseifner 2004, with neighbours first).
+ *
+ * Numbers go to a rank of another host as messages. Two ranks of one host tell each other where theirs lie as soon as they may be read, and each
+ * reads what it needs. Nobody writes what the other may be reading: up, that is the half which a rank does not keep; down, what it has already.
+ * After communicator_wait all have read. */
 typedef struct SegmentSum {
     Exchange exchange;
     unsigned char *values; /* NULL: this place is free */
@@ -40,8 +49,9 @@ typedef struct SegmentSum {
     int32_t level;
     bool down;
     int32_t tag;
-    float *received;       /* [segment_floats / 2 + COMMUNICATOR_CELL_FLOATS], kept for the next segment */
-    MPI_Request *requests; /* [2] of the communicator's, so that all can be waited for at once */
+    uint64_t address, partner_address; /* of values here and there, where partners read each other's memory */
+    float *received;                   /* [segment_floats / 2 + COMMUNICATOR_CELL_FLOATS], kept for the next segment */
+    MPI_Request *requests;             /* [2] of the communicator's, so that all can be waited for at once */
 } SegmentSum;
 
 typedef struct WaitingSum {
@@ -54,9 +64,12 @@ struct Communicator {
     bool alone;
     int32_t rank, size;
     ARRAY(MPI_Request) requests;
-    int32_t levels;            /* log2 of size, -1 where size is not a power of two */
-    size_t segment_floats;     /* of one segment */
-    ARRAY(WaitingSum) waiting; /* what no segment was made of yet, from waiting_first on */
+    int32_t levels;                    /* log2 of size, -1 where size is not a power of two */
+    int32_t partner_pids[LEVEL_LIMIT]; /* whose memory is read at a level; 0: messages */
+    bool any_reads;                    /* by any rank */
+    bool unread;                       /* something was started since the last wait */
+    size_t segment_floats;             /* of one segment */
+    ARRAY(WaitingSum) waiting;         /* what no segment was made of yet, from waiting_first on */
     size_t waiting_first;
     SegmentSum segments[SEGMENT_LIMIT];
     MPI_Request segment_requests[2 * SEGMENT_LIMIT];
@@ -96,6 +109,58 @@ static int32_t levels_of(int32_t size)
     return 1 << levels == size ? levels : -1;
 }
 
+/* $NERSWEEP_EXCHANGE. */
+static Status reads_wanted(bool *wanted, Diagnostic *diagnostic)
+{
+    const char *name = getenv("NERSWEEP_EXCHANGE");
+    *wanted = !name || strcmp(name, "memory") == 0;
+    if (*wanted || strcmp(name, "messages") == 0)
+        return STATUS_OK;
+    return FAIL(diagnostic, STATUS_USAGE, "NERSWEEP_EXCHANGE is '%s': it may be memory or messages", name);
+}
+
+/* Whether this rank and another one can read each other's memory: its process id, else 0. *failed: why it cannot, though it is of this host. */
+static int32_t partner_pid(PeerCard *own, int64_t host, int32_t partner, int *failed)
+{
+    struct {
+        PeerCard card;
+        int64_t host;
+    } mine = {*own, host}, theirs;
+    int outcomes[2];
+    MPI_Sendrecv(&mine, sizeof mine, MPI_BYTE, partner, PEER_TAG, &theirs, sizeof theirs, MPI_BYTE, partner, PEER_TAG,
+                 MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+    outcomes[0] = host == theirs.host ? peer_card_try(&theirs.card) : EXDEV;
+    MPI_Sendrecv(&outcomes[0], 1, MPI_INT, partner, PEER_TAG, &outcomes[1], 1, MPI_INT, partner, PEER_TAG, MPI_COMM_WORLD,
+                 MPI_STATUS_IGNORE);
+    *failed = outcomes[0] != EXDEV && own->pid != 0 && theirs.card.pid != 0 ? outcomes[0] : 0;
+    return outcomes[0] == 0 && outcomes[1] == 0 ? (int32_t)theirs.card.pid : 0;
+}
+
+/* Collective: at which levels of the tree partners read each other's memory, if both want to. */
+static void find_partners(Communicator *communicator, bool wanted)
+{
+    MPI_Comm ranks_here;
+    PeerCard own;
+    int64_t host = communicator->rank, any = 0; /* a host goes by its lowest rank */
+    int failed = 0;
+    peer_card_fill(&own);
+    own.pid = wanted ? own.pid : 0;
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &ranks_here);
+    MPI_Allreduce(MPI_IN_PLACE, &host, 1, MPI_INT64_T, MPI_MIN, ranks_here);
+    MPI_Comm_free(&ranks_here);
+    for (int32_t level = 0; level < communicator->levels; level++) {
+        int why;
+        communicator->partner_pids[level] = partner_pid(&own, host, communicator->rank ^ (1 << level), &why);
+        any |= communicator->partner_pids[level] != 0;
+        failed = why ? why : failed;
+    }
+    communicator_max_int64(communicator, &any, 1);
+    communicator->any_reads = any;
+    if (failed && host == communicator->rank)
+        LOG_INFO("ranks of this host may not read each other's memory (%s): they send messages, which takes longer",
+                 strerror(failed));
+}
+
 Status communicator_open(Communicator **communicator, int32_t ranks_wanted, Diagnostic *diagnostic)
 {
     *communicator = NULL;
@@ -107,6 +172,10 @@ Status communicator_open(Communicator **communicator, int32_t ranks_wanted, Diag
         return STATUS_OK;
     }
     int provided, rank, size;
+    bool reads;
+    Status status = reads_wanted(&reads, diagnostic);
+    if (status != STATUS_OK)
+        return status;
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
         return FAIL(diagnostic, STATUS_INTERNAL, "MPI could not be started");
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
@@ -132,6 +201,7 @@ Status communicator_open(Communicator **communicator, int32_t ranks_wanted, Diag
         (*communicator)->segment_requests[i] = MPI_REQUEST_NULL;
     for (size_t i = 0; i < SEGMENT_LIMIT; i++)
         (*communicator)->segments[i].requests = (*communicator)->segment_requests + 2 * i;
+    find_partners(*communicator, reads);
     return STATUS_OK;
 }
 
@@ -170,6 +240,14 @@ int32_t communicator_rank(const Communicator *communicator)
 int32_t communicator_size(const Communicator *communicator)
 {
     return communicator->size;
+}
+
+int32_t communicator_readers(const Communicator *communicator)
+{
+    int32_t readers = 0;
+    for (int32_t level = 0; level < communicator->levels; level++)
+        readers += communicator->partner_pids[level] != 0;
+    return readers;
 }
 
 void communicator_barrier(Communicator *communicator)
@@ -288,43 +366,92 @@ static MPI_Datatype number_type(size_t number_bytes)
     return number_bytes == sizeof(float) ? MPI_FLOAT : MPI_UINT16_T;
 }
 
-/* Exchanges the segment's present level with its partner. */
+static size_t kept_count(const SegmentSum *segment)
+{
+    return segment->end[segment->level + 1] - segment->begin[segment->level + 1];
+}
+
+/* Where the half of the segment's present level begins that this rank does not keep. */
+static size_t other_half(const Communicator *communicator, const SegmentSum *segment, size_t *count)
+{
+    *count = segment->end[segment->level] - segment->begin[segment->level] - kept_count(segment);
+    return communicator->rank & (1 << segment->level) ? segment->begin[segment->level] : segment->end[segment->level + 1];
+}
+
+/* Begins to exchange the segment's present level with its partner. */
 static void segment_post(const Communicator *communicator, SegmentSum *segment)
 {
     int32_t level = segment->level, partner = communicator->rank ^ (1 << level);
-    bool upper = communicator->rank & (1 << level);
-    keep_half(segment, level, upper);
-    size_t kept = segment->begin[level + 1], kept_count = segment->end[level + 1] - kept;
-    size_t other = upper ? segment->begin[level] : segment->end[level + 1],
-           other_count = segment->end[level] - segment->begin[level] - kept_count;
+    keep_half(segment, level, communicator->rank & (1 << level));
+    if (communicator->partner_pids[level]) {
+        segment->address = (uintptr_t)segment->values;
+        MPI_Irecv(&segment->partner_address, 1, MPI_UINT64_T, partner, segment->tag, MPI_COMM_WORLD, &segment->requests[0]);
+        MPI_Isend(&segment->address, 1, MPI_UINT64_T, partner, segment->tag, MPI_COMM_WORLD, &segment->requests[1]);
+        return;
+    }
     MPI_Datatype type = number_type(segment->number_bytes);
+    size_t kept = segment->begin[level + 1], other_count, other = other_half(communicator, segment, &other_count);
     void *in = segment->down ? (void *)(segment->values + other * segment->number_bytes) : segment->received;
-    size_t in_count = segment->down ? other_count : kept_count, out = segment->down ? kept : other,
-           out_count = segment->down ? kept_count : other_count;
+    size_t in_count = segment->down ? other_count : kept_count(segment), out = segment->down ? kept : other,
+           out_count = segment->down ? kept_count(segment) : other_count;
     MPI_Irecv(in, (int)in_count, type, partner, segment->tag, MPI_COMM_WORLD, &segment->requests[0]);
     MPI_Isend(segment->values + out * segment->number_bytes, (int)out_count, type, partner, segment->tag, MPI_COMM_WORLD,
               &segment->requests[1]);
+}
+
+/* Reads the partner's numbers from `first` on. As with a message that cannot come, the group ends where they are gone. */
+static void read_partner(Communicator *communicator, const SegmentSum *segment, size_t first, size_t count, void *to)
+{
+    uint64_t address = segment->partner_address + first * segment->number_bytes;
+    int failed = peer_memory_read(communicator->partner_pids[segment->level], address, to, count * segment->number_bytes);
+    if (!failed)
+        return;
+    LOG_ERROR("rank %d cannot read the memory of rank %d any more (%s): the group ends", communicator->rank,
+              communicator->rank ^ (1 << segment->level), strerror(failed));
+    communicator_abort(communicator, status_exit_code(STATUS_INTERNAL));
+}
+
+static void add_floats(float *to, const float *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        to[i] += values[i];
+}
+
+/* Takes over what the partner has for this rank: its message came, or says that it is there to be read. */
+static void segment_take(Communicator *communicator, SegmentSum *segment)
+{
+    size_t kept = segment->begin[segment->level + 1], count = kept_count(segment), other_count;
+    size_t other = other_half(communicator, segment, &other_count);
+    float *sums = (float *)(void *)segment->values + kept;
+    bool reads = communicator->partner_pids[segment->level] != 0;
+    if (segment->down && reads)
+        read_partner(communicator, segment, other, other_count, segment->values + other * segment->number_bytes);
+    if (segment->down)
+        return;
+    if (!reads) {
+        add_floats(sums, segment->received, count);
+        return;
+    }
+    for (size_t done = 0, now; done < count; done += now) {
+        now = count - done < READ_FLOATS ? count - done : READ_FLOATS;
+        read_partner(communicator, segment, kept + done, now, segment->received);
+        add_floats(sums + done, segment->received, now);
+    }
 }
 
 /* After an exchange: the next one, or the place is free. */
 static void segment_advance(Communicator *communicator, SegmentSum *segment)
 {
     bool done = false;
-    if (!segment->down) {
-        float *values = (float *)(void *)segment->values + segment->begin[segment->level + 1];
-        size_t count = segment->end[segment->level + 1] - segment->begin[segment->level + 1];
-        for (size_t i = 0; i < count; i++)
-            values[i] += segment->received[i];
-        if (segment->level + 1 < communicator->levels)
-            segment->level++;
-        else if (segment->exchange == EXCHANGE_SUM)
-            segment->down = true;
-        else
-            done = true;
-    } else if (segment->level > 0) {
-        segment->level--;
+    segment_take(communicator, segment);
+    if (segment->down) {
+        done = segment->level == 0;
+        segment->level -= !done;
+    } else if (segment->level + 1 < communicator->levels) {
+        segment->level++;
     } else {
-        done = true;
+        done = segment->exchange == EXCHANGE_SCATTER;
+        segment->down = true;
     }
     if (done) {
         segment->values = NULL;
@@ -391,6 +518,7 @@ static void exchange_start(Communicator *communicator, Exchange exchange, void *
     if (communicator->size == 1 || count == 0)
         return;
     communicator->numbers_left += count;
+    communicator->unread = true;
     if (communicator->levels >= 0)
         array_push(&communicator->waiting, sum);
     else
@@ -475,6 +603,9 @@ void communicator_wait(Communicator *communicator)
     int ready = 0;
     for (communicator_progress(communicator); ready != MPI_UNDEFINED; communicator_progress(communicator))
         MPI_Waitany(2 * SEGMENT_LIMIT, communicator->segment_requests, &ready, MPI_STATUS_IGNORE);
+    if (communicator->unread && communicator->any_reads)
+        MPI_Barrier(MPI_COMM_WORLD);
+    communicator->unread = false;
 }
 
 size_t communicator_numbers_left(const Communicator *communicator)

@@ -14,7 +14,8 @@
 typedef struct Communicator Communicator;
 
 /* Starts MPI and checks that the world is what was asked for: ranks_wanted ranks, 0 for any. A group of one rank that no launcher started
- * does without MPI. Errors: STATUS_MISMATCH with what the world has and how to start it. */
+ * does without MPI. Ranks of one host read each other's memory where the system allows it and $NERSWEEP_EXCHANGE is not "messages". Errors: STATUS_USAGE
+ * for another value than that or "memory"; STATUS_MISMATCH with what the world has and how to start it. */
 NODISCARD Status communicator_open(Communicator **communicator, int32_t ranks_wanted, Diagnostic *diagnostic);
 /* One rank without MPI. */
 Communicator *communicator_alone(void);
@@ -28,6 +29,8 @@ void communicator_linger(void);
 
 int32_t communicator_rank(const Communicator *communicator);
 int32_t communicator_size(const Communicator *communicator);
+/* With how many others this rank exchanges numbers by reading their memory. */
+int32_t communicator_readers(const Communicator *communicator);
 
 void communicator_barrier(Communicator *communicator);
 void communicator_broadcast(Communicator *communicator, void *bytes, size_t size, int32_t root);

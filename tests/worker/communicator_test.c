@@ -1,13 +1,17 @@
 /* Sums of floats over the ranks of a real MPI world, as many as mpirun starts: 2^n ranks add pairwise by their numbers. */
 #include "tests/worker/fixture.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/base/memory.h"
 #include "core/base/philox.h"
 #include "worker/communicator.h"
+#include "worker/peer_memory.h"
 
 /* About a segment of the communicator's and some of them, and less than one number for each rank. */
 static const size_t counts[] = {1, 2, 3, 5, 1000, 262143, 262144, 262145, 1000003};
@@ -89,6 +93,94 @@ static void every_rank_has_the_same_bits_round_after_round(void **state)
         assert_true(check[0] == -check[1]);
     }
     free(values);
+}
+
+/* A process that holds a card until it is told to end. */
+static pid_t hold_card(PeerCard *card, int *told)
+{
+    int ends[2], ready[2];
+    assert_true(pipe(ends) == 0 && pipe(ready) == 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        PeerCard own;
+        char byte;
+        peer_card_fill(&own);
+        close(ends[1]);
+        ssize_t moved = write(ready[1], &own, sizeof own);
+        moved += read(ends[0], &byte, 1);
+        _exit(moved > 0 ? 0 : 1);
+    }
+    assert_int_equal(read(ready[0], card, sizeof *card), sizeof *card);
+    close(ends[0]);
+    close(ready[0]);
+    close(ready[1]);
+    *told = ends[1];
+    return child;
+}
+
+/* Whether the system lets a process of this user read another one. */
+static bool memory_can_be_read(void)
+{
+    PeerCard card;
+    int told;
+    pid_t child = hold_card(&card, &told);
+    bool readable = peer_card_try(&card) == 0;
+    close(told);
+    assert_true(waitpid(child, NULL, 0) == child);
+    return readable;
+}
+
+static void another_process_is_read_only_if_it_is_the_one_that_was_meant(void **state)
+{
+    (void)state;
+    PeerCard card;
+    int told;
+    pid_t child = hold_card(&card, &told);
+    int found = peer_card_try(&card);
+    assert_true(found == 0 || found == EPERM || found == ENOSYS || found == EACCES);
+    card.proof++;
+    assert_int_equal(peer_card_try(&card), found ? found : ESRCH);
+    card.address = 16;
+    assert_int_equal(peer_card_try(&card), found ? found : EFAULT);
+    card.pid = 0;
+    assert_int_equal(peer_card_try(&card), ESRCH);
+    card.pid = (int64_t)INT32_MAX + 2;
+    assert_int_equal(peer_card_try(&card), ESRCH);
+    close(told);
+    assert_true(waitpid(child, NULL, 0) == child);
+    card.pid = child;
+    assert_int_not_equal(peer_card_try(&card), 0);
+}
+
+/* All of these are of one host. */
+static void ranks_read_each_other_where_they_may_and_want_to(void **state)
+{
+    Communicator *world = *state;
+    int32_t size = communicator_size(world), partners = 0;
+    const char *exchange = getenv("NERSWEEP_EXCHANGE");
+    for (int32_t width = 1; (size & (size - 1)) == 0 && width < size; width *= 2)
+        partners++;
+    bool reads = memory_can_be_read() && !(exchange && strcmp(exchange, "messages") == 0);
+    assert_int_equal(communicator_readers(world), reads ? partners : 0);
+}
+
+static void an_exchange_that_is_not_known_is_refused(void **state)
+{
+    (void)state;
+    Communicator *none;
+    Diagnostic diagnostic = {0};
+    const char *exchange = getenv("NERSWEEP_EXCHANGE");
+    char *before = exchange ? memory_format("%s", exchange) : NULL;
+    setenv("NERSWEEP_EXCHANGE", "pigeons", 1);
+    assert_int_equal(communicator_open(&none, 0, &diagnostic), STATUS_USAGE);
+    assert_null(none);
+    assert_non_null(strstr(diagnostic.message, "pigeons"));
+    if (before)
+        setenv("NERSWEEP_EXCHANGE", before, 1);
+    else
+        unsetenv("NERSWEEP_EXCHANGE");
+    free(before);
 }
 
 static void nothing_to_sum_is_nothing_to_wait_for(void **state)
@@ -262,6 +354,9 @@ int main(void)
         cmocka_unit_test(words_are_merged_by_their_bits),
         cmocka_unit_test(pieces_are_collected_from_all_ranks),
         cmocka_unit_test(nothing_to_sum_is_nothing_to_wait_for),
+        cmocka_unit_test(another_process_is_read_only_if_it_is_the_one_that_was_meant),
+        cmocka_unit_test(ranks_read_each_other_where_they_may_and_want_to),
+        cmocka_unit_test(an_exchange_that_is_not_known_is_refused),
     };
     return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }
