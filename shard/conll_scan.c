@@ -278,7 +278,7 @@ bool conll_scan(ConllScan *scan, const CorpusLayout *layout, const CorpusRange *
     memset(bytes->bytes + bytes->size, 0, CONLL_SCAN_SLACK);
     array_reserve(&scan->ends, bytes->size + AT_ONCE);
     size_t count = ends_find(bytes->bytes, bytes->size, layout->tabs, scan->ends.items);
-    batch_reserve(batch, count / (size_t)layout->columns);
+    batch_reserve(batch, count / (size_t)layout->columns + 1); /* one more, so that there are arrays in any case */
     Lines lines = {.layout = layout,
                    .batch = batch,
                    .bytes = bytes->bytes,
