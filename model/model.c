@@ -213,29 +213,31 @@ Status model_parameters_set(Model *model, const float *values, Diagnostic *diagn
     return model->backend->stream_synchronize(model->stream, diagnostic);
 }
 
-BackendMatrix *model_matrix_at(Model *model, size_t offset, size_t count, size_t *first)
+/* Finds the matrix in whose master count floats of the layout lie, from its element *first on. */
+static bool find_matrix(Model *model, size_t offset, size_t count, MatrixPlace *place, size_t *first)
 {
     for (int32_t i = 0; i < model_matrix_count(model); i++) {
-        MatrixPlace place = matrix_place(model, i);
-        size_t begin = model->layout->parameters[place.parameter].offset, end = begin + (size_t)place.n * (size_t)place.k;
-        if (begin <= offset && offset + count <= end) {
-            *first = offset - begin;
-            return *place.matrix;
-        }
+        *place = matrix_place(model, i);
+        size_t begin = model->layout->parameters[place->parameter].offset, end = begin + (size_t)place->n * (size_t)place->k;
+        *first = offset - begin;
+        if (begin <= offset && offset + count <= end)
+            return true;
     }
-    return NULL;
+    return false;
+}
+
+BackendMatrix *model_matrix_at(Model *model, size_t offset, size_t count, size_t *first)
+{
+    MatrixPlace place;
+    return find_matrix(model, offset, count, &place, first) ? *place.matrix : NULL;
 }
 
 bool model_has_products(Model *model, int32_t parameter)
 {
     const ModelParameter *found = &model->layout->parameters[parameter];
-    for (int32_t i = 0; i < model_matrix_count(model); i++) {
-        MatrixPlace place = matrix_place(model, i);
-        size_t begin = model->layout->parameters[place.parameter].offset, end = begin + (size_t)place.n * (size_t)place.k;
-        if (begin <= found->offset && found->offset < end)
-            return place.type == DEVICE_BF16;
-    }
-    return false;
+    MatrixPlace place;
+    size_t first;
+    return find_matrix(model, found->offset, found->count, &place, &first) && place.type == DEVICE_BF16;
 }
 
 void model_settle_part(Model *model, int32_t part)
