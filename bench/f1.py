@@ -3,6 +3,7 @@
 
 usage: bench/f1.py --model DIR --data NAME=DIR [--data NAME=DIR ...] --runs FILE [--peer SCRIPT] [--seeds 10] [--precision bf16]
                    [--margin 0.015] [--recorded bench/f1_recorded.jsonl]
+       bench/f1.py ... --precision bf16 --paired fp32
 
 Each DIR of --data holds train.conll, dev.conll, test.conll. Both programs train 3 epochs at learning rate 2e-4, batch 16, 10% warm-up, weight decay
 0.01, linear schedule, and are scored after the last epoch. Every run is a line of FILE (JSON Lines), written as soon as it is known: the same command goes on
@@ -11,6 +12,9 @@ and ncbi (transformers 5.23, torch 2.15). Without --peer only what is known of i
 
 Run i has seed i with nersweep and 1000 i with Trainer: its sampler shuffles epoch e of seed s as it does epoch 0 of seed s + e, so runs of neighbouring seeds
 share most of their batches. They then differ less than independent ones, and all of them may be off the same way.
+
+With --paired nersweep is compared with itself in another precision, seed by seed: start weights, order and masks are the same, so the differences of pairs scatter
+far less than runs do. In fp32 nersweep is Trainer but for random numbers (bench/parity.py).
 
 Equivalence is two one-sided Welch tests at 5% (Schuirmann 1987): the 90% interval of the difference of means lies within the margin. With few seeds the
 interval is wide, and "not shown" says no more than that. Prints a table and one JSON line.
@@ -33,6 +37,7 @@ parser.add_argument("--peer-precision", choices=("fp32", "bf16"), default="fp32"
 parser.add_argument("--recorded", default=os.path.join(os.path.dirname(__file__), "f1_recorded.jsonl"))
 parser.add_argument("--seeds", type=int, default=10)
 parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+parser.add_argument("--paired", choices=("fp32", "bf16"))
 parser.add_argument("--margin", type=float, default=0.015)
 parser.add_argument("--threads", type=int, default=os.cpu_count())
 parser.add_argument("--nersweep", default="build/release/bin/nersweep")
@@ -74,12 +79,12 @@ def last_json(command):
     return json.loads(lines[-1])
 
 
-def run_ours(folder, seed):
+def run_ours(folder, seed, precision):
     with tempfile.TemporaryDirectory() as out:
         result = last_json([args.nersweep, "train", "--model", args.model, "--train", f"{folder}/train.conll", "--dev", f"{folder}/dev.conll",
                             "--test", f"{folder}/test.conll", "--out", f"{out}/run", "--num-train-epochs", "3", "--eval-every-epochs", "3",
                             "--learning-rate", "2e-4", "--per-device-train-batch-size", "16", "--warmup-ratio", "0.1", "--weight-decay", "0.01",
-                            "--seed", str(seed), "--threads", str(args.threads), "--precision", args.precision, "--json"])
+                            "--seed", str(seed), "--threads", str(args.threads), "--precision", precision, "--json"])
     (dev,) = result["last"]["dev"].values()
     return {"dev": dev["f1"], "test": result["last"]["test"]["f1"]}
 
@@ -110,6 +115,16 @@ def t_quantile(probability, freedom):
     return high
 
 
+def compare_pairs(ours, others):
+    """Mean difference of pairs with its 90% interval; None: too few pairs for one."""
+    differences = [a - b for a, b in zip(ours, others)]
+    difference = statistics.mean(differences)
+    if len(differences) < 2:
+        return difference, None
+    half = t_quantile(0.95, len(differences) - 1) * statistics.stdev(differences) / math.sqrt(len(differences))
+    return difference, (difference - half, difference + half)
+
+
 def compare(ours, peers):
     """Difference of means with its 90% interval; None: too few runs for one."""
     difference = statistics.mean(ours) - statistics.mean(peers)
@@ -127,26 +142,35 @@ corpora = dict(item.split("=", 1) for item in args.data)
 runs = read_runs()
 for seed in range(1, args.seeds + 1):
     for corpus, folder in corpora.items():
-        key = ("nersweep", args.precision, corpus, seed)
-        if key not in runs:
-            keep_run(runs, key, run_ours(folder, seed))
+        for precision in filter(None, (args.precision, args.paired)):
+            key = ("nersweep", precision, corpus, seed)
+            if key not in runs:
+                keep_run(runs, key, run_ours(folder, seed, precision))
         key = ("trainer", args.peer_precision, corpus, PEER_SEED_STEP * seed)
         if args.peer and key not in runs:
             keep_run(runs, key, run_peer(folder, PEER_SEED_STEP * seed))
 
-summary = {"model": args.model, "precision": args.precision, "peer_precision": args.peer_precision, "margin": args.margin}
-print(f"{'':20s} {'nersweep':>16s} {'Trainer':>16s} {'difference':>11s}   90% interval")
+def scores_of(program, precision, corpus, split):
+    """{seed: F1}"""
+    return {seed: result[split] for (*what, seed), result in sorted(runs.items()) if what == [program, precision, corpus]}
+
+
+other = ("nersweep", args.paired) if args.paired else ("trainer", args.peer_precision)
+summary = {"model": args.model, "precision": args.precision, "other": other, "margin": args.margin}
+print(f"{'':20s} {'nersweep':>16s} {' '.join(other):>16s} {'difference':>11s}   90% interval")
 for corpus in corpora:
     for split in ("dev", "test"):
-        ours, peers = ([result[split] for (program, precision, name, _), result in sorted(runs.items())
-                        if program == wanted and precision == kind and name == corpus]
-                       for wanted, kind in (("nersweep", args.precision), ("trainer", args.peer_precision)))
-        if not peers:
+        ours, others = scores_of("nersweep", args.precision, corpus, split), scores_of(*other, corpus, split)
+        if args.paired:
+            ours = {seed: score for seed, score in ours.items() if seed in others}
+            others = {seed: others[seed] for seed in ours}
+        ours, others = list(ours.values()), list(others.values())
+        if not others:
             print(f"{corpus + ' ' + split:20s} {statistics.mean(ours):9.4f} ({len(ours):2d})")
             continue
-        difference, interval = compare(ours, peers)
+        difference, interval = (compare_pairs if args.paired else compare)(ours, others)
         equivalent = interval is not None and -args.margin < interval[0] and interval[1] < args.margin
         verdict = f"{interval[0]:+.4f} .. {interval[1]:+.4f}: " + ("equivalent" if equivalent else "not shown") if interval else "too few runs"
-        print(f"{corpus + ' ' + split:20s} {statistics.mean(ours):9.4f} ({len(ours):2d}) {statistics.mean(peers):11.4f} ({len(peers):2d}) {difference:+11.4f}   {verdict}")
-        summary[f"{corpus} {split}"] = {"nersweep": ours, "trainer": peers, "difference": round(difference, 5), "interval": interval, "equivalent": equivalent}
+        print(f"{corpus + ' ' + split:20s} {statistics.mean(ours):9.4f} ({len(ours):2d}) {statistics.mean(others):11.4f} ({len(others):2d}) {difference:+11.4f}   {verdict}")
+        summary[f"{corpus} {split}"] = {"nersweep": ours, "other": others, "difference": round(difference, 5), "interval": interval, "equivalent": equivalent}
 print(json.dumps(summary))

@@ -3,10 +3,11 @@
 
 usage: bench/parity.py --model DIR --data DIR [--seed 1] [--epochs 3] [--learning-rate 2e-4] [--no-dropout] [--precision fp32] [--threads N] [--out FILE]
 
-DIR of --data holds train.conll, dev.conll, test.conll; --model may be a config.json, with --vocab: random weights. Both begin with the weights that nersweep draws, and the order of sentences and the dropout
-masks are rebuilt here from their definitions (core/base/philox.h, shard/batch_plan.h, kernels/backend.h), in front of a Trainer that is otherwise as it comes, in
-fp32; tokens without pieces are dropped by both, as its usual alignment does. So nothing is left to chance, and what differs is arithmetic: no number of seeds could show as much. Prints the mean loss of every 50 steps and the last
-checkpoint's F1 of both, and one JSON line. Exit status 1: a mean loss differs by over 2%, or an F1 by over 0.01.
+DIR of --data holds train.conll, dev.conll, test.conll; --model may be a config.json, with --vocab: random weights. Both begin with the weights that nersweep
+draws, and the order of sentences and the dropout masks are rebuilt here from their definitions (core/base/philox.h, shard/batch_plan.h, kernels/backend.h), in
+front of a Trainer that is otherwise as it comes, in fp32; tokens without pieces are dropped by both, as its usual alignment does. So nothing is left to chance, and
+what differs is arithmetic: no number of seeds could show as much. Prints the mean loss of every 50 steps and the last checkpoint's F1 of both, and one JSON line.
+Exit status 1: a mean loss differs by over 2%, or an F1 by over 0.01.
 
 Runs itself with the peers' Python ($NERSWEEP_PEERS_PYTHON, else .peers/bin/python).
 """
