@@ -14,9 +14,9 @@ Run i has seed i with nersweep and 1000 i with Trainer: its sampler shuffles epo
 share most of their batches. They then differ less than independent ones, and all of them may be off the same way.
 
 With --paired nersweep is compared with itself in another precision, seed by seed: start weights, order and masks are the same, so the differences of pairs scatter
-far less than runs do. In fp32 nersweep is Trainer but for random numbers (bench/parity.py).
+far less than runs do. In fp32 nersweep does what Trainer does on other random numbers (bench/parity.py).
 
-Equivalence is two one-sided Welch tests at 5% (Schuirmann 1987): the 90% interval of the difference of means lies within the margin. With few seeds the
+Equivalence is two one-sided tests at 5% (Schuirmann 1987), Welch's or of pairs: the 90% interval of the difference of means lies within the margin. With few seeds the
 interval is wide, and "not shown" says no more than that. Prints a table and one JSON line.
 """
 import argparse
@@ -42,6 +42,8 @@ parser.add_argument("--margin", type=float, default=0.015)
 parser.add_argument("--threads", type=int, default=os.cpu_count())
 parser.add_argument("--nersweep", default="build/release/bin/nersweep")
 args = parser.parse_args()
+if args.paired == args.precision:
+    parser.error("--paired is a precision other than that of --precision")
 PEER_PYTHON = os.environ.get("NERSWEEP_PEERS_PYTHON", ".peers/bin/python")
 PEER_SEED_STEP = 1000
 
@@ -138,6 +140,11 @@ def compare(ours, peers):
     return difference, (difference - half, difference + half)
 
 
+def scores_of(runs, program, precision, corpus, split):
+    """{seed: F1}"""
+    return {seed: result[split] for (*what, seed), result in sorted(runs.items()) if what == [program, precision, corpus]}
+
+
 corpora = dict(item.split("=", 1) for item in args.data)
 runs = read_runs()
 for seed in range(1, args.seeds + 1):
@@ -150,17 +157,12 @@ for seed in range(1, args.seeds + 1):
         if args.peer and key not in runs:
             keep_run(runs, key, run_peer(folder, PEER_SEED_STEP * seed))
 
-def scores_of(program, precision, corpus, split):
-    """{seed: F1}"""
-    return {seed: result[split] for (*what, seed), result in sorted(runs.items()) if what == [program, precision, corpus]}
-
-
 other = ("nersweep", args.paired) if args.paired else ("trainer", args.peer_precision)
 summary = {"model": args.model, "precision": args.precision, "other": other, "margin": args.margin}
 print(f"{'':20s} {'nersweep':>16s} {' '.join(other):>16s} {'difference':>11s}   90% interval")
 for corpus in corpora:
     for split in ("dev", "test"):
-        ours, others = scores_of("nersweep", args.precision, corpus, split), scores_of(*other, corpus, split)
+        ours, others = scores_of(runs, "nersweep", args.precision, corpus, split), scores_of(runs, *other, corpus, split)
         if args.paired:
             ours = {seed: score for seed, score in ours.items() if seed in others}
             others = {seed: others[seed] for seed in ours}
