@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """One training by both programs on the same random numbers: nersweep and Hugging Face Trainer, step by step.
 
-usage: bench/parity.py --model DIR --data DIR [--seed 1] [--epochs 3] [--learning-rate 2e-4] [--no-dropout] [--precision fp32] [--threads N] [--out FILE]
+usage: bench/parity.py --model DIR [--vocab FILE] --data DIR [--seed 1] [--epochs 3] [--learning-rate 2e-4] [--no-dropout] [--precision fp32] [--threads N]
+                       [--out FILE]
 
 DIR of --data holds train.conll, dev.conll, test.conll; --model may be a config.json, with --vocab: random weights. Both begin with the weights that nersweep
 draws, and the order of sentences and the dropout masks are rebuilt here from their definitions (core/base/philox.h, shard/batch_plan.h, kernels/backend.h), in

@@ -39,8 +39,12 @@ def write_model(folder):
                    "max_position_embeddings": 64, "hidden_dropout_prob": 0.05, "attention_probs_dropout_prob": 0.1, "classifier_dropout": 0.2}, file)
 
 
+def peer_is_there():
+    return os.access(PYTHON, os.X_OK) and subprocess.run([PYTHON, "-c", "import torch, transformers, seqeval"], capture_output=True, check=False).returncode == 0
+
+
 def main():
-    if subprocess.run([PYTHON, "-c", "import torch, transformers, seqeval"], capture_output=True, check=False).returncode if os.access(PYTHON, os.X_OK) else True:
+    if not peer_is_there():
         print("skipped: no interpreter with torch, transformers and seqeval (scripts/setup --peers)")
         sys.exit(77)
     numbers = random.Random(1)
